@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Columns of the lake's one table ``facts``, by kind. Only this file of the package needs pyarrow.
+
+Every kind's files hold the columns listed for it and the three partition columns ``kind``, ``date``, ``hour``.
+64-bit hashes are stored as signed integers of the same bits, as Delta has no unsigned type.
+"""
+
+import pyarrow as pa
+
+PARTITION_COLUMNS = ("kind", "date", "hour")
+
+_ORIGIN = [pa.field("topic_partition", pa.int32()), pa.field("tick", pa.int64())]
+_END = [
+    pa.field("{}_host", pa.string()),
+    pa.field("{}_process", pa.string()),
+    pa.field("{}_pid", pa.int64()),
+    pa.field("{}_address", pa.string()),
+    pa.field("{}_port", pa.int32()),
+]
+
+
+def _end(side: str) -> list[pa.Field]:
+    return [pa.field(field.name.format(side), field.type) for field in _END]
+
+
+MATCH = pa.schema(
+    [
+        *_ORIGIN,
+        pa.field("connection", pa.int64()),
+        pa.field("direction", pa.int32()),
+        pa.field("edge", pa.string()),
+        *_end("sender"),
+        *_end("receiver"),
+        pa.field("begin", pa.int64()),
+        pa.field("end", pa.int64()),
+        pa.field("sent_at_ns", pa.int64()),
+        pa.field("send_block_ns", pa.int64()),
+        pa.field("delivery_ns", pa.int64()),
+        pa.field("wire_ns", pa.int64()),
+        pa.field("receive_wait_ns", pa.int64()),
+        pa.field("clock", pa.string()),
+        pa.field("last_piece", pa.bool_()),
+        pa.field("flags", pa.int32()),
+    ]
+)
+"""One matched send, or piece of one. ``wire_ns`` and ``receive_wait_ns`` are null where no arrival was seen."""
+
+HISTOGRAM = pa.schema(
+    [
+        *_ORIGIN,
+        pa.field("window_start_ns", pa.int64()),
+        pa.field("window_ns", pa.int64()),
+        pa.field("edge", pa.string()),
+        pa.field("sender_host", pa.string()),
+        pa.field("receiver_host", pa.string()),
+        pa.field("measure", pa.string()),
+        pa.field("clock", pa.string()),
+        pa.field("n", pa.int64()),
+        pa.field("seen", pa.int64()),
+        pa.field("negative", pa.int64()),
+        pa.field("sum_ns", pa.int64()),
+        pa.field("min_ns", pa.int64()),
+        pa.field("max_ns", pa.int64()),
+        pa.field("scale", pa.int32()),
+        pa.field("buckets", pa.list_(pa.int32())),
+        pa.field("counts", pa.list_(pa.int64())),
+    ]
+)
+"""One additive part of a (window, edge, measure): all rows of a window sum up to it."""
+
+CONNECTION = pa.schema(
+    [
+        *_ORIGIN,
+        pa.field("connection", pa.int64()),
+        pa.field("endpoint", pa.int32()),
+        pa.field("host", pa.string()),
+        pa.field("boot", pa.string()),
+        pa.field("netns", pa.int64()),
+        pa.field("role", pa.int32()),
+        pa.field("family", pa.int32()),
+        pa.field("local_address", pa.string()),
+        pa.field("local_port", pa.int32()),
+        pa.field("remote_address", pa.string()),
+        pa.field("remote_port", pa.int32()),
+        pa.field("pid", pa.int64()),
+        pa.field("process", pa.string()),
+        pa.field("label", pa.string()),
+        pa.field("first_seen_ns", pa.int64()),
+    ]
+)
+"""One end of one connection, when a partition first hears of it."""
+
+UNMATCHED = pa.schema(
+    [
+        *_ORIGIN,
+        pa.field("connection", pa.int64()),
+        pa.field("direction", pa.int32()),
+        pa.field("side", pa.string()),
+        pa.field("host", pa.string()),
+        pa.field("edge", pa.string()),
+        pa.field("begin", pa.int64()),
+        pa.field("end", pa.int64()),
+        pa.field("time_ns", pa.int64()),
+        pa.field("reason", pa.string()),
+    ]
+)
+"""One interval (``side`` = send or receive) that closed without its other end; ``end - begin`` bytes are open."""
+
+LEDGER = pa.schema(
+    [
+        *_ORIGIN,
+        pa.field("host", pa.string()),
+        pa.field("boot", pa.string()),
+        pa.field("epoch", pa.int64()),
+        pa.field("at_ns", pa.int64()),
+        pa.field("stage", pa.string()),
+        pa.field("reason", pa.string()),
+        pa.field("events", pa.int64()),
+    ]
+)
+"""Events that reached (``attempted``, ``delivered``, ``stored``) or left the way at a stage; rows add up."""
+
+PROGRESS = pa.schema(
+    [
+        pa.field("topic", pa.string()),
+        pa.field("topic_id", pa.string()),
+        pa.field("topic_partition", pa.int32()),
+        pa.field("from_offset", pa.int64()),
+        pa.field("to_offset", pa.int64()),
+        pa.field("flushed", pa.bool_()),
+        pa.field("state", pa.string()),
+        pa.field("committed_at_ns", pa.int64()),
+    ]
+)
+"""One partition's part of one commit: the Kafka offsets it covers and the state object that goes with them."""
+
+KINDS: dict[str, pa.Schema] = {
+    "match": MATCH,
+    "histogram": HISTOGRAM,
+    "connection": CONNECTION,
+    "unmatched": UNMATCHED,
+    "ledger": LEDGER,
+    "progress": PROGRESS,
+}
+
+
+def facts_schema() -> pa.Schema:
+    """Return the table's schema: the partition columns and the union of all kinds' columns."""
+    fields = {
+        "kind": pa.field("kind", pa.string()),
+        "date": pa.field("date", pa.string()),
+        "hour": pa.field("hour", pa.int32()),
+    }
+    for schema in KINDS.values():
+        for field in schema:
+            known = fields.setdefault(field.name, field)
+            if known.type != field.type:
+                message = f"column {field.name} is {known.type} in one kind and {field.type} in another"
+                raise TypeError(message)
+    return pa.schema(list(fields.values()))
