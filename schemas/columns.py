@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Integer columns as bytes: transform within runs, then byte planes, so that the compressor sees like beside like.
+"""Integer columns as bytes: transform within runs, then byte planes: the compressor sees like beside like.
 
-A packed column is one byte w (0 to 8) and w planes of n bytes: plane k holds byte k (little end first) of every
-value. Constant zero columns cost one byte. Pure functions over numpy arrays; decoding checks count times width
-against the buffer before it reads any of it.
+A packed column is one byte w (0 to 8) and w planes of n bytes: plane k holds byte k (little end first) of
+every value. Constant zero columns cost one byte. Pure functions over numpy arrays; decoding checks count
+times width against the buffer before it reads any of it, so it allocates 8 bytes an event and no more.
 """
 
 import numpy as np
@@ -13,13 +13,15 @@ from schemas.errors import RecordError
 
 U64 = NDArray[np.uint64]
 MAX_WIDTH = 8
+_WORD_BITS = 64
 
 
 def pack_plain(values: U64) -> bytes:
     """Pack (n,) unsigned values."""
     top = int(values.max()) if values.size else 0
     width = (top.bit_length() + 7) // 8
-    planes = values.astype("<u8", copy=False).view(np.uint8).reshape(-1, MAX_WIDTH)[:, :width]
+    words = np.ascontiguousarray(values, dtype="<u8")
+    planes = words.view(np.uint8).reshape(-1, MAX_WIDTH)[:, :width]
     return bytes([width]) + planes.T.tobytes()
 
 
@@ -27,8 +29,8 @@ def unpack_plain(buffer: bytes, count: int, bits: int, name: str) -> U64:
     """Return the (count,) values of a packed column; ``bits`` bounds each of them."""
     width = buffer[0] if buffer else -1
     if not 0 <= width <= MAX_WIDTH or len(buffer) != 1 + width * count:
-        message = f"column {name}: {len(buffer)} bytes with width {width} for {count} events, expected 1 + width * events"
-        raise RecordError("column", message)
+        found = f"{len(buffer)} bytes with width {width} for {count} events"
+        raise RecordError("column", f"column {name}: {found}, expected 1 + width * events")
     values = np.zeros((count, MAX_WIDTH), dtype=np.uint8)
     if width:
         values[:, :width] = np.frombuffer(buffer, dtype=np.uint8, offset=1).reshape(width, count).T
@@ -39,7 +41,7 @@ def unpack_plain(buffer: bytes, count: int, bits: int, name: str) -> U64:
 
 def check_bits(values: U64, bits: int, name: str) -> None:
     """Refuse a column that holds a value of more than ``bits`` bits."""
-    if bits < 64 and values.size and int(values.max()) >> bits:
+    if bits < _WORD_BITS and values.size and int(values.max()) >> bits:
         raise RecordError("column", f"column {name}: value {int(values.max())} is over {bits} bits")
 
 
@@ -55,7 +57,7 @@ def unzigzag(values: U64) -> NDArray[np.int64]:
 
 
 def differences(values: U64, starts: NDArray[np.intp]) -> U64:
-    """Return zigzag differences of (n,) values to the one before, 0 at each run's start (index into values)."""
+    """Return zigzag differences of (n,) values to the one before; 0 at ``starts``, where runs begin."""
     signed = np.zeros(values.size, dtype=np.int64)
     np.subtract(values[1:], values[:-1], out=signed[1:].view(np.uint64))
     signed[starts] = 0

@@ -2,26 +2,34 @@
 """The agent's heartbeat on the compacted topic ``wirelag.control.v1`` (JSON, key = host), and its ledger.
 
 Totals are cumulative since the agent's epoch, so a missed heartbeat loses nothing: the next one says it all.
+``decode`` returns numbers that fit 64 signed bits, or raises RecordError.
 """
 
 from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from schemas.errors import RecordError
 
 VERSION = 1
 MAX_RECORD_BYTES = 256 * 1024
+MAX_TOTALS = 1024
+
+Natural = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Nanoseconds = Annotated[int, Meta(ge=0, le=2**63 - 1, extra={"unit": "ns"})]
+Name = Annotated[str, Meta(max_length=64)]
 
 
-class Total(msgspec.Struct, frozen=True, forbid_unknown_fields=False):
+class Total(msgspec.Struct, frozen=True):
     """Events that reached a point of the way, or left it, since the agent started."""
 
-    stage: str
+    stage: Name
     """``kernel``, ``perf-buffer``, ``agent``, ``queue``, ``kafka``: where it was counted."""
-    reason: str
+    reason: Name
     """``attempted`` (seen by a hook), ``delivered`` (to the next stage), else why the events were lost."""
-    events: int
+    events: Natural
     """Cumulative number of events."""
 
 
@@ -29,23 +37,26 @@ class Heartbeat(msgspec.Struct, frozen=True, tag="heartbeat"):
     """What an agent says of itself every few seconds, after its delivery reports."""
 
     version: int
-    host: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
-    boot: Annotated[str, msgspec.Meta(max_length=64)]
-    epoch: int
+    """Schema version."""
+    host: Annotated[str, Meta(min_length=1, max_length=255)]
+    """Name of the agent's host."""
+    boot: Annotated[str, Meta(max_length=64)]
+    """The kernel's boot id; two hosts with one boot id share one clock."""
+    epoch: Nanoseconds
     """Realtime nanoseconds at which the agent started."""
-    sequence: int
+    sequence: Natural
     """0, 1, 2 … of this epoch."""
-    sent_at_ns: int
+    sent_at_ns: Nanoseconds
     """CLOCK_REALTIME when written."""
-    monotonic_ns: int
+    monotonic_ns: Nanoseconds
     """CLOCK_MONOTONIC at the same moment."""
-    oldest_undelivered_ns: int
+    oldest_undelivered_ns: Nanoseconds
     """Age of the oldest event that Kafka has not acknowledged yet, 0 = none."""
-    acknowledged: dict[int, int]
+    acknowledged: Annotated[dict[int, Whole], Meta(max_length=65_536)]
     """Shard -> last sequence that Kafka acknowledged with no hole before it."""
-    totals: tuple[Total, ...]
+    totals: Annotated[tuple[Total, ...], Meta(max_length=MAX_TOTALS)]
     """The ledger."""
-    agent: str = ""
+    agent: Name = ""
     """Version of the agent."""
     final: bool = False
     """True: the agent says good-bye; nothing of this epoch comes after."""
@@ -59,9 +70,8 @@ def encode(heartbeat: Heartbeat) -> bytes:
 def decode(value: bytes) -> Heartbeat:
     """Return the heartbeat in a record's value; raises RecordError only."""
     if len(value) > MAX_RECORD_BYTES:
-        raise RecordError(
-            "too-large", f"control record of {len(value)} bytes, allowed are {MAX_RECORD_BYTES}"
-        )
+        message = f"control record of {len(value)} bytes, allowed are {MAX_RECORD_BYTES}"
+        raise RecordError("too-large", message)
     try:
         heartbeat = msgspec.json.decode(value, type=Heartbeat)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError) as error:

@@ -5,8 +5,10 @@
 class RecordError(ValueError):
     """A record that cannot be taken as what its topic holds.
 
-    ``reason`` is a short fixed word (``not-msgpack``, ``version``, ``too-large``, ``limits``, ``column``) that counters
-    and the poison topic's headers use; the message says what was found and what is allowed.
+    ``reason`` is a short fixed word that counters and the poison topic's headers use: ``too-large``,
+    ``not-msgpack`` or ``not-json`` (not what the topic holds at all), ``version``, ``limits`` (a field of
+    another type or out of its range), ``column`` (packed bytes that are not what the head says). The message
+    says what was found and what is allowed.
     """
 
     def __init__(self, reason: str, message: str) -> None:

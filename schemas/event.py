@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What one event says: open this file first.
 
-An event is one call (or one arrival in the kernel), not a segment on the wire. Times are the host's CLOCK_MONOTONIC
-in nanoseconds; stream positions are 64-bit byte counts that start at 0 with the first payload byte of one direction
-and never wrap. ``EventBatch`` (batch.py) is these Structs in columns; a property test holds the two equal.
+An event is one call (or one arrival in the kernel), not a segment on the wire. Times are the host's
+CLOCK_MONOTONIC in nanoseconds; stream positions are 64-bit byte counts that start at 0 with the first payload
+byte of one direction and never wrap. ``EventBatch`` (batch.py) is these Structs in columns; a property test
+holds the two equal.
 """
 
 from enum import IntEnum, IntFlag

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How one field of an event is described: its unit, its meaning, and the way its column is packed.
 
-The description stands beside the field's type in ``event.py``; the codec (``columns.py``) and the generated page
-``docs/wire-format.md`` both read it from there, so neither can drift from the other.
+The description stands beside the field's type in ``event.py``; the codec (``columns.py``) and the generated
+page ``docs/wire-format.md`` both read it from there, so neither can drift from the other.
 """
 
 from enum import StrEnum
@@ -18,9 +18,9 @@ class Packing(StrEnum):
     PLAIN = "plain"
     """The value itself (never negative)."""
     DELTA = "delta"
-    """Zigzag of the difference to the event before it in the run; the run carries the first value."""
+    """Zigzag of the difference to the event before it in the run; the run carries the first."""
     CONTINUE = "continue"
-    """Zigzag of the difference to where the event before it ended (position + length); the run carries the first."""
+    """Zigzag of the difference to where the event before it ended (position + length); else like delta."""
     RUN = "run"
     """Constant within a run: stored once a run, as an index or a value of the run."""
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """One record of ``wirelag.latency.v1``: what stream processors read (flat JSON, key = edge).
 
-A record is the additive part of one window that one partition contributed at one tick: add ``count``, ``sum_ns`` and
-the buckets of equal indices, take the least ``min_ns`` and the greatest ``max_ns``. ``record_id`` never changes for
-the same part, so that a re-sent record can be dropped or upserted.
+A record is the additive part of one window that one partition contributed at one tick: add ``count``,
+``seen``, ``negative``, ``sum_ns`` and the buckets of equal indices, take the least ``min_ns`` and the
+greatest ``max_ns``. ``record_id`` never changes for the same part, so that a re-sent record can be dropped or
+upserted.
 """
 
 import msgspec
@@ -15,11 +16,13 @@ class LatencyRecord(msgspec.Struct, frozen=True):
     """Latency of one edge and measure, in integer nanoseconds."""
 
     version: int
+    """Schema version."""
     record_id: str
     """``topic-id/partition/tick/window/edge/measure/clock`` hashed: equal for a re-sent record."""
     window_start_ns: int
-    """Start of the window (Unix epoch), by the sender's clock for one-way measures, else by the measuring host's."""
+    """Start of the window (Unix epoch), by the sender's clock if one-way, else by the measuring host's."""
     window_ns: int
+    """Length of the window."""
     edge: str
     """``sender@host > receiver@host``; the listening side carries its port."""
     measure: str
@@ -27,19 +30,29 @@ class LatencyRecord(msgspec.Struct, frozen=True):
     clock: str
     """``same_host``: both stamps of one clock, exact; ``one_host``: needs only one host."""
     count: int
+    """Calls with a latency, negative ones among them."""
     seen: int
     """Calls that closed in this part, with a latency or without."""
     sum_ns: int
+    """Sum of the latencies."""
     min_ns: int
+    """The least of them."""
     max_ns: int
+    """The greatest of them."""
     negative: int
+    """Calls whose latency came out below 0: an alarm about clocks, never left out."""
     p50_ns: int
+    """Median of this part, within the buckets' relative error (2^(2^-scale) wide)."""
     p90_ns: int
+    """90th percentile of this part."""
     p99_ns: int
+    """99th percentile of this part."""
     scale: int
     """Buckets are base 2^(2^-scale), index as in OpenTelemetry's exponential histogram."""
     buckets: list[int]
+    """Indices of the buckets that are not empty."""
     counts: list[int]
+    """Calls in each of them."""
 
 
 def encode(record: LatencyRecord) -> bytes:

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """All events of one kind in a batch: cut into runs (same flow, same process), then columns.
 
-The list of columns comes from the kind's Struct in ``event.py``; nothing here names a field but ``length``, which the
-packing ``continue`` builds on. ``pack`` and ``unpack`` are inverse to one another.
+The list of columns comes from the kind's Struct in ``event.py``; nothing here names a field but ``length``,
+which the packing ``continue`` builds on. ``pack`` and ``unpack`` are inverse to one another up to MAX_EVENTS.
 """
 
 from collections.abc import Mapping
+from typing import Annotated
 
 import msgspec
 import numpy as np
@@ -18,6 +19,9 @@ from schemas.event import STRUCTS, Kind
 from schemas.field import Column, Packing, columns_of
 
 MAX_EVENTS = 65_536
+MAX_COLUMNS = 64
+Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_EVENTS)]
+Buffers = Annotated[tuple[bytes, ...], msgspec.Meta(max_length=MAX_COLUMNS)]
 Columns = dict[str, U64]
 """Field name -> (n,) uint64, n alike for all; the fields are those of the kind's Struct."""
 
@@ -25,17 +29,17 @@ Columns = dict[str, U64]
 class Section(msgspec.Struct, frozen=True, array_like=True):
     """The packed events of one kind; every ``bytes`` is a packed column (columns.py)."""
 
-    events: int
+    events: Count
     """Number of events."""
-    runs: int
+    runs: Count
     """Number of runs: neighbours that share flow and process."""
     run_lengths: bytes = b""
     """Events in each run."""
-    run_columns: tuple[bytes, ...] = ()
+    run_columns: Buffers = ()
     """The fields packed ``run``, one value a run, in the Struct's order."""
-    first_values: tuple[bytes, ...] = ()
+    first_values: Buffers = ()
     """For each field packed ``delta`` or ``continue``: the value of the first event of each run."""
-    event_columns: tuple[bytes, ...] = ()
+    event_columns: Buffers = ()
     """All other fields, one value an event, in the Struct's order."""
 
 
@@ -55,6 +59,8 @@ def pack(kind: Kind, table: Mapping[str, U64]) -> Section:
     events = table[event_fields[0].name].size
     if not events:
         return EMPTY
+    if events > MAX_EVENTS:
+        raise RecordError("limits", f"{kind.name.lower()}: {events} events, allowed are {MAX_EVENTS}")
     starts = _run_starts([table[column.name] for column in run_fields])
     firsts: list[bytes] = []
     packed: list[bytes] = []
@@ -132,22 +138,22 @@ def _before(lengths: U64, starts: NDArray[np.intp], counts: NDArray[np.int64]) -
 def _check(kind: Kind, section: Section, run_fields: int, event_fields: list[Column]) -> None:
     name = kind.name.lower()
     if not 0 <= section.events <= MAX_EVENTS or not 0 <= section.runs <= section.events:
-        message = f"{name}: {section.events} events in {section.runs} runs, allowed are runs <= events <= {MAX_EVENTS}"
-        raise RecordError("limits", message)
+        found = f"{section.events} events in {section.runs} runs"
+        raise RecordError("limits", f"{name}: {found}, allowed are runs <= events <= {MAX_EVENTS}")
     if not section.events:
         return
     differing = sum(column.packing is not Packing.PLAIN for column in event_fields)
-    found = (len(section.run_columns), len(section.first_values), len(section.event_columns))
-    if found[0] < run_fields or found[1] < differing or found[2] < len(event_fields):
-        wanted = (run_fields, differing, len(event_fields))
-        raise RecordError(
-            "column", f"{name}: (run, first, event) columns are {found}, at least {wanted} are needed"
-        )
+    columns = (len(section.run_columns), len(section.first_values), len(section.event_columns))
+    wanted = (run_fields, differing, len(event_fields))
+    if any(have < need for have, need in zip(columns, wanted, strict=True)):
+        message = f"{name}: (run, first, event) columns are {columns}, at least {wanted} are needed"
+        raise RecordError("column", message)
 
 
 def _run_lengths(kind: Kind, section: Section) -> NDArray[np.int64]:
     counts = codec.unpack_plain(section.run_lengths, section.runs, 32, "run_lengths").astype(np.int64)
-    if section.runs == 0 or int(counts.min()) < 1 or int(counts.sum()) != section.events:
-        message = f"{kind.name.lower()}: run lengths add up to {int(counts.sum())}, the section has {section.events} events"
-        raise RecordError("limits", message)
+    total = int(counts.sum())
+    if section.runs == 0 or int(counts.min()) < 1 or total != section.events:
+        found = f"{section.runs} run lengths add up to {total}"
+        raise RecordError("limits", f"{kind.name.lower()}: {found}, the section has {section.events} events")
     return counts
