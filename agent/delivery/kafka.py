@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent's one Kafka producer.
+
+Idempotent, acks=all, explicit partitions, every record's fate counted in events.
+
+A record that librdkafka gives up on may have been delivered all the same; it is sent again under its old
+sequence, and the consumer drops what it has already. What does not fit the bounded queue is lost and
+counted, never silently.
+"""
+
+import functools
+from collections import deque
+from collections.abc import Callable
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from agent.delivery.outstanding import Outstanding, Ticket
+from agent.ledger import DELIVERED, Ledger
+from common.errors import RuntimeFailure, TopicMismatchError
+from common.kafka import KafkaSettings
+
+METADATA_SECONDS = 10.0
+GIVE_UP = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG, KafkaError.INVALID_MSG_SIZE})
+"""Failures that sending again cannot mend."""
+
+
+class KafkaDelivery:
+    """Sends event batches and heartbeats. One thread calls it; callbacks run inside ``poll``."""
+
+    def __init__(self, settings: KafkaSettings, ledger: Ledger) -> None:
+        self._settings = settings
+        self._topic = settings.events_topic
+        self._ledger = ledger
+        self._producer = Producer({**settings.producer(), "error_cb": self._on_error})
+        self._waiting: deque[tuple[bytes, Ticket]] = deque()
+        self._waiting_bytes = 0
+        self.outstanding = Outstanding()
+        self.last_error = ""
+        self.records = 0
+        self.record_bytes = 0
+
+    def check_topic(self) -> None:
+        """Refuse a topic that is not cut into as many partitions as the settings have shards.
+
+        Raises:
+            TopicMismatchError: it has another number; the two ends of a connection would part.
+            RuntimeFailure: no broker answers, or the topic does not exist.
+        """
+        shards, bootstrap = self._settings.shards, self._settings.bootstrap_servers
+        try:
+            found = self._producer.list_topics(self._topic, timeout=METADATA_SECONDS).topics[self._topic]
+        except KafkaException as error:
+            reason = self.last_error or error.args[0].str()
+            raise RuntimeFailure(f"Kafka at {bootstrap} does not answer: {reason}") from error
+        if found.error is not None:
+            raise RuntimeFailure(
+                f"Kafka at {bootstrap}: topic {self._topic}: {found.error.str()}; "
+                f"create it with {shards} partitions (deploy/README.md)"
+            )
+        if len(found.partitions) != shards:
+            raise TopicMismatchError(
+                f"topic {self._topic} has {len(found.partitions)} partitions, kafka.shards is {shards}: "
+                f"set it to {len(found.partitions)} on every agent and consumer, or use a new topic"
+            )
+
+    def send(self, value: bytes, ticket: Ticket) -> None:
+        """Hand over one encoded batch; never blocks."""
+        self.outstanding.open(ticket)
+        self._enqueue(value, ticket)
+
+    def send_control(self, key: bytes, value: bytes) -> None:
+        """Hand over a heartbeat; one that does not fit is replaced by the next."""
+        try:
+            self._producer.produce(self._settings.control_topic, value, key, 0)
+        except (BufferError, KafkaException) as error:
+            self.last_error = str(error)
+
+    def poll(self) -> None:
+        """Take delivery reports and move what waited into the queue."""
+        self._producer.poll(0)
+        for _ in range(len(self._waiting)):
+            value, ticket = self._waiting.popleft()
+            self._waiting_bytes -= len(value)
+            if not self._produce(value, ticket):
+                self._wait(value, ticket, first=True)
+                return
+
+    def close(self, seconds: float, now: Callable[[], float]) -> int:
+        """Wait until everything is acknowledged, at most ``seconds``; returns the records that are not."""
+        deadline = now() + seconds
+        while (len(self.outstanding) or len(self._producer)) and now() < deadline:
+            self._producer.flush(0.2)
+            self.poll()
+        for ticket in self.outstanding.tickets():
+            self._ledger.add("kafka", "undelivered-at-exit", ticket.events)
+        return len(self.outstanding)
+
+    def _enqueue(self, value: bytes, ticket: Ticket) -> None:
+        if self._waiting or not self._produce(value, ticket):
+            self._wait(value, ticket)
+
+    def _produce(self, value: bytes, ticket: Ticket) -> bool:
+        report = functools.partial(self._on_delivery, ticket)
+        try:
+            self._producer.produce(self._topic, value, partition=ticket.shard, on_delivery=report)
+        except BufferError:
+            return False
+        except KafkaException as error:
+            self._fail(ticket, error.args[0])
+        return True
+
+    def _wait(self, value: bytes, ticket: Ticket, *, first: bool = False) -> None:
+        if not first and self._waiting_bytes + len(value) > self._settings.buffer:
+            self._ledger.add("queue", "full", ticket.events)
+            self.outstanding.close(ticket)
+            return
+        self._waiting_bytes += len(value)
+        (self._waiting.appendleft if first else self._waiting.append)((value, ticket))
+
+    def _on_delivery(self, ticket: Ticket, error: KafkaError | None, message: Message) -> None:
+        value = message.value() or b""
+        if error is None:
+            self._ledger.add(*DELIVERED, ticket.events)
+            self.outstanding.close(ticket)
+            self.records += 1
+            self.record_bytes += len(value)
+        elif error.code() in GIVE_UP or error.fatal():
+            self._fail(ticket, error)
+        else:
+            self.last_error = error.str()
+            self._wait(value, ticket)
+
+    def _fail(self, ticket: Ticket, error: KafkaError) -> None:
+        self.last_error = error.str()
+        self._ledger.add("kafka", error.name().strip("_").lower().replace("_", "-"), ticket.events)
+        self.outstanding.close(ticket)
+
+    def _on_error(self, error: KafkaError) -> None:
+        self.last_error = error.str()

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who and where: turns the kernel's identities (initial sequence numbers, pids) into flows and processes.
+
+The kernel tells the facts of a connection and of a process once; events carry only their identity. Here
+each distinct identity of a cycle costs one dictionary look-up, never each event. Sequence numbers go in and
+do not come out.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.registry import Registry, by_distinct
+from schemas.batch import Flow, Process
+from schemas.event import Kind
+from schemas.key import connection_name
+
+KERNEL = Process(0, "")
+PASSIVE = 2
+MAPPED_PREFIX = bytes(10) + b"\xff\xff"
+
+
+class Resolved(NamedTuple):
+    """Events with what the directory knows of them; all arrays (n,) and aligned."""
+
+    events: NDArray[Any]
+    flow: NDArray[np.int64]
+    """Index into ``Directory.flows``, -1 = the kernel has not told of this connection yet."""
+    process: NDArray[np.int64]
+    """Index into ``Directory.processes``, 0 = the kernel."""
+
+    def select(self, which: NDArray[np.bool_]) -> "Resolved":
+        """Return the events at which (n,) ``which`` is true."""
+        return Resolved(self.events[which], self.flow[which], self.process[which])
+
+
+class Directory:
+    """All flows and processes this agent knows, bounded by ``forget``.
+
+    ``lookup_name`` returns the name of a process the kernel has not told of (or None); it is asked once a
+    process.
+    """
+
+    def __init__(self, secret: bytes, lookup_name: Callable[[int], str | None]) -> None:
+        self.flows: Registry[Flow] = Registry()
+        self.processes: Registry[Process] = Registry()
+        self.processes.learn(0, KERNEL, np.iinfo(np.int64).max)
+        self._secret = secret
+        self._lookup_name = lookup_name
+
+    def learn(self, connections: NDArray[Any], tasks: NDArray[Any]) -> None:
+        """Take (c,) connection facts and (t,) task facts from the kernel.
+
+        Later facts replace earlier ones.
+        """
+        for row in connections:
+            pair = int(row["iss"]) << 32 | int(row["irs"])
+            self.flows.learn(pair, flow_of(self._secret, row), int(row["time_ns"]))
+        for row in tasks:
+            name = _text(row["leader_comm"]) or _text(row["comm"])
+            process = Process(int(row["tgid"]), name, int(row["cgroup"]))
+            self.processes.learn(process.pid, process, int(row["time_ns"]))
+
+    def resolve(self, events: NDArray[Any], now_ns: int) -> Resolved:
+        """Look up the flow and process of (n,) events."""
+        pair = events["iss"].astype(np.uint64) << np.uint64(32) | events["irs"]
+        pids = np.where(events["kind"] == Kind.ARRIVAL, 0, events["tgid"]).astype(np.uint64)
+
+        def flow_index(key: int) -> int:
+            index = self.flows.index(key)
+            if index >= 0:
+                self.flows.touch((index,), now_ns)
+            return index
+
+        return Resolved(
+            events,
+            by_distinct(pair, flow_index),
+            by_distinct(pids, lambda pid: self._process_index(pid, now_ns)),
+        )
+
+    def forget(self, unused_since_ns: int) -> int:
+        """Drop flows and processes not used since a moment (monotonic).
+
+        One that speaks again is told of anew.
+        """
+        return self.flows.forget(unused_since_ns) + self.processes.forget(unused_since_ns)
+
+    def _process_index(self, pid: int, now_ns: int) -> int:
+        index = self.processes.index(pid)
+        if index < 0:
+            return self.processes.learn(pid, Process(pid, self._lookup_name(pid) or ""), now_ns)
+        if pid:
+            self.processes.touch((index,), now_ns)
+        return index
+
+
+def flow_of(secret: bytes, row: Any) -> Flow:
+    """Make the wire's flow from one connection fact; the initial sequence numbers end here."""
+    name = connection_name(secret, int(row["iss"]), int(row["irs"]), passive=int(row["role"]) == PASSIVE)
+    local, remote = row["local_address"].tobytes(), row["remote_address"].tobytes()
+    mapped = local.startswith(MAPPED_PREFIX) and remote.startswith(MAPPED_PREFIX)
+    return Flow(
+        connection=name.connection,
+        end=name.end,
+        family=4 if mapped else 6,
+        role=int(row["role"]),
+        local_address=local,
+        local_port=int(row["local_port"]),
+        remote_address=remote,
+        remote_port=int(row["remote_port"]),
+        netns=int(row["netns"]),
+    )
+
+
+def _text(comm: Any) -> str:
+    return bytes(comm).split(b"\0")[0].decode("utf-8", "replace")

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``wirelag-agent check``: one line for each thing that `run` needs, or the first error with its remedy."""
+
+from collections.abc import Iterator
+
+from agent.delivery.kafka import KafkaDelivery
+from agent.kernel.capture import Capture
+from agent.ledger import Ledger
+from agent.service import capture_settings
+from agent.settings import AgentSettings
+
+
+def check(settings: AgentSettings, *, offline: bool) -> Iterator[str]:
+    """Yield a line for each thing found in order.
+
+    Raises:
+        WirelagError: the first thing that is not, with its remedy.
+    """
+    yield f"settings ok: host {settings.host()}"
+    settings.fleet_key()
+    if settings.agent.fleet_key_file is None:
+        yield "fleet key: none set, a fixed key names connections (set agent.fleet-key-file on all hosts)"
+    else:
+        yield f"fleet key: {settings.agent.fleet_key_file}"
+    yield f"kernel ok: {Capture(capture_settings(settings.capture)).probe()}"
+    if offline:
+        yield "kafka: not asked (--offline)"
+        return
+    KafkaDelivery(settings.kafka, Ledger()).check_topic()
+    yield f"kafka ok: {settings.kafka.events_topic} has {settings.kafka.shards} partitions"

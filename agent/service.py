@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``wirelag-agent run``: builds the parts, starts them in order, turns the loop until told to stop."""
+
+import hashlib
+import threading
+import time
+from pathlib import Path
+
+import structlog
+
+from agent.control import heartbeat
+from agent.delivery.kafka import KafkaDelivery
+from agent.directory import Directory
+from agent.kernel.capture import Capture, CaptureSettings
+from agent.ledger import Ledger
+from agent.loop import Loop, Parts, system_clock
+from agent.pack import Identity, Packer
+from agent.settings import AgentSettings, CaptureSection, inode_of
+from agent.version import VERSION
+from common import systemd
+from schemas import control
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+LAST_DELIVERY_SECONDS = 10.0
+FINAL_SECONDS = 2.0
+
+
+def capture_settings(section: CaptureSection) -> CaptureSettings:
+    """Return what the kernel needs to know: names of namespaces and cgroups become inode numbers.
+
+    Raises:
+        ConfigError: one of them does not exist.
+    """
+    return CaptureSettings(
+        ports=section.ports,
+        exclude_ports=section.exclude_ports,
+        netns=tuple(inode_of(text, "capture.netns") for text in section.netns),
+        cgroups=tuple(inode_of(text, "capture.cgroups") for text in section.cgroups),
+        ring_pages=section.ring_pages,
+    )
+
+
+def process_name(pid: int) -> str | None:
+    """Return the name of a process of this host, None if it has gone."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace").rstrip("\n")
+    except OSError:
+        return None
+
+
+class AgentService:
+    """One agent run. Constructing it touches nothing; ``run`` starts and stops everything."""
+
+    def __init__(self, settings: AgentSettings) -> None:
+        self._settings = settings
+        self._log = structlog.get_logger()
+        self._beats = 0
+        self.ledger = Ledger()
+
+    def run(self, stop: threading.Event) -> None:
+        """Trace until ``stop`` is set, then deliver what is left.
+
+        Raises:
+            WirelagError: the kernel or Kafka cannot be used as the settings say; nothing stays attached.
+        """
+        settings = self._settings
+        identity = Identity(
+            settings.host(),
+            BOOT_ID.read_text(encoding="ascii").strip(),
+            time.time_ns(),
+            settings.kafka.shards,
+        )
+        delivery = KafkaDelivery(settings.kafka, self.ledger)
+        delivery.check_topic()
+        directory = Directory(settings.fleet_key(), process_name)
+        packer = Packer(identity, directory, settings.batch.max_events, settings.batch.max_age.nanoseconds)
+        capture = Capture(capture_settings(settings.capture))
+        capture.start()
+        loop = Loop(Parts(capture, directory, packer, delivery, self.ledger), system_clock)
+        self._log.info("tracing", host=identity.host, shards=identity.shards, key=self._key_id())
+        systemd.notify("READY=1")
+        try:
+            self._turn(loop, capture, delivery, identity, stop)
+        finally:
+            systemd.notify("STOPPING=1")
+            self._finish(loop, capture, delivery, identity)
+
+    def _turn(
+        self, loop: Loop, capture: Capture, delivery: KafkaDelivery, identity: Identity, stop: threading.Event
+    ) -> None:
+        flush = min(self._settings.capture.flush, 0.2)
+        every = self._settings.agent.heartbeat
+        next_beat = next_flush = time.monotonic()
+        while not stop.is_set():
+            capture.poll(max(1, round((next_flush - time.monotonic()) * 1000)))
+            now = time.monotonic()
+            if now < next_flush:
+                continue
+            next_flush = now + flush
+            loop.turn()
+            delivery.poll()
+            if now >= next_beat:
+                next_beat = now + every
+                self._beat(delivery, identity, final=False)
+                systemd.notify("WATCHDOG=1")
+
+    def _finish(self, loop: Loop, capture: Capture, delivery: KafkaDelivery, identity: Identity) -> None:
+        final = capture.stop()
+        loop.finish(final.records, final.counters)
+        left = delivery.close(LAST_DELIVERY_SECONDS, time.monotonic)
+        self._beat(delivery, identity, final=True)
+        delivery.close(FINAL_SECONDS, time.monotonic)
+        totals = {f"{t.stage}/{t.reason}": t.events for t in self.ledger.totals() if t.events}
+        self._log.info(
+            "stopped", records=delivery.records, bytes=delivery.record_bytes, undelivered=left, totals=totals
+        )
+
+    def _beat(self, delivery: KafkaDelivery, identity: Identity, *, final: bool) -> None:
+        beat = heartbeat(
+            identity,
+            self._beats,
+            system_clock(),
+            self.ledger,
+            delivery.outstanding,
+            agent=VERSION,
+            final=final,
+        )
+        self._beats += 1
+        delivery.send_control(identity.host.encode(), control.encode(beat))
+
+    def _key_id(self) -> str:
+        """Return a name of the fleet key that hosts can compare, and that tells nothing of it."""
+        if self._settings.agent.fleet_key_file is None:
+            return "fixed"
+        return hashlib.blake2b(
+            self._settings.fleet_key(), digest_size=4, person=b"wirelag-key-id"
+        ).hexdigest()

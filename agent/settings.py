@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything the agent can be told: ``agent.toml``, ``WIRELAG_AGENT__…`` and ``--set``."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from msgspec import Meta
+
+from common.config import Settings
+from common.errors import ConfigError
+from common.kafka import KafkaSettings
+from common.service import ServiceSettings
+from common.units import Duration
+from schemas.key import FIXED_KEY
+
+ENV_PREFIX = "WIRELAG_AGENT"
+MIN_KEY_BYTES = 16
+Port = Annotated[int, Meta(ge=1, le=65535)]
+
+
+class HostSection(Settings, frozen=True):
+    """Who this agent is."""
+
+    host_name: Annotated[str, Meta(description="name of this host in every answer; empty: its node name")] = (
+        ""
+    )
+    fleet_key_file: Annotated[
+        Path | None,
+        Meta(description="file with the fleet-wide secret that names connections; not set: a fixed key"),
+    ] = None
+    heartbeat: Annotated[Duration, Meta(description="how often the control topic hears of this agent")] = (
+        Duration(2)
+    )
+
+
+class CaptureSection(Settings, frozen=True):
+    """What is traced: all lists empty = every TCP socket of the host but the agent's own."""
+
+    ports: Annotated[
+        tuple[Port, ...], Meta(description="only connections with one of these ports, at either end")
+    ] = ()
+    exclude_ports: Annotated[
+        tuple[Port, ...],
+        Meta(description="never connections with one of these ports (brokers' ports on broker hosts)"),
+    ] = ()
+    netns: Annotated[
+        tuple[str, ...],
+        Meta(description="only these network namespaces: inode numbers or paths such as /run/netns/a"),
+    ] = ()
+    cgroups: Annotated[
+        tuple[str, ...],
+        Meta(description="only processes in these cgroups (v2): ids or paths of their folders"),
+    ] = ()
+    ring_pages: Annotated[
+        int, Meta(ge=8, le=4096, description="pages of the perf ring of each CPU, a power of two")
+    ] = 128
+    flush: Annotated[
+        Duration, Meta(description="how often half-full kernel batches are emptied, at most 200ms")
+    ] = Duration(0.1)
+
+    def __post_init__(self) -> None:
+        """Refuse what the kernel would not take."""
+        if self.ring_pages & (self.ring_pages - 1):
+            message = f"ring-pages: found {self.ring_pages}; allowed is a power of two from 8 to 4096"
+            raise ValueError(message)
+
+
+class BatchSection(Settings, frozen=True):
+    """When events become a record."""
+
+    max_events: Annotated[int, Meta(ge=1, le=16384, description="events in one record at most")] = 4096
+    max_age: Annotated[Duration, Meta(description="how long an event may wait for company")] = Duration(1)
+
+
+class AgentSettings(Settings, frozen=True):
+    """The whole configuration of ``wirelag-agent``."""
+
+    agent: HostSection = HostSection()
+    capture: CaptureSection = CaptureSection()
+    batch: BatchSection = BatchSection()
+    kafka: KafkaSettings = KafkaSettings()
+    service: ServiceSettings = ServiceSettings()
+
+    def host(self) -> str:
+        """Return the host's name."""
+        return self.agent.host_name or os.uname().nodename
+
+    def fleet_key(self) -> bytes:
+        """Return the secret that names connections.
+
+        Raises:
+            ConfigError: the file cannot be read or holds too little.
+        """
+        path = self.agent.fleet_key_file
+        if path is None:
+            return FIXED_KEY
+        try:
+            secret = path.read_bytes().strip()
+        except OSError as error:
+            raise ConfigError(f"agent.fleet-key-file: {path}: {error.strerror}") from error
+        if len(secret) < MIN_KEY_BYTES:
+            raise ConfigError(
+                f"agent.fleet-key-file: {path} holds {len(secret)} bytes; at least {MIN_KEY_BYTES} are needed"
+            )
+        return secret
+
+
+def inode_of(text: str, key: str) -> int:
+    """Return the inode number a text names: digits, or the path of a file that has it.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    if text.isdigit():
+        return int(text)
+    try:
+        return Path(text).stat().st_ino
+    except OSError as error:
+        raise ConfigError(
+            f"{key}: found {text!r} ({error.strerror}); allowed are an inode number or a path"
+        ) from error
