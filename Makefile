@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+# The one list of commands. `make` alone shows it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.ONESHELL:
+MAKEFLAGS += --no-print-directory
+
+PYTHON := .venv/bin/python
+# Those of the packages that exist, so that a tool never meets a missing folder
+PACKAGES := $(wildcard agent bpf common consumer history lake schemas wirelag)
+CHECKED := $(PACKAGES) $(wildcard demo bench tests/support tests/conftest.py deploy/*.py)
+C_SOURCES := $(wildcard bpf/*.c bpf/*.h)
+
+# $(call needs,PATH,WHAT): stop with one line where PATH does not exist yet
+needs = test -e $(1) || { echo "make $@: $(2) does not exist yet ($(1))" >&2; exit 1; }
+
+.PHONY: help
+help:
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## install what is missing: Debian packages, .venv
+	@scripts/setup
+
+.PHONY: demo
+demo: ## two hosts, real traffic, the whole way to the answer, on this machine (root)
+	@$(call needs,scripts/demo,the demo)
+	scripts/setup
+	exec scripts/demo
+
+.PHONY: test
+test: ## every test, with BPF in the kernel and a real Kafka (root)
+	@scripts/setup --kafka
+	$(PYTHON) -m pytest $(PYTEST_ARGS)
+
+.PHONY: test-fast
+test-fast: ## the tests that need neither root nor Kafka, within a minute
+	@scripts/setup
+	$(PYTHON) -m pytest -n auto -m "not kernel and not kafka and not browser and not spark and not slow" $(PYTEST_ARGS)
+
+.PHONY: test-kernels
+test-kernels: ## the kernel tests on other kernels under QEMU (a coming version)
+	@$(call needs,scripts/test-kernels,the run on other kernels belongs to a coming version and)
+	exec scripts/test-kernels
+
+.PHONY: lint
+lint: ## ruff, mypy --strict, clang-format
+	@scripts/setup
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy $(CHECKED)
+	$(if $(C_SOURCES),.venv/bin/clang-format --dry-run --Werror $(C_SOURCES))
+
+.PHONY: format
+format: ## write what lint would ask for
+	@scripts/setup
+	.venv/bin/ruff check --fix-only --quiet .
+	.venv/bin/ruff format .
+	$(if $(C_SOURCES),.venv/bin/clang-format -i $(C_SOURCES))
+
+.PHONY: kafka
+kafka: ## a real one-node Apache Kafka in the foreground, with wirelag's topics
+	@scripts/setup --kafka
+	exec scripts/kafka $(KAFKA_ARGS)
+
+.PHONY: bench
+bench: bench-kernel bench-agent bench-consumer ## every benchmark: what a host and a consumer pay
+
+.PHONY: bench-kernel
+bench-kernel: ## cost of one event in the kernel (root)
+	@$(call needs,bench/kernel.py,this benchmark)
+	scripts/setup
+	$(PYTHON) -m bench.kernel
+
+.PHONY: bench-agent
+bench-agent: ## cost of one event in the agent, bytes of one event in Kafka
+	@$(call needs,bench/agent.py,this benchmark)
+	scripts/setup
+	$(PYTHON) -m bench.agent
+
+.PHONY: bench-consumer
+bench-consumer: ## events a second through the consumer
+	@$(call needs,bench/consumer.py,this benchmark)
+	scripts/setup
+	$(PYTHON) -m bench.consumer
+
+.PHONY: faults
+faults: ## the fault matrix: what was produced against what was stored (root)
+	@$(call needs,tests/faults,the fault matrix)
+	scripts/setup --kafka
+	$(PYTHON) -m pytest tests/faults $(PYTEST_ARGS)
+
+.PHONY: docs
+docs: ## write docs/wire-format.md from the contracts
+	@$(call needs,schemas/document.py,the writer of the wire format)
+	scripts/setup
+	mkdir -p docs
+	$(PYTHON) -m schemas.document > docs/wire-format.md.new
+	mv docs/wire-format.md.new docs/wire-format.md
+
+.PHONY: clean
+clean: ## remove what the commands above made, except .venv and .cache
+	@rm -rf .demo dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

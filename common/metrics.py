@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`/metrics` and `/healthz` over HTTP, of a registry that the caller made. Nothing here is global."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from socket import AF_INET6
+from socketserver import ThreadingMixIn
+from threading import Thread
+from typing import TYPE_CHECKING
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+
+from prometheus_client import CollectorRegistry, make_wsgi_app
+
+from common.errors import ConfigError
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+Health = Callable[[], str | None]
+
+
+def parse_listen(text: str) -> tuple[str, int]:
+    """`127.0.0.1:9464` or `[::1]:9464` as host and port.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdigit() or int(port) > 65535:  # noqa: PLR2004 - the largest port
+        raise ConfigError(f"metrics-listen: found {text!r}; allowed is host:port, such as 127.0.0.1:9464")
+    return host.strip("[]"), int(port)
+
+
+@contextmanager
+def serve_metrics(registry: CollectorRegistry, listen: str, health: Health) -> Iterator[tuple[str, int]]:
+    """Answer until the block is left; yields the address, of use where `listen` asked for port 0.
+
+    Args:
+        registry: what `/metrics` shows.
+        listen: such as `127.0.0.1:9464`.
+        health: None when all is well (`/healthz` says 200), else what is not (503).
+
+    Raises:
+        ConfigError: nothing can listen there.
+    """
+    host, port = parse_listen(listen)
+    kind = _Server6 if ":" in host else _Server
+    try:
+        server = kind((host, port), _QuietHandler)
+    except OSError as error:
+        raise ConfigError(f"metrics-listen: cannot listen on {listen}: {error}") from error
+    with server:
+        server.set_app(_application(registry, health))
+        thread = Thread(target=server.serve_forever, args=(0.1,), name="metrics", daemon=True)
+        thread.start()
+        try:
+            yield host, server.server_port
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def _application(registry: CollectorRegistry, health: Health) -> "WSGIApplication":
+    metrics: WSGIApplication = make_wsgi_app(registry)
+
+    def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        path = environ.get("PATH_INFO")
+        if path == "/metrics":
+            return metrics(environ, start_response)
+        status, body = _health(health) if path == "/healthz" else ("404 Not Found", "/metrics, /healthz\n")
+        start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
+        return [body.encode()]
+
+    return answer
+
+
+def _health(health: Health) -> tuple[str, str]:
+    trouble = health()
+    return ("503 Service Unavailable", f"{trouble}\n") if trouble else ("200 OK", "ok\n")
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _Server6(_Server):
+    address_family = AF_INET6
+
+
+class _QuietHandler(WSGIRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Scrapes are no news."""

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The life of a service: its settings, and the signals that end it."""
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Annotated
+
+from msgspec import Meta
+
+from common.config.settings import Settings
+from common.log import LogFormat, LogLevel
+
+_STOPPING = (signal.SIGTERM, signal.SIGINT)
+
+
+class ServiceSettings(Settings, frozen=True):
+    """The table `[service]`."""
+
+    log_format: Annotated[LogFormat, Meta(description="auto is console on a terminal, else json")] = "auto"
+    log_level: Annotated[LogLevel, Meta(description="Least level that is written")] = "info"
+    metrics_listen: Annotated[str, Meta(description="host:port for /metrics and /healthz; empty is off")] = ""
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[threading.Event]:
+    """An event that SIGTERM or SIGINT sets; a second SIGINT ends the process at once. Main thread only.
+
+    A thread sets it, woken by a byte that the interpreter writes at the signal: an event set by the handler
+    itself would wait for ever when the signal comes while the main thread holds the event's lock.
+    """
+    stop = threading.Event()
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)  # noqa: FBT003 - the socket's own signature
+    previous = {number: signal.signal(number, _do_nothing) for number in _STOPPING}
+    previous_fd = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    thread = threading.Thread(target=_set_at_signal, args=(reader, stop), name="signals", daemon=True)
+    thread.start()
+    try:
+        yield stop
+    finally:
+        signal.set_wakeup_fd(previous_fd)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+        writer.close()  # ends the thread's read
+        thread.join()
+        reader.close()
+
+
+def _do_nothing(_number: int, _frame: FrameType | None) -> None:
+    """Only there so that the interpreter writes to the wake-up descriptor instead of ending the process."""
+
+
+def _set_at_signal(reader: socket.socket, stop: threading.Event) -> None:
+    while received := reader.recv(1):
+        if received[0] == signal.SIGINT and stop.is_set():
+            os._exit(128 + signal.SIGINT)
+        if received[0] in _STOPPING:
+            stop.set()
