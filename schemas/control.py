@@ -19,6 +19,7 @@ MAX_TOTALS = 1024
 Natural = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Nanoseconds = Annotated[int, Meta(ge=0, le=2**63 - 1, extra={"unit": "ns"})]
+Shard = Annotated[int, Meta(ge=0, le=65_535)]
 Name = Annotated[str, Meta(max_length=64)]
 
 
@@ -52,7 +53,7 @@ class Heartbeat(msgspec.Struct, frozen=True, tag="heartbeat"):
     """CLOCK_MONOTONIC at the same moment."""
     oldest_undelivered_ns: Nanoseconds
     """Age of the oldest event that Kafka has not acknowledged yet, 0 = none."""
-    acknowledged: Annotated[dict[int, Whole], Meta(max_length=65_536)]
+    acknowledged: Annotated[dict[Shard, Whole], Meta(max_length=65_536)]
     """Shard -> last sequence that Kafka acknowledged with no hole before it."""
     totals: Annotated[tuple[Total, ...], Meta(max_length=MAX_TOTALS)]
     """The ledger."""
