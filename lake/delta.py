@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The only module that imports deltalake: one handle on one table, as it was when last refreshed.
+
+`append` commits against the state this handle shows. Where another writer committed one of the same transactions' app ids
+since, deltalake refuses; commits to others are no conflict. A handle does not see its own commit before `refresh`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import pyarrow as pa
+import pyarrow.fs
+from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
+from deltalake.exceptions import DeltaError
+from deltalake.fs import DeltaStorageHandler
+from deltalake.schema import Schema
+from deltalake.transaction import AddAction
+
+from lake.errors import LakeUnavailableError
+from lake.parquet import DataFile
+from lake.storage import Storage, local_root, translated
+from schemas.tables import PARTITION_COLUMNS, facts_schema
+
+_NO_HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
+"""A hook that fails raises although the commit is durable, so checkpoints are made apart (lake.housekeeping)."""
+
+
+def open_storage(uri: str, options: Mapping[str, str]) -> Storage:
+    """Return the files of a table: the folder itself, or the object store with deltalake's own credentials."""
+    root = local_root(uri)
+    if root is not None:
+        return Storage(uri, pa.fs.SubTreeFileSystem(str(root), pa.fs.LocalFileSystem()), root)
+    return Storage(uri, pa.fs.PyFileSystem(DeltaStorageHandler(uri, dict(options))), None)
+
+
+@contextmanager
+def _reading(uri: str) -> Iterator[None]:
+    try:
+        with translated(f"cannot read the table {uri}"):
+            yield
+    except DeltaError as error:
+        raise LakeUnavailableError(
+            f"cannot read the table {uri}: {error}; check the path, and that it is wirelag's lake"
+        ) from error
+
+
+class Table:
+    """One handle. Its methods raise LakeUnavailableError, but for `append`, which raises what deltalake raises."""
+
+    def __init__(self, uri: str, options: Mapping[str, str]) -> None:
+        self._uri = uri
+        self._options = dict(options)
+        self._delta = self._open()
+
+    @staticmethod
+    def exists(uri: str, options: Mapping[str, str]) -> bool:
+        """Tell whether a table is there."""
+        with _reading(uri):
+            return DeltaTable.is_deltatable(uri, dict(options))
+
+    @classmethod
+    def create(cls, uri: str, options: Mapping[str, str], properties: Mapping[str, str]) -> None:
+        """Make the table as version 0. Nothing is done where another process is first.
+
+        Without retries, because a retry would write the metadata again as version 1.
+        """
+        try:
+            with translated(f"cannot create the table {uri}"):
+                DeltaTable.create(
+                    uri,
+                    Schema.from_arrow(facts_schema()),
+                    mode="error",
+                    partition_by=list(PARTITION_COLUMNS),
+                    configuration=dict(properties),
+                    storage_options=dict(options),
+                    commit_properties=CommitProperties(max_commit_retries=0),
+                    post_commithook_properties=_NO_HOOKS,
+                )
+        except DeltaError as error:
+            if not cls.exists(uri, options):
+                raise LakeUnavailableError(f"cannot create the table {uri}: {error}") from error
+
+    @property
+    def version(self) -> int:
+        """The version this handle shows."""
+        return self._delta.version()
+
+    def columns(self) -> set[str]:
+        """Return the names of the table's columns."""
+        return {field.name for field in self._delta.schema().fields}
+
+    def partition_columns(self) -> tuple[str, ...]:
+        """Return the columns that make up the folders."""
+        return tuple(self._delta.metadata().partition_columns)
+
+    def refresh(self) -> None:
+        """Show the newest version."""
+        try:
+            with translated(f"cannot read the table {self._uri}"):
+                self._delta.update_incremental()
+        except DeltaError:  # for one, the logs after an idle handle's version have expired
+            self.reopen()
+
+    def reopen(self) -> None:
+        """Show the newest version through a new handle, as after one that failed."""
+        self._delta = self._open()
+
+    def transaction_version(self, app_id: str) -> int | None:
+        """Return the version last committed for an app id, None where there is none."""
+        with _reading(self._uri):
+            return self._delta.transaction_version(app_id)
+
+    def live(self) -> pa.Table:
+        """Return one row for each file of the version shown: `path`, `partition.*`, `min.*`, `max.*`."""
+        with _reading(self._uri):
+            return pa.table(self._delta.get_add_actions(flatten=True))
+
+    def append(self, files: Sequence[DataFile], transactions: Mapping[str, int]) -> None:
+        """Add files and set app ids' versions in one commit."""
+        self._delta.create_write_transaction(
+            [_add_action(file) for file in files],
+            "append",
+            self._delta.schema(),
+            partition_by=list(PARTITION_COLUMNS),
+            commit_properties=CommitProperties(
+                app_transactions=[Transaction(name, version) for name, version in transactions.items()]
+            ),
+            post_commithook_properties=_NO_HOOKS,
+        )
+
+    def checkpoint(self) -> None:
+        """Write the version shown as one file."""
+        with _reading(self._uri):
+            self._delta.create_checkpoint()
+
+    def delete_old_log(self) -> None:
+        """Delete logs and checkpoints that are older than the log retention and that no checkpoint needs."""
+        with _reading(self._uri):
+            self._delta.cleanup_metadata()
+
+    def _open(self) -> DeltaTable:
+        with _reading(self._uri):
+            return DeltaTable(self._uri, storage_options=self._options)
+
+
+def _add_action(file: DataFile) -> AddAction:
+    return AddAction(
+        path=file.path,
+        size=file.size,
+        partition_values={"kind": file.kind, "date": file.date, "hour": str(file.hour)},
+        modification_time=file.modified_ms,
+        data_change=True,
+        stats=file.stats,
+    )
