@@ -96,7 +96,7 @@ class Directory:
         return index
 
 
-def flow_of(secret: bytes, row: Any) -> Flow:
+def flow_of(secret: bytes, row: np.void) -> Flow:
     """Make the wire's flow from one connection fact; the initial sequence numbers end here."""
     name = connection_name(secret, int(row["iss"]), int(row["irs"]), passive=int(row["role"]) == PASSIVE)
     local, remote = row["local_address"].tobytes(), row["remote_address"].tobytes()
@@ -114,5 +114,5 @@ def flow_of(secret: bytes, row: Any) -> Flow:
     )
 
 
-def _text(comm: Any) -> str:
+def _text(comm: bytes) -> str:
     return bytes(comm).split(b"\0")[0].decode("utf-8", "replace")

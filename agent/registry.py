@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Dense indices for things known by a 64-bit key; what is not used for long is forgotten, its index reused."""
+"""Dense indices for things known by a 64-bit key; what is long unused is forgotten and its index reused."""
 
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar

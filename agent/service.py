@@ -14,6 +14,7 @@ from agent.directory import Directory
 from agent.kernel.capture import Capture, CaptureSettings
 from agent.ledger import Ledger
 from agent.loop import Loop, Parts, system_clock
+from agent.meter import Meter, cpu_seconds
 from agent.pack import Identity, Packer
 from agent.settings import AgentSettings, CaptureSection, inode_of
 from agent.version import VERSION
@@ -76,6 +77,7 @@ class AgentService:
         packer = Packer(identity, directory, settings.batch.max_events, settings.batch.max_age.nanoseconds)
         capture = Capture(capture_settings(settings.capture))
         capture.start()
+        self._meter = Meter(time.monotonic, cpu_seconds)
         loop = Loop(Parts(capture, directory, packer, delivery, self.ledger), system_clock)
         self._log.info("tracing", host=identity.host, shards=identity.shards, key=self._key_id())
         systemd.notify("READY=1")
@@ -111,9 +113,9 @@ class AgentService:
         self._beat(delivery, identity, final=True)
         delivery.close(FINAL_SECONDS, time.monotonic)
         totals = {f"{t.stage}/{t.reason}": t.events for t in self.ledger.totals() if t.events}
-        self._log.info(
-            "stopped", records=delivery.records, bytes=delivery.record_bytes, undelivered=left, totals=totals
-        )
+        records = {"records": delivery.records, "bytes": delivery.record_bytes, "undelivered": left}
+        kernel_ns = final.counters.run_time_ns
+        self._log.info("stopped", **records, totals=totals, kernel_ns=kernel_ns, **self._meter.read())
 
     def _beat(self, delivery: KafkaDelivery, identity: Identity, *, final: bool) -> None:
         beat = heartbeat(
