@@ -8,8 +8,8 @@ the texts below the fields in the source; a field without a meaning is a TypeErr
 import ast
 import inspect
 import sys
-from collections.abc import Hashable, Iterable
-from functools import cache
+import textwrap
+from collections.abc import Iterable
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -52,10 +52,9 @@ def render() -> str:
     return Template((_HERE / "document.md").read_text(encoding="utf-8")).substitute(pieces)
 
 
-@cache
-def meanings(owner: Hashable) -> dict[str, str]:
+def meanings(owner: type[Any]) -> dict[str, str]:
     """Return what stands below each field or member of a class in its source, on one line."""
-    tree = ast.parse(inspect.getsource(owner)).body[0] if isinstance(owner, type) else None
+    tree = ast.parse(textwrap.dedent(inspect.getsource(owner))).body[0]
     if not isinstance(tree, ast.ClassDef):
         raise TypeError(f"{owner} is no class")
     found: dict[str, str] = {}
@@ -72,9 +71,10 @@ def _assigned(statement: ast.stmt) -> str | None:
 
 
 def _meaning(owner: type[Any], name: str) -> str:
-    if name not in meanings(owner):
+    found = meanings(owner).get(name)
+    if found is None:
         raise TypeError(f"{owner.__name__}.{name} says nowhere what it means")
-    return _code(meanings(owner)[name])
+    return _code(found)
 
 
 def _event_table(kind: Kind) -> str:

@@ -7,11 +7,11 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.batches import Fleet
 
 from schemas import batch, decoder, document, example
 from schemas.event import STRUCTS, Kind
 from schemas.field import columns_of
+from support.batches import Fleet
 
 PAGE = Path(__file__).parents[2] / "docs" / "wire-format.md"
 
