@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The only module that imports deltalake: one handle on one table, as it was when last refreshed.
 
-`append` commits against the state this handle shows. Where another writer committed one of the same transactions' app ids
-since, deltalake refuses; commits to others are no conflict. A handle does not see its own commit before `refresh`.
+`append` commits against the version this handle shows: deltalake refuses where another writer has since set
+one of the same app ids, and does not mind other commits. A handle sees its own commit only after `refresh`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,11 +22,11 @@ from lake.storage import Storage, local_root, translated
 from schemas.tables import PARTITION_COLUMNS, facts_schema
 
 _NO_HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
-"""A hook that fails raises although the commit is durable, so checkpoints are made apart (lake.housekeeping)."""
+"""A failing hook raises although the commit is durable, so checkpoints are made apart (lake.housekeeping)."""
 
 
 def open_storage(uri: str, options: Mapping[str, str]) -> Storage:
-    """Return the files of a table: the folder itself, or the object store with deltalake's own credentials."""
+    """Return the files of a table: the folder itself, or the object store, with deltalake's own client."""
     root = local_root(uri)
     if root is not None:
         return Storage(uri, pa.fs.SubTreeFileSystem(str(root), pa.fs.LocalFileSystem()), root)
@@ -45,7 +45,7 @@ def _reading(uri: str) -> Iterator[None]:
 
 
 class Table:
-    """One handle. Its methods raise LakeUnavailableError, but for `append`, which raises what deltalake raises."""
+    """One handle. It raises LakeUnavailableError, only `append` raises what deltalake raises."""
 
     def __init__(self, uri: str, options: Mapping[str, str]) -> None:
         self._uri = uri

@@ -29,7 +29,7 @@ class CommitUnknownError(LakeError):
 
 
 class LakeCorruptError(LakeError):
-    """The table and its files contradict one another. `name` is the object that is wrong, within the table."""
+    """The table and its files contradict one another. `name` says which object is wrong, within the table."""
 
     def __init__(self, message: str, *, name: str) -> None:
         super().__init__(message)

@@ -6,6 +6,7 @@ Compaction, vacuum and retention of rows are not done by anything yet.
 """
 
 from collections import defaultdict
+from itertools import chain
 
 import pyarrow as pa
 
@@ -23,22 +24,20 @@ STATE_RETENTION_NS = 168 * 3600 * 10**9
 def table_properties() -> dict[str, str]:
     """Return what the table is created with.
 
-    `delta.setTransactionRetentionDuration` must never be among them: an old position would read as none at all.
+    `delta.setTransactionRetentionDuration` must never be among them: old positions would be forgotten.
     """
     return {
         "delta.checkpointInterval": str(CHECKPOINT_INTERVAL),
         "delta.logRetentionDuration": "interval 1 day",
         "delta.deletedFileRetentionDuration": "interval 1 day",
-        "delta.dataSkippingStatsColumns": ",".join(
-            dict.fromkeys(name for names in PRUNED.values() for name in names)
-        ),
+        "delta.dataSkippingStatsColumns": ",".join(dict.fromkeys(chain.from_iterable(PRUNED.values()))),
     }
 
 
 def checkpoint_when_due(table: Table, storage: Storage, before: int) -> bool:
-    """Write a checkpoint where the versions after `before` pass a multiple of the interval; False where it failed.
+    """Write a checkpoint if the versions after `before` pass a multiple of the interval; False if it failed.
 
-    A failure harms nothing but the time the next opening takes: the commit stands, and the next multiple tries again.
+    A failure only makes the next opening slower: the commit stands, and the next multiple tries again.
     The checkpoint is on the disk before the logs that it stands for are deleted.
     """
     if table.version // CHECKPOINT_INTERVAL == before // CHECKPOINT_INTERVAL:
@@ -62,7 +61,8 @@ def sync_log(storage: Storage, before: int, version: int) -> None:
 def delete_old_states(storage: Storage, live: pa.Table, now_ns: int) -> list[str]:
     """Delete state objects both below their partition's previous progress row and older than 168 hours.
 
-    `live` are the table's files. Partitions with fewer than two progress rows are left alone. Returns the names deleted.
+    `live` are the table's files. Partitions with fewer than two progress rows are left alone. Returns the
+    names deleted.
     """
     objects = defaultdict(list)
     for entry in storage.entries(state.FOLDER):

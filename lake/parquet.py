@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows into Parquet files: one file per kind, date and hour, with that kind's columns and nothing else.
 
-A caller gives text as dictionary columns (int32 indices): they go into the file as they are, with no hashing per row.
-The order of the rows is the caller's.
+Text is best given as dictionary columns (int32 indices), which go into the file as they are, with no hashing
+per row. The order of the rows is the caller's.
 """
 
 import json

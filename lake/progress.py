@@ -1,21 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """Progress rows: which Kafka offsets each commit covered, and the state object that goes with them.
 
-Found through the statistics in the table's log, so that a take-over opens the few files that can hold the row.
+They are found through the statistics in the table's log, so that a take-over opens few files.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import and_
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
+from lake.errors import LakeCorruptError
+from lake.parquet import HOUR_INDEX, HOUR_NS
+from lake.partition import PartitionCommit
 from lake.storage import Storage, translated
 from schemas.tables import KINDS
 
 _WHOLE = 32
 """Texts of this length or more may stand shortened in statistics."""
+
+_NO = pa.scalar(False)  # noqa: FBT003 - not a choice of ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +39,24 @@ class Progress:
     committed_at_ns: int
 
 
-def table(rows: Sequence[Progress], hour_index: int) -> pa.Table:
-    """Return rows as the table that is written."""
+def table(parts: Sequence[PartitionCommit], names: Sequence[str], now_ns: int) -> pa.Table:
+    """Return the rows of a commit whose state objects have these names."""
     columns = {
-        field.name: pa.array([getattr(row, field.name) for row in rows], field.type)
-        for field in KINDS["progress"]
+        "topic": [part.topic for part in parts],
+        "topic_id": [part.topic_id for part in parts],
+        "topic_partition": [part.partition for part in parts],
+        "from_offset": [part.from_offset for part in parts],
+        "to_offset": [part.to_offset for part in parts],
+        "flushed": [part.flushed for part in parts],
+        "state": list(names),
+        "committed_at_ns": [now_ns] * len(parts),
+        HOUR_INDEX: [now_ns // HOUR_NS] * len(parts),
     }
-    return pa.table({**columns, "hour_index": pa.array([hour_index] * len(rows), pa.int64())})
+    return pa.table(columns, KINDS["progress"].append(pa.field(HOUR_INDEX, pa.int64())))
 
 
 def newest_first(storage: Storage, live: pa.Table, **wanted: str | int) -> list[Progress]:
-    """Return the rows whose columns have the values wanted, the furthest first, at one offset a flush first."""
+    """Return the rows with the values wanted in these columns: the furthest first, a flush before its offset."""
     rows = _read(storage, _holding(live, wanted), list(KINDS["progress"].names), wanted)
     found = [Progress(**row) for row in rows.to_pylist()]
     return sorted(found, key=lambda row: (row.to_offset, row.from_offset), reverse=True)
@@ -51,7 +65,7 @@ def newest_first(storage: Storage, live: pa.Table, **wanted: str | int) -> list[
 def topic_ids(storage: Storage, live: pa.Table, topic: str) -> set[str]:
     """Return every id a topic of this name was read under."""
     files = _holding(live, {"topic": topic})
-    alone = pc.fill_null(pc.and_(_one_value(files, "topic"), _one_value(files, "topic_id")), False)  # noqa: FBT003
+    alone = pc.fill_null(pc.and_(_one_value(files, "topic"), _one_value(files, "topic_id")), _NO)
     known = set(files.filter(alone)["min.topic_id"].to_pylist())
     rest = _read(storage, files.filter(pc.invert(alone)), ["topic_id"], {"topic": topic})
     return known | set(rest["topic_id"].to_pylist())
@@ -63,7 +77,7 @@ def _holding(live: pa.Table, wanted: dict[str, str | int]) -> pa.Table:
     for name, value in wanted.items():
         above = pc.greater(files[f"min.{name}"], value)
         below = pc.less(files[f"max.{name}"], value)
-        files = files.filter(pc.invert(pc.fill_null(pc.or_kleene(above, below), False)))  # noqa: FBT003
+        files = files.filter(pc.invert(pc.fill_null(pc.or_kleene(above, below), _NO)))
     return files
 
 
@@ -76,9 +90,12 @@ def _read(storage: Storage, files: pa.Table, columns: list[str], wanted: dict[st
     found = ds.dataset(
         files["path"].to_pylist(), schema=KINDS["progress"], format="parquet", filesystem=storage.filesystem
     )
-    matching = [ds.field(name) == value for name, value in wanted.items()]
-    condition = matching[0]
-    for other in matching[1:]:
-        condition &= other
-    with translated(f"cannot read progress rows of {storage.location('')}"):
-        return found.to_table(columns=columns, filter=condition)
+    condition = reduce(and_, (ds.field(name) == value for name, value in wanted.items()))
+    try:
+        with translated(f"cannot read progress rows below {storage.uri}"):
+            return found.to_table(columns=columns, filter=condition)
+    except pa.ArrowInvalid as error:
+        raise LakeCorruptError(
+            f"a file of progress rows below {storage.uri} is unusable: {error}; restore it from a copy of the lake",
+            name="kind=progress",
+        ) from error

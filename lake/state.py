@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """State objects: what a matcher remembers after an offset, never changed once written.
 
-An object is a header and the state, compressed with zstd. The checksum covers the object's own name too, so that neither a
-flipped bit nor another partition's object is ever taken for the state asked for: `read` returns what `write` was given or raises.
+An object is a header and the state, compressed with zstd. The checksum covers the object's own name too, so
+neither a flipped bit nor another partition's object is taken for the state asked for: `read` returns what
+`write` was given, or raises.
 """
 
 import struct

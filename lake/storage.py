@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files of the table, by path below its root. What `sync` returned from is on the disk, name and content.
 
-Local folders are synced by us, since neither pyarrow nor deltalake does it; an object store has stored what it acknowledged.
+Local files are synced here, since neither pyarrow nor deltalake does it; an object store has stored what it
+acknowledged.
 """
 
 import os
