@@ -62,8 +62,7 @@ format: ## write what lint would ask for
 
 .PHONY: kafka
 kafka: ## a real one-node Apache Kafka in the foreground, with wirelag's topics
-	@scripts/setup --kafka
-	exec scripts/kafka $(KAFKA_ARGS)
+	@exec scripts/kafka $(KAFKA_ARGS)
 
 .PHONY: bench
 bench: bench-kernel bench-agent bench-consumer ## every benchmark: what a host and a consumer pay

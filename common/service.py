@@ -12,8 +12,11 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from common.command import run_command
 from common.config.settings import Settings
 from common.log import LogFormat, LogLevel
+
+__all__ = ["ServiceSettings", "run_command", "stop_on_signals"]
 
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
 

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures and rules for every test.
+
+`kafka` and `topics` give a real broker, started once for a session at the first test that asks; `kafka_node`
+gives a test a broker of its own, to stop and kill. Whoever uses one is marked `kafka` by that.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+from support.kafka import KafkaNode
+from support.topics import Topics
+
+# Cores are few and noisy: how long an example takes says nothing about the code.
+hypothesis.settings.register_profile("wirelag", deadline=None)
+hypothesis.settings.load_profile("wirelag")
+
+_BROKER_FIXTURES = {"kafka", "topics", "kafka_node"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a broker, before `-m` selects; skip what needs root for want of it."""
+    for item in items:
+        if _BROKER_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.kafka)
+        if item.get_closest_marker("kernel") and os.geteuid() != 0:
+            item.add_marker(pytest.mark.skip(reason="loads BPF programs, which needs root"))
+
+
+@pytest.fixture(scope="session")
+def _session_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaNode]:
+    with KafkaNode(tmp_path_factory.mktemp("kafka")) as node:
+        yield node
+
+
+@pytest.fixture(scope="session")
+def kafka(_session_node: KafkaNode) -> str:
+    """The address of the session's broker, for `bootstrap.servers`. Do not stop it; see `kafka_node`."""
+    return _session_node.bootstrap
+
+
+@pytest.fixture
+def topics(kafka: str) -> Topics:
+    """`topics("events", 12)` makes a topic on the session's broker and returns its name."""
+    return Topics(kafka)
+
+
+@pytest.fixture
+def kafka_node(tmp_path: Path) -> Iterator[KafkaNode]:
+    """A running broker of this test alone: `stop`, `kill`, `restart`, `suspend`, `resume`."""
+    with KafkaNode(tmp_path / "kafka") as node:
+        yield node
