@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`wirelag consume`: the only place that builds the consumer's parts and joins them.
+
+Returns when told to stop or at the end; errors leave as WirelagError, for the command line to turn into exit
+codes.
+"""
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from common.config import load
+from common.log import setup_logging
+from common.metrics import serve_metrics
+from common.service import stop_on_signals
+from common.systemd import notify, watchdog_interval
+from common.throttle import Throttle
+from consumer.engine import ControlEngine, EngineSettings, EventEngine
+from consumer.pipeline.cycle import Cycle
+from consumer.pipeline.metrics import Metrics, Totals
+from consumer.pipeline.owned import MakeEngine, Owned, Rules
+from consumer.pipeline.service import Pace, Service
+from consumer.pipeline.work import Engine
+from consumer.publish.kafka import Sender
+from consumer.settings import ENV_PREFIX, ConsumerSettings
+from consumer.source.kafka import KafkaSource
+from consumer.source.topics import Partition
+from lake.facts import Facts
+
+OpenLake = Callable[[ConsumerSettings], Facts]
+MOST_FAILURES = 5
+"""Cycles that may fail in a row before `--until-end` gives up."""
+
+
+def consume(config: Path | None = None, set_: Sequence[str] = (), *, until_end: bool = False) -> None:
+    """Turn records into rows of the lake: until a signal comes, or with `until_end` to the present end.
+
+    Args:
+        config: a TOML file (`consumer/settings.py` says what can be in it).
+        set_: texts such as `kafka.shards=24`, over the file and over `WIRELAG_CONSUMER__KAFKA__SHARDS`.
+        until_end: read all partitions, in no group, to their present ends; close what is open; print a line.
+
+    Raises:
+        ConfigError: something is for a person to mend (exit 2); nothing wrong was committed.
+        RuntimeFailure: something outside failed (exit 1); the next start goes on from the lake.
+    """
+    settings = load(ConsumerSettings, config, env_prefix=ENV_PREFIX, overrides=set_)
+    setup_logging(settings.service.log_format, settings.service.log_level, service="consumer")
+    with stop_on_signals() as stop:
+        totals = run(settings, stop, until_end=until_end)
+    if until_end:
+        sys.stdout.write(summary(totals, settings.lake.uri) + "\n")
+
+
+def open_lake(settings: ConsumerSettings) -> Facts:
+    """Open the lake of the settings, or make it."""
+    return Facts.open(settings.lake.uri, storage_options=settings.lake.storage_options)
+
+
+def run(
+    settings: ConsumerSettings,
+    stop: threading.Event,
+    *,
+    until_end: bool,
+    lake: OpenLake = open_lake,
+) -> Totals:
+    """Build the consumer, run it until `stop` is set or the end is reached, return what it committed."""
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    reader = _source(settings)
+    try:
+        service = _service(settings, stop, metrics, reader, lake(settings), until_end=until_end)
+        with _served(settings, registry, service):
+            notify("READY=1")
+            service.until_end() if until_end else service.follow()
+            notify("STOPPING=1")
+    finally:
+        reader.close()
+    return metrics.totals
+
+
+def summary(totals: Totals, uri: str) -> str:
+    """Return the line that `--until-end` prints."""
+    return (
+        f"{totals.records:,} records, {totals.events:,} events, {totals.rows['match']:,} matches, "
+        f"{totals.rows['unmatched']:,} unmatched, {totals.duplicates:,} duplicates, {totals.poison:,} poison "
+        f"-> {uri}"
+    )
+
+
+def engines(settings: ConsumerSettings) -> MakeEngine:
+    """Return what makes the engine of a partition."""
+    own = settings.consumer
+    tuned = EngineSettings(
+        tick_ms=round(own.tick * 1000),
+        horizon_ms=round(own.horizon * 1000),
+        window_ns=own.window.nanoseconds,
+    )
+
+    def make(partition: Partition, state: bytes | None) -> Engine:
+        kind = ControlEngine if partition.topic == settings.kafka.control_topic else EventEngine
+        if state is None:
+            return kind(partition.number, tuned)
+        return kind.restore(state, partition.number, tuned)
+
+    return make
+
+
+def _source(settings: ConsumerSettings) -> KafkaSource:
+    own, kafka = settings.consumer, settings.kafka
+    return KafkaSource(
+        kafka.consumer(own.group, member=own.instance_id, protocol=own.group_protocol), kafka.client()
+    )
+
+
+def _service(
+    settings: ConsumerSettings,
+    stop: threading.Event,
+    metrics: Metrics,
+    reader: KafkaSource,
+    lake: Facts,
+    *,
+    until_end: bool,
+) -> Service:
+    own, kafka = settings.consumer, settings.kafka
+    rules = Rules(kafka.events_topic, kafka.control_topic, kafka.shards, own.accept_new_topic)
+    owned = Owned(reader, lake, engines(settings), rules)
+    cycle = Cycle(
+        lake=lake,
+        sender=Sender(kafka.producer()),
+        marker=reader,
+        metrics=metrics,
+        check_unchanged=owned.check_unchanged,
+        poison_topic=kafka.poison_topic,
+        latency_topic=kafka.latency_topic if own.publish else "",
+        throttle=Throttle(),
+    )
+    pace = Pace(own.cycle, own.cycle_bytes, own.idle_flush, MOST_FAILURES if until_end else None)
+    return Service(reader, owned, cycle, metrics, pace, stop, _alive())
+
+
+def _alive() -> Callable[[], None]:
+    """Return what tells systemd's watchdog that the loop turns."""
+    interval = watchdog_interval()
+    last = time.monotonic()
+
+    def alive() -> None:
+        nonlocal last
+        if interval is not None and time.monotonic() - last >= interval:
+            last = time.monotonic()
+            notify("WATCHDOG=1")
+
+    return alive
+
+
+@contextmanager
+def _served(settings: ConsumerSettings, registry: CollectorRegistry, service: Service) -> Iterator[None]:
+    listen = settings.service.metrics_listen
+    if not listen:
+        yield
+        return
+    with serve_metrics(registry, listen, lambda: service.trouble):
+        yield

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The state that goes into the lake with each commit: the engine's own, and the outbox.
+
+The outbox holds the histogram rows that were committed but perhaps not yet published. It is written in the
+same commit as the rows, so whoever takes the partition over knows what may be missing downstream.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+import pyarrow as pa
+
+from lake.errors import LakeCorruptError
+
+VERSION = 1
+
+
+class Saved(msgspec.Struct, frozen=True, array_like=True):
+    """One partition's state object."""
+
+    version: int
+    engine: bytes
+    outbox: bytes
+    """Arrow IPC stream, empty where nothing is to be published."""
+
+
+def pack(engine: bytes, outbox: Sequence[pa.Table]) -> bytes:
+    """Return the state object's content."""
+    return msgspec.msgpack.encode(Saved(VERSION, engine, _to_bytes(outbox)))
+
+
+def unpack(blob: bytes, name: str) -> tuple[bytes, list[pa.Table]]:
+    """Return the engine's state and the outbox; ``name`` is for the error's message."""
+    try:
+        saved = msgspec.msgpack.decode(blob, type=Saved)
+        if saved.version != VERSION:
+            raise LakeCorruptError(
+                f"the state of {name} is of version {saved.version}, this consumer reads {VERSION}", name=name
+            )
+        return saved.engine, _from_bytes(saved.outbox)
+    except (msgspec.MsgspecError, pa.ArrowInvalid) as error:
+        raise LakeCorruptError(f"the state of {name} cannot be read: {error}", name=name) from error
+
+
+def _to_bytes(tables: Sequence[pa.Table]) -> bytes:
+    filled = [table for table in tables if table.num_rows]
+    if not filled:
+        return b""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, filled[0].schema) as writer:
+        for table in filled:
+            writer.write_table(table)
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
+
+
+def _from_bytes(content: bytes) -> list[pa.Table]:
+    if not content:
+        return []
+    return [pa.ipc.open_stream(content).read_all()]

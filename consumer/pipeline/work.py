@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One partition's memory between commits. What it hands over depends on the records and flushes alone.
+
+Records below the next Kafka offset are passed over, so nothing that is read twice is counted twice.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import pyarrow as pa
+
+from consumer.engine import Output, Poison, Record
+from consumer.pipeline.saved import pack
+from consumer.source.topics import Mark, Partition
+from lake.facts import PartitionCommit
+
+OUTBOX_ROWS = 200_000
+"""Most rows kept for a Kafka that cannot be published to; older ones are given up and counted."""
+
+
+class Engine(Protocol):
+    """What turns one partition's records into rows."""
+
+    def apply(self, records: Sequence[Record]) -> Output:
+        """Take records in order; return the rows they complete."""
+
+    def flush(self) -> Output:
+        """Close what is open, as if time had passed."""
+
+    def snapshot(self) -> bytes:
+        """Return all that is remembered."""
+
+
+@dataclass
+class Work:
+    """A partition that is ours: from ``committed`` (in the lake) to ``next_offset`` (applied)."""
+
+    partition: Partition
+    topic_id: str
+    engine: Engine
+    committed: int
+    flushed: bool
+    """Nothing is open in the engine."""
+    quiet_since: float
+    outbox: list[pa.Table] = field(default_factory=list)
+    """Histogram rows that are committed and not yet published."""
+    bound: int | None = None
+    """Records from this Kafka offset on are not ours to take."""
+
+    def __post_init__(self) -> None:
+        self.next_offset = self.committed
+        self._committed_flushed = self.flushed
+        self.end = 0
+        """Where the broker last said that the partition ends."""
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin a new, empty part."""
+        self.rows: dict[str, list[pa.Table]] = {}
+        self.poison: list[Poison] = []
+        self.records = 0
+        self.size = 0
+
+    @property
+    def moved(self) -> bool:
+        """Whether there is something to commit."""
+        return self.next_offset != self.committed or self.flushed != self._committed_flushed
+
+    @property
+    def mark(self) -> Mark:
+        """What the group notes once all up to here is published."""
+        return Mark(self.next_offset, "flushed" if self.flushed else "")
+
+    def take(self, records: Sequence[Record], now: float) -> None:
+        """Apply the records that are new."""
+        end = self.bound
+        new = [
+            r for r in records if r.kafka_offset >= self.next_offset and (end is None or r.kafka_offset < end)
+        ]
+        if not new:
+            return
+        self._keep(self.engine.apply(new))
+        self.next_offset = new[-1].kafka_offset + 1
+        self.records += len(new)
+        self.size += sum(len(record.value) for record in new)
+        self.flushed = False
+        self.quiet_since = now
+
+    def flush(self) -> None:
+        """Close what is open; the commit that follows makes this part of the partition's history."""
+        if not self.flushed:
+            self._keep(self.engine.flush())
+            self.flushed = True
+
+    def part(self) -> PartitionCommit:
+        """Return what the next commit holds of this partition."""
+        rows = {kind: pa.concat_tables(tables) for kind, tables in self.rows.items()}
+        return PartitionCommit(
+            topic=self.partition.topic,
+            topic_id=self.topic_id,
+            partition=self.partition.number,
+            from_offset=self.committed,
+            to_offset=self.next_offset,
+            state=pack(self.engine.snapshot(), [*self.outbox, *self.rows.get("histogram", [])]),
+            flushed=self.flushed,
+            rows=rows,
+        )
+
+    def settle(self) -> None:
+        """All up to here is in the lake."""
+        self.outbox += self.rows.get("histogram", [])
+        self.committed = self.next_offset
+        self._committed_flushed = self.flushed
+        self.clear()
+
+    def trim(self) -> int:
+        """Give up the oldest of an outbox that grew too long; return the number of rows given up."""
+        given_up = 0
+        while sum(table.num_rows for table in self.outbox) > OUTBOX_ROWS:
+            given_up += self.outbox.pop(0).num_rows
+        return given_up
+
+    def _keep(self, output: Output) -> None:
+        self.poison += output.poison
+        for kind, table in output.rows.items():
+            if table.num_rows:
+                self.rows.setdefault(kind, []).append(table)

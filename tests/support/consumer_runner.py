@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs `wirelag consume` for tests, in children that can be killed at a named point of a commit.
+
+`python -m support.consumer_runner` reads one JSON job a line from standard input and forks a child for each,
+so that imports are paid once. It answers each line with the child's exit code, negative for a signal.
+`{"kill": ["after-commit", 3]}` kills the child with SIGKILL when it passes that point for the third time.
+"""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from common.command import run_command
+from common.config import load
+from common.log import setup_logging
+from common.service import stop_on_signals
+from consumer.cli import run, summary
+from consumer.settings import ConsumerSettings
+from lake.facts import Facts
+
+
+def main() -> None:
+    """Serve jobs until standard input ends."""
+    for line in sys.stdin:
+        pid = os.fork()
+        if pid == 0:
+            os._exit(_child(json.loads(line)))
+        _, status = os.waitpid(pid, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)  # noqa: T201 - the answer
+
+
+def _child(job: dict[str, Any]) -> int:
+    with open(job["output"], "w", encoding="utf-8") as output:  # noqa: PTH123 - as a subprocess would have it
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
+        sys.stdout = sys.stderr = output
+        code = run_command("consume", lambda: _consume(job))
+        output.flush()
+    return code
+
+
+def _consume(job: dict[str, Any]) -> None:
+    settings = load(ConsumerSettings, overrides=job["set"])
+    setup_logging("json", "info")
+    trace = _killer(job.get("kill"))
+
+    def lake(of: ConsumerSettings) -> Facts:
+        return Facts.open(of.lake.uri, trace=trace)
+
+    with stop_on_signals() as stop:
+        totals = run(settings, stop, until_end=job["until_end"], lake=lake)
+    print(summary(totals, settings.lake.uri))  # noqa: T201 - as the command does
+
+
+def _killer(kill: list[Any] | None) -> Callable[[str], None]:
+    passed = 0
+
+    def trace(point: str) -> None:
+        nonlocal passed
+        if kill is not None and point == kill[0]:
+            passed += 1
+            if passed == kill[1]:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    return trace
+
+
+if __name__ == "__main__":
+    main()
