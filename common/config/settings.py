@@ -100,6 +100,8 @@ def _strip(annotation: Any) -> tuple[Any, list[msgspec.Meta]]:  # noqa: ANN401 -
 def _limits(meta: msgspec.Meta) -> list[str]:
     signs = {">=": meta.ge, ">": meta.gt, "<=": meta.le, "<": meta.lt}
     limits = [f"{sign} {bound}" for sign, bound in signs.items() if bound is not None]
+    if meta.min_length:
+        limits.append("that is not empty" if meta.min_length == 1 else f"of at least {meta.min_length}")
     return limits + ([f"matching {meta.pattern}"] if meta.pattern else [])
 
 

@@ -28,7 +28,7 @@ class Inner(Settings, frozen=True):
 
 
 class Outer(Settings, frozen=True):
-    name: str = "host"
+    name: Annotated[str, Meta(min_length=1)] = "host"
     verbose: bool = False
     ratio: float = 0.5
     kafka: Inner = Inner()
@@ -125,6 +125,7 @@ def test_every_unknown_key_is_told_at_once(write):
     ("override", "message"),
     [
         ("kafka.shards=twelve", "found 'twelve'; allowed is a whole number >= 1 <= 100"),
+        ("name=", "found ''; allowed is text that is not empty"),
         ("kafka.shards=0", "found '0'; allowed is a whole number >= 1 <= 100"),
         ("kafka.mode=quick", "found 'quick'; allowed is one of fast, safe"),
         ("verbose=maybe", "found 'maybe'; allowed is true or false"),
@@ -133,7 +134,7 @@ def test_every_unknown_key_is_told_at_once(write):
         ("kafka.max-age=1 year", "found '1 year'; allowed is a duration such as 10s"),
         ("kafka=3", "found '3'; this is a section, set one key of it"),
         ("kafka.options=3", "found '3'; this is a section, set one key of it"),
-        ("name.first=x", "'name' is no section; allowed is text"),
+        ("name.first=x", "'name' is no section; allowed is text that is not empty"),
         ("kafka.password.x=hunter2", "'password' is no section; allowed is text"),
     ],
 )
@@ -184,7 +185,7 @@ def test_defaults_survive_being_written_and_read(write):
 
 
 @given(
-    name=st.text(st.characters(exclude_categories=["Cs"])),
+    name=st.text(st.characters(exclude_categories=["Cs"]), min_size=1),
     ratio=st.floats(allow_nan=False, allow_infinity=False),
     cap=st.integers(0, 2**62),
     milliseconds=st.integers(0, 10**9),
