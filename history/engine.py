@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The only module that imports duckdb: one connection, which reads the files it was given and nothing else.
+
+The files are registered first; then access to anything outside, extensions and every setting are locked, so
+that no statement can reach another file, the network or the disk. What does not fit the memory limit goes to
+a private temporary folder, which is removed at the end. Statements are constants of this package, parameters
+are bound.
+"""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+import duckdb
+import pyarrow as pa
+
+from history.errors import AnswerError
+
+MEMORY_LIMIT = "1GB"
+DISK_LIMIT = "16GB"
+BATCH_ROWS = 16_384
+Parameters = Mapping[str, object]
+
+
+class LocalFiles(NamedTuple):
+    """Parquet files by absolute path, at least one, none with a character that a pattern could mean."""
+
+    paths: list[str]
+
+
+Table = LocalFiles | Any
+"""Files that DuckDB reads itself, or an Arrow table or dataset."""
+
+
+class Engine:
+    """Answers statements over named tables. Use it with ``with``."""
+
+    def __init__(self, tables: Mapping[str, Table], memory_limit: str = MEMORY_LIMIT) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="wirelag-query-")
+        try:
+            with _translated():
+                self._connection = self._open(tables, memory_limit)
+        except BaseException:
+            self._folder.cleanup()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.close()
+        self._folder.cleanup()
+
+    def batches(self, statement: str, parameters: Parameters | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield the answer in batches, as it is made."""
+        with _translated():
+            reader = self._connection.execute(statement, _used(statement, parameters)).to_arrow_reader(
+                BATCH_ROWS
+            )
+            yield from reader
+
+    def rows(self, statement: str, parameters: Parameters | None = None) -> list[dict[str, Any]]:
+        """Return a whole answer, for small ones."""
+        return [row for batch in self.batches(statement, parameters) for row in batch.to_pylist()]
+
+    def _open(self, tables: Mapping[str, Table], memory_limit: str) -> duckdb.DuckDBPyConnection:
+        local = {name: table for name, table in tables.items() if isinstance(table, LocalFiles)}
+        connection = duckdb.connect(
+            config={
+                "memory_limit": memory_limit,
+                "temp_directory": str(Path(self._folder.name) / "spill"),
+                "max_temp_directory_size": DISK_LIMIT,
+                "autoinstall_known_extensions": False,
+                "autoload_known_extensions": False,
+                "python_enable_replacements": False,
+            }
+        )
+        for name, table in tables.items():
+            if name in local:
+                connection.read_parquet(local[name].paths, hive_partitioning=False).create_view(name)
+            else:
+                connection.register(name, table)
+        allowed = [path for table in local.values() for path in table.paths]
+        connection.execute("SET allowed_paths = ?", [allowed])
+        connection.execute("SET enable_external_access = false")
+        connection.execute("SET lock_configuration = true")
+        return connection
+
+
+def _used(statement: str, parameters: Parameters | None) -> dict[str, object]:
+    """Leave out what the statement does not name: DuckDB refuses parameters that it has no use for."""
+    return {name: value for name, value in (parameters or {}).items() if f"${name}" in statement}
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        message = f"the answer needs more than {MEMORY_LIMIT} of memory and {DISK_LIMIT} of temporary disk"
+        raise AnswerError(f"{message}; ask for a shorter time or one edge") from error
+    except duckdb.IOException as error:
+        message = f"a file of the lake could not be read: {_line(error)}"
+        raise AnswerError(f"{message}; if the lake was compacted just now, ask again") from error
+    except duckdb.Error as error:
+        raise AnswerError(f"the lake could not be asked: {_line(error)}") from error
+
+
+def _line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Percentiles from histogram rows, which add up: any window, edge and host in one pass, no message is read.
+
+``complete`` is the share of what happened that the figures rest on. It is n / seen (calls that have a
+latency, of those that were closed), times, for each host concerned, (attempted - lost) / attempted of its
+ledger in the span. It is 1 only where nothing at all is missing, and None where a host concerned has no
+ledger rows in the span.
+"""
+
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+
+from history.completeness import HOSTS
+from history.engine import Engine
+from history.errors import QuestionError
+from history.filters import KINDS, picked, where
+from history.source import Source
+from history.span import Span, iso
+from schemas.histogram import Histogram, quantile
+
+By = Literal["edge", "host", "measure", "minute"]
+MINUTE_NS = 60 * 10**9
+_LABELS = {
+    "edge": "edge",
+    "host": """CASE measure WHEN 'send-block' THEN sender_host WHEN 'receive-wait' THEN receiver_host
+        ELSE concat_ws(' > ', sender_host, receiver_host) END""",
+    "measure": "''",
+    "minute": f"window_start_ns - window_start_ns % {MINUTE_NS}",
+}
+_PARTS = """
+    part AS (
+        SELECT {label} AS label, * FROM histogram
+        WHERE window_start_ns >= $from_ns AND window_start_ns < $to_ns
+            AND list_contains($kinds, measure) {where})"""
+_GROUPS = """
+WITH {hosts}, {parts}
+SELECT label, measure, min(scale) AS scale, sum(n) AS n, sum(seen) AS seen, sum(negative) AS negative,
+    sum(sum_ns) AS total, min(min_ns) FILTER (n > 0) AS least, max(max_ns) FILTER (n > 0) AS greatest,
+    sum(n * coalesce(sender.share, 1) * coalesce(receiver.share, 1)) / sum(seen) AS complete,
+    bool_and(sender.share IS NOT NULL OR coalesce(sender_host, '') = '')
+        AND bool_and(receiver.share IS NOT NULL OR coalesce(receiver_host, '') = '' OR measure = 'send-block')
+        AS known,
+    bool_and(coalesce(sender.lost, 0) = 0 AND coalesce(receiver.lost, 0) = 0) AS whole
+FROM part
+LEFT JOIN host AS sender ON sender.host = sender_host
+LEFT JOIN host AS receiver ON receiver.host = receiver_host AND measure <> 'send-block'
+GROUP BY label, measure ORDER BY label, list_position($kinds, measure)"""
+_BUCKETS = """
+WITH {parts}, cell AS (
+    SELECT label, measure, unnest(buckets) AS fine, unnest(counts) AS amount,
+        scale - min(scale) OVER (PARTITION BY label, measure) AS steps
+    FROM part)
+SELECT label, measure, fine >> steps AS bucket, sum(amount)::BIGINT AS amount FROM cell
+GROUP BY label, measure, bucket ORDER BY label, list_position($kinds, measure), bucket"""
+_WITHHELD = """
+SELECT count(*) AS messages FROM match
+WHERE clock = 'unsynced' AND last_piece AND sent_at_ns >= $from_ns AND sent_at_ns < $to_ns {where}"""
+
+
+class Latency(NamedTuple):
+    """The figures of one group and kind. Latencies are integer nanoseconds, None where n is 0."""
+
+    group: str
+    """The edge, host or minute; empty for ``measure``."""
+    kind: str
+    n: int
+    seen: int
+    p50_ns: int | None
+    p90_ns: int | None
+    p99_ns: int | None
+    min_ns: int | None
+    max_ns: int | None
+    mean_ns: int | None
+    negative: int
+    complete: float | None
+
+
+class Answer(NamedTuple):
+    """Figures, and how many messages have none because no clock is common to their hosts."""
+
+    figures: list[Latency]
+    withheld: int
+
+
+def latency(
+    source: Source,
+    span: Span,
+    *,
+    by: str = "edge",
+    kinds: str = ",".join(KINDS),
+    edge: str = "",
+    host: str = "",
+) -> Answer:
+    """Return the figures of the windows that start in a span, by group, kinds in the order asked.
+
+    Args:
+        source: the lake.
+        span: the time asked for.
+        by: ``edge``, ``host`` (for delivery and wire a pair of them), ``measure`` (all in one), ``minute``.
+        kinds: with commas: delivery, wire, receive-wait, send-block.
+        edge: a part of the edge's text, any case; empty for all.
+        host: sender or receiver; empty for all.
+
+    Raises:
+        QuestionError: ``by`` or ``kinds`` is none of those.
+        AnswerError: the lake's files could not be read.
+    """
+    if by not in _LABELS:
+        raise QuestionError(f"--by: found {by!r}; allowed is one of {', '.join(get_args(By))}")
+    wanted = picked(kinds)
+    begun = Span(span.from_ns - span.from_ns % MINUTE_NS, span.to_ns)
+    condition, parameters = where(begun, edge=edge, host=host)
+    parameters["kinds"] = wanted
+    parts = _PARTS.format(label=_LABELS[by], where=condition)
+    with source.engine({"histogram": begun, "ledger": span, "match": span}) as engine:
+        groups = engine.rows(_GROUPS.format(hosts=HOSTS, parts=parts), parameters)
+        cells = _cells(engine, _BUCKETS.format(parts=parts), parameters)
+        withheld = _withheld(engine, condition, parameters) if {"delivery", "wire"} & set(wanted) else 0
+    return Answer([_figures(group, by, cells) for group in groups], withheld)
+
+
+def _withheld(engine: Engine, condition: str, parameters: dict[str, object]) -> int:
+    return int(engine.rows(_WITHHELD.format(where=condition), parameters)[0]["messages"])
+
+
+Cells = dict[tuple[object, str], tuple[Any, Any]]
+
+
+def _cells(engine: Engine, statement: str, parameters: dict[str, object]) -> Cells:
+    """Return (buckets, counts) by (label, measure)."""
+    cells: dict[tuple[object, str], tuple[list[int], list[int]]] = {}
+    for batch in engine.batches(statement, parameters):
+        columns = (batch.column(index).to_pylist() for index in range(4))
+        for label, measure, bucket, amount in zip(*columns, strict=True):
+            buckets, counts = cells.setdefault((label, measure), ([], []))
+            buckets.append(bucket)
+            counts.append(amount)
+    return cells
+
+
+def _figures(row: dict[str, Any], by: str, cells: Cells) -> Latency:
+    buckets, counts = cells.get((row["label"], row["measure"]), ([], []))
+    histogram = Histogram(
+        scale=row["scale"],
+        buckets=np.array(buckets, dtype=np.int32),
+        counts=np.array(counts, dtype=np.int64),
+        n=int(row["n"]),
+        negative=int(row["negative"]),
+        total=int(row["total"]),
+        least=row["least"],
+        greatest=row["greatest"],
+    )
+    p50, p90, p99 = (round(quantile(histogram, q)) if histogram.n else None for q in (0.5, 0.9, 0.99))
+    return Latency(
+        group=iso(row["label"], 0) if by == "minute" else row["label"],
+        kind=row["measure"],
+        n=histogram.n,
+        seen=int(row["seen"]),
+        p50_ns=p50,
+        p90_ns=p90,
+        p99_ns=p99,
+        min_ns=histogram.least,
+        max_ns=histogram.greatest,
+        mean_ns=histogram.total // histogram.n if histogram.n else None,
+        negative=histogram.negative,
+        complete=_complete(row),
+    )
+
+
+def _complete(row: dict[str, Any]) -> float | None:
+    """Return the share, below 1 whatever the rounding where anything at all is missing."""
+    if not row["known"] or not row["seen"]:
+        return None
+    if row["whole"] and row["n"] == row["seen"]:
+        return 1.0
+    return min(float(row["complete"]), float(np.nextafter(1.0, 0.0)))
