@@ -21,12 +21,12 @@ MAY_IMPORT = {
 
 # A client library is known to its adapters alone, so that it can be replaced and faked in one place.
 ADAPTERS = {
-    "bcc": {"agent/kernel/program.py"},
+    "bcc": {"agent/kernel/loader.py"},
     "confluent_kafka": {
         "agent/delivery/kafka.py",
         "consumer/publish/kafka.py",
         "consumer/source/kafka.py",
-        "wirelag/topics.py",
+        "wirelag/kafka.py",
     },
     "deltalake": {"lake/delta.py"},
     "duckdb": {"history/engine.py"},
