@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keeps an engine's state bounded: the oldest events beyond a number, flows nobody speaks of, actors nobody names."""
+
+import numpy as np
+
+from consumer.engine.flows import Flows
+from consumer.latency.intervals import I32, Bools
+from consumer.latency.islands import pick
+from consumer.latency.match import Open
+
+_FEW_ACTORS = 1_024
+
+
+def evict_before(waiting: Open, most: int) -> int | None:
+    """Return the broker ms up to which events must go so that at most ``most`` wait; None where they do."""
+    born = [waiting.sends.born, waiting.receives.born, waiting.arrivals.born]
+    excess = sum(column.size for column in born) - most
+    if excess <= 0:
+        return None
+    return int(np.partition(np.concatenate(born), excess - 1)[excess - 1])
+
+
+def forget(waiting: Open, flows: Flows, before_ms: int) -> Open:
+    """Forget the flows without records since ``before_ms`` and the actors that nothing names; renumber the rest.
+
+    No event waits for such a flow: each is at least as young as the last record of its end.
+    """
+    idle = flows.idle(before_ms)
+    if idle.any():
+        waiting = _without(waiting, flows.forget(idle))
+    used = _used(waiting, flows)
+    if used.size > _FEW_ACTORS and used.size > 2 * np.count_nonzero(used):
+        number = flows.forget_actors(used)
+        sends = waiting.sends._replace(process=number[waiting.sends.process])
+        receives = waiting.receives._replace(process=number[waiting.receives.process])
+        waiting = waiting._replace(sends=sends, receives=receives)
+    return waiting
+
+
+def _without(waiting: Open, number: I32) -> Open:
+    sends, receives, arrivals, islands = waiting
+    islands = pick(islands, number[islands.flow] >= 0)
+    return Open(
+        sends._replace(flow=number[sends.flow]),
+        receives._replace(flow=number[receives.flow]),
+        arrivals._replace(flow=number[arrivals.flow]),
+        islands._replace(flow=number[islands.flow]),
+    )
+
+
+def _used(waiting: Open, flows: Flows) -> Bools:
+    used = np.zeros(len(flows.actors), dtype=bool)
+    for column in (waiting.sends.process, waiting.receives.process, flows.last_actor[flows.last_actor >= 0]):
+        used[column] = True
+    return used

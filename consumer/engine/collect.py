@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Batches collected since the last tick, and their events as the columns that matching takes.
+
+Columns of many batches are concatenated before any arithmetic, so that small batches cost little more than large ones.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+
+from consumer.engine.flows import Flows
+from consumer.engine.ledger import clip
+from consumer.engine.records import Record
+from consumer.latency.intervals import I32, I64, Arrivals, Receives, Sends, empty, take
+from schemas.batch import EventBatch
+from schemas.event import Kind
+from schemas.section import Columns
+
+_WANTED = {
+    Kind.SEND: ("flow", "process", "time_ns", "position", "length", "duration_ns", "flags"),
+    Kind.RECEIVE: ("flow", "process", "time_ns", "position", "length", "flags"),
+    Kind.ARRIVAL: ("flow", "time_ns", "position", "flags"),
+}
+
+
+class Collected(NamedTuple):
+    """One batch that was taken."""
+
+    batch: EventBatch
+    tables: dict[Kind, Columns]
+    """Only the columns that matching needs."""
+    broker_ms: int
+    """The broker's time when it was taken."""
+    record: Record
+    """As it came, for a snapshot."""
+
+
+class Events(NamedTuple):
+    """The new events of a tick."""
+
+    sends: Sends
+    receives: Receives
+    arrivals: Arrivals
+
+
+def wanted(tables: dict[Kind, Columns]) -> dict[Kind, Columns]:
+    """Return the columns that matching needs."""
+    return {kind: {name: tables[kind][name] for name in names} for kind, names in _WANTED.items()}
+
+
+def gather(collected: Sequence[Collected], flows: Flows) -> Events:
+    """Enter all dictionaries in ``flows`` and return the events of all batches, in order; empty ranges are left out."""
+    entered = [flows.enter(item.batch, item.broker_ms) for item in collected]
+    places = _Places(
+        np.array([at for ends, _ in entered for at in ends], dtype=np.int32),
+        np.array([at for _, actors in entered for at in actors], dtype=np.int32),
+        _before([len(ends) for ends, _ in entered]),
+        _before([len(actors) for _, actors in entered]),
+        np.array([clip(item.batch.realtime_offset_ns) for item in collected], dtype=np.int64),
+        np.array([item.broker_ms for item in collected], dtype=np.int64),
+    )
+    events = Events(
+        _sends(_Columns(collected, Kind.SEND), places),
+        _receives(_Columns(collected, Kind.RECEIVE), places),
+        _arrivals(_Columns(collected, Kind.ARRIVAL), places),
+    )
+    flows.last_actor[events.receives.flow ^ 1] = events.receives.process
+    flows.last_actor[events.sends.flow] = events.sends.process
+    return events
+
+
+class _Places(NamedTuple):
+    """Dictionaries of all batches one behind the other, and where each batch's part begins."""
+
+    ends: I32
+    actors: I32
+    first_end: I64
+    first_actor: I64
+    offset: I64
+    born: I64
+
+
+class _Columns:
+    """The columns of one kind over all batches."""
+
+    def __init__(self, collected: Sequence[Collected], kind: Kind) -> None:
+        name = _WANTED[kind][0]
+        self._tables = [item.tables[kind] for item in collected]
+        sizes = [table[name].size for table in self._tables]
+        self._sizes = np.array(sizes, dtype=np.int64)
+        self.size = int(self._sizes.sum())
+
+    def __getitem__(self, name: str) -> I64:
+        column = np.concatenate([table[name] for table in self._tables])
+        return column.view(np.int64)
+
+    def spread(self, per_batch: I64) -> I64:
+        """Return for each event the value of its batch."""
+        return np.repeat(per_batch, self._sizes)
+
+    def end(self, places: _Places) -> I32:
+        """Return for each event the number of the end that saw it."""
+        found: I32 = places.ends[self["flow"] + self.spread(places.first_end)]
+        return found
+
+    def actor(self, places: _Places) -> I32:
+        """Return for each event its actor's number."""
+        found: I32 = places.actors[self["process"] + self.spread(places.first_actor)]
+        return found
+
+
+def _sends(columns: _Columns, places: _Places) -> Sends:
+    if not columns.size:
+        return empty(Sends)
+    begin, length = columns["position"], columns["length"]
+    return _without_empty(
+        Sends(
+            flow=columns.end(places),
+            begin=begin,
+            end=begin + length,
+            time=columns["time_ns"],
+            offset=columns.spread(places.offset),
+            duration=columns["duration_ns"],
+            process=columns.actor(places),
+            flags=columns["flags"].astype(np.int32),
+            born=columns.spread(places.born),
+        ),
+        length,
+    )
+
+
+def _receives(columns: _Columns, places: _Places) -> Receives:
+    if not columns.size:
+        return empty(Receives)
+    begin, length = columns["position"], columns["length"]
+    return _without_empty(
+        Receives(
+            flow=columns.end(places) ^ 1,
+            begin=begin,
+            end=begin + length,
+            time=columns["time_ns"],
+            offset=columns.spread(places.offset),
+            process=columns.actor(places),
+            flags=columns["flags"].astype(np.int32),
+            born=columns.spread(places.born),
+        ),
+        length,
+    )
+
+
+def _arrivals(columns: _Columns, places: _Places) -> Arrivals:
+    if not columns.size:
+        return empty(Arrivals)
+    return Arrivals(
+        flow=columns.end(places) ^ 1,
+        end=columns["position"],
+        time=columns["time_ns"],
+        flags=columns["flags"].astype(np.int32),
+        born=columns.spread(places.born),
+    )
+
+
+_Ranged = TypeVar("_Ranged", Sends, Receives)
+
+
+def _without_empty(table: _Ranged, length: I64) -> _Ranged:
+    return table if length.all() else take(table, length > 0)
+
+
+def _before(sizes: list[int]) -> I64:
+    counts = np.array(sizes, dtype=np.int64)
+    return np.cumsum(counts) - counts

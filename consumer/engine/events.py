@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One partition of ``wirelag.events.v1``: records in, rows out, a pure function of the sequence of records.
+
+The tick is the unit of it: records are only decoded, de-duplicated and collected until the broker's time (the largest
+timestamp so far) enters a new tick. What was collected is then matched at once, so it does not matter how the records
+are cut into calls of ``apply``, nor whether a snapshot was taken and restored between them. ``flush`` forces a tick,
+so where it is called is part of the sequence.
+"""
+
+from collections.abc import Sequence
+from typing import Self
+
+import numpy as np
+import pyarrow as pa
+
+from consumer.engine import collect, rows, snapshot
+from consumer.engine.arrow import Place, broker_ns
+from consumer.engine.bounds import evict_before, forget
+from consumer.engine.closing import EVICTED, rows_of
+from consumer.engine.flows import Flows
+from consumer.engine.ledger import Ledger
+from consumer.engine.records import Output, Poison, Record, combine
+from consumer.engine.settings import EngineSettings
+from consumer.engine.streams import Streams
+from consumer.latency.match import Now, Open, add, match, nothing
+from schemas.batch import EventBatch, columns, decode
+from schemas.errors import RecordError
+from schemas.event import Kind
+from schemas.section import Columns
+
+
+class EventEngine:
+    """State machine of one partition. Not safe for use by several threads."""
+
+    def __init__(self, topic_partition: int, settings: EngineSettings) -> None:
+        self.topic_partition = topic_partition
+        self.settings = settings
+        self.broker_ms: int | None = None
+        """Largest timestamp so far."""
+        self.last_tick: int | None = None
+        """Number of the last tick that was made; numbers only rise."""
+        self.waiting: Open = nothing()
+        self.flows = Flows()
+        self.streams = Streams()
+        self.ledger = Ledger()
+        self.collected: list[collect.Collected] = []
+        self.collected_events = 0
+
+    @classmethod
+    def restore(cls, blob: bytes, topic_partition: int, settings: EngineSettings) -> Self:
+        """Return the engine that ``snapshot`` was taken of; raises SnapshotError where it does not fit."""
+        engine = cls(topic_partition, settings)
+        snapshot.load(engine, blob)
+        return engine
+
+    def snapshot(self) -> bytes:
+        """Return the state, for ``restore``; it can be taken between any two calls."""
+        return snapshot.save(self)
+
+    def apply(self, records: Sequence[Record]) -> Output:
+        """Take records in the order of the partition; returns the rows of the ticks that became complete."""
+        ticks: list[dict[str, pa.Table]] = []
+        poison: list[Poison] = []
+        for record in records:
+            try:
+                batch = decode(record.value)
+                known = self.streams.knows(batch)
+                tables = {} if known else collect.wanted(columns(batch))
+            except RecordError as error:
+                poison.append(Poison(record.kafka_offset, error.reason, str(error), record.value))
+                self.ledger.add(("", "", 0), {"poison": 1})
+                continue
+            if self._due(record.timestamp_ms):
+                ticks.append(self._tick(final=False))
+            self._collect(record, batch, None if known else tables)
+        return Output(combine(ticks), poison)
+
+    def flush(self) -> Output:
+        """Make a tick now: pairs wait no longer for their arrival; what has no partner and is not expired stays."""
+        if self.broker_ms is None:
+            return Output()
+        return Output(self._tick(final=True))
+
+    def _due(self, timestamp_ms: int) -> bool:
+        """Say whether what was collected must be matched before a record of this time is taken."""
+        if self.broker_ms is None:
+            return False
+        tick_ms = self.settings.tick_ms
+        full = self.collected_events >= self.settings.max_tick_events
+        return full or timestamp_ms // tick_ms > self.broker_ms // tick_ms
+
+    def _collect(self, record: Record, batch: EventBatch, tables: dict[Kind, Columns] | None) -> None:
+        now = record.timestamp_ms if self.broker_ms is None else max(self.broker_ms, record.timestamp_ms)
+        self.broker_ms = now
+        agent = (batch.host, batch.boot, batch.epoch)
+        if tables is None:
+            self.ledger.add(agent, {"duplicate": batch.events})
+            return
+        self.ledger.add(agent, self.streams.take(batch))
+        self.collected.append(collect.Collected(batch, tables, now, record))
+        self.collected_events += batch.events
+
+    def _tick(self, *, final: bool) -> dict[str, pa.Table]:
+        assert self.broker_ms is not None  # noqa: S101 - a record was taken
+        now = Now(self.broker_ms, self.broker_ms - self.settings.horizon_ms, final)
+        number = self.broker_ms // self.settings.tick_ms
+        if self.last_tick is not None:
+            number = max(number, self.last_tick + 1)
+        place = Place(self.topic_partition, number, self.broker_ms)
+        new = collect.gather(self.collected, self.flows)
+        self.collected, self.collected_events = [], 0
+        self.waiting, closed = match(add(self.waiting, *new), self.flows.flows, now)
+        found = combine([rows_of(place, closed, self.flows, self.settings.window_ns), self._evict(place)])
+        counts = self.ledger.drain(broker_ns(self.broker_ms))
+        if self.flows.fresh:
+            found["connection"] = rows.connections(place, self.flows, self.flows.fresh)
+            self.flows.fresh = []
+        if counts:
+            found["ledger"] = rows.ledger(place, counts)
+        self.waiting = forget(self.waiting, self.flows, now.expire_before)
+        if found:
+            self.last_tick = number
+        return found
+
+    def _evict(self, place: Place) -> dict[str, pa.Table]:
+        """Close the oldest of what waits as if its horizon had come, where too much does."""
+        before = evict_before(self.waiting, self.settings.max_open_events)
+        if before is None:
+            return {}
+        lost = self.waiting.arrivals.born <= before
+        ends = [self.waiting.arrivals.flow[lost] ^ 1]
+        self.waiting, closed = match(
+            self.waiting, self.flows.flows, Now(place.broker_ms, before, final=False)
+        )
+        ends += [closed.expired.flow, closed.holes.receives.flow[closed.holes.first] ^ 1]
+        for at, events in zip(*np.unique(np.concatenate(ends), return_counts=True), strict=True):
+            self.ledger.add(self.flows.agent(int(at)), {"evicted": int(events)})
+        return rows_of(place, closed, self.flows, self.settings.window_ns, EVICTED)

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is known of connections, their ends and the processes there: dense numbers for texts.
+
+A connection has a number; its end e has the number ``2 * connection + e``, which is also the number of the flow that
+this end sends. Numbers rise in the order of first hearing and are only ever squeezed, never exchanged, so the order of
+rows does not depend on when that happens. Python objects are made for each new connection or process, none for events.
+"""
+
+from collections.abc import Sequence
+from socket import AF_INET, AF_INET6, inet_ntop
+from typing import NamedTuple
+
+import numpy as np
+
+from consumer.engine.ledger import clip
+from consumer.latency.intervals import I32, I64, Bools
+from schemas.batch import EventBatch, Flow, Process
+
+_MAPPED = bytes(10) + b"\xff\xff"
+UNHEARD = -1
+_FIRST_ROOM = 256
+
+
+class Actor(NamedTuple):
+    """A process on a host."""
+
+    host: str
+    process: Process
+
+    @property
+    def text(self) -> str:
+        """Label, else name."""
+        return self.process.label or self.process.name or ("kernel" if not self.process.pid else "?")
+
+
+class End(NamedTuple):
+    """One end of a connection, as its agent sees it."""
+
+    host: str
+    boot: str
+    epoch: int
+    flow: Flow
+    first_seen_ns: int
+
+
+def address_text(address: bytes) -> str:
+    """Return 16 bytes as people write them: ``10.0.0.5`` (also for mapped addresses), ``fd00::1``."""
+    if address.startswith(_MAPPED):
+        return inet_ntop(AF_INET, address[12:])
+    return inet_ntop(AF_INET6, address)
+
+
+class Flows:
+    """The connections of a partition."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[int, int] = {}
+        """Connection key -> number."""
+        self.keys: list[int] = []
+        """Number -> connection key."""
+        self.ends: list[End | None] = []
+        """End number -> facts, None while not heard of."""
+        self.actors: list[Actor] = []
+        self._actor_numbers: dict[Actor, int] = {}
+        self.heard: I64 = np.zeros(_FIRST_ROOM, dtype=np.int64)
+        """End number -> broker ms of its last record (room for more ends than there are)."""
+        self.last_actor: I32 = np.full(_FIRST_ROOM, UNHEARD, dtype=np.int32)
+        """End number -> actor of its newest event, -1 = none so far."""
+        self.fresh: list[int] = []
+        """Ends first heard of since the last tick."""
+
+    @property
+    def flows(self) -> int:
+        """All flow numbers are below this."""
+        return len(self.ends)
+
+    def enter(self, batch: EventBatch, broker_ms: int) -> tuple[list[int], list[int]]:
+        """Return the end number of each flow and the actor number of each process of a batch."""
+        ends = [self._end(batch, flow) for flow in batch.flows]
+        self.heard[ends] = broker_ms
+        return ends, [self._actor(Actor(batch.host, process)) for process in batch.processes]
+
+    def _end(self, batch: EventBatch, flow: Flow) -> int:
+        number = self.numbers.get(flow.connection)
+        if number is None:
+            number = self._add(flow.connection)
+        at = 2 * number + flow.end
+        end = self.ends[at]
+        if end is None:
+            self.ends[at] = End(batch.host, batch.boot, batch.epoch, flow, oldest_ns(batch))
+            self.fresh.append(at)
+        elif end.epoch != batch.epoch or end.host != batch.host or end.boot != batch.boot:
+            self.ends[at] = End(batch.host, batch.boot, batch.epoch, flow, end.first_seen_ns)
+        elif flow.role and end.flow.role != flow.role:
+            self.ends[at] = end._replace(flow=flow)
+        return at
+
+    def _add(self, connection: int) -> int:
+        number = len(self.keys)
+        self.numbers[connection] = number
+        self.keys.append(connection)
+        self.ends += (None, None)
+        if len(self.ends) > self.heard.size:
+            self.heard = np.concatenate((self.heard, np.zeros_like(self.heard)))
+            self.last_actor = np.concatenate((self.last_actor, np.full_like(self.last_actor, UNHEARD)))
+        return number
+
+    def _actor(self, actor: Actor) -> int:
+        number = self._actor_numbers.get(actor)
+        if number is None:
+            number = self._actor_numbers[actor] = len(self.actors)
+            self.actors.append(actor)
+        return number
+
+    def agent(self, number: int) -> tuple[str, str, int]:
+        """Return (host, boot, epoch) of the agent at an end."""
+        end = self.ends[number]
+        return (end.host, end.boot, end.epoch) if end is not None else ("", "", 0)
+
+    def idle(self, before_ms: int) -> Bools:
+        """Say which connections, by number, no end of which was heard since ``before_ms``."""
+        heard = self.heard[: self.flows].reshape(-1, 2)
+        quiet: Bools = heard.max(axis=1) <= before_ms
+        return quiet
+
+    def forget(self, gone: Bools) -> I32:
+        """Forget connections; returns (flows,) new flow numbers, -1 for those forgotten."""
+        kept = np.flatnonzero(~gone)
+        both = (2 * kept[:, None] + (0, 1)).reshape(-1)
+        renumbered = np.full(self.flows, -1, dtype=np.int32)
+        renumbered[both] = np.arange(both.size, dtype=np.int32)
+        self.keys = [self.keys[number] for number in kept.tolist()]
+        self.numbers = {key: number for number, key in enumerate(self.keys)}
+        self.ends = [self.ends[at] for at in both.tolist()]
+        room = max(_FIRST_ROOM, 1 << int(both.size).bit_length())
+        heard, actor = self.heard[both], self.last_actor[both]
+        self.heard = np.zeros(room, dtype=np.int64)
+        self.last_actor = np.full(room, UNHEARD, dtype=np.int32)
+        self.heard[: both.size], self.last_actor[: both.size] = heard, actor
+        return renumbered
+
+    def forget_actors(self, used: Bools) -> I32:
+        """Forget the actors not used; returns (actors,) new numbers, -1 for those forgotten."""
+        kept = np.flatnonzero(used)
+        renumbered = np.full(len(self.actors), -1, dtype=np.int32)
+        renumbered[kept] = np.arange(kept.size, dtype=np.int32)
+        self.actors = [self.actors[number] for number in kept.tolist()]
+        self._actor_numbers = {actor: number for number, actor in enumerate(self.actors)}
+        known = self.last_actor >= 0
+        self.last_actor[known] = renumbered[self.last_actor[known]]
+        return renumbered
+
+    def restore(self, keys: Sequence[int], ends: Sequence[End | None], actors: Sequence[Actor]) -> None:
+        """Take over what a snapshot holds; ``heard`` and ``last_actor`` are set by the caller."""
+        self.keys, self.ends, self.actors = list(keys), list(ends), list(actors)
+        self.numbers = {key: number for number, key in enumerate(self.keys)}
+        self._actor_numbers = {actor: number for number, actor in enumerate(self.actors)}
+
+
+def oldest_ns(batch: EventBatch) -> int:
+    """Return the realtime of a batch's oldest event, as its host saw it."""
+    return clip(batch.packed_ns - batch.age_ns + batch.realtime_offset_ns)

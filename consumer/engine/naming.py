@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The name of an edge: ``sender@host > receiver@host``; the side that listens carries its port.
+
+A side without an agent is shown by the address that the other side sees: ``10.0.0.5:80``, ``[fd00::1]:80``. The
+listening side is the one that accepted; where neither end knows, the smaller port is taken to listen.
+"""
+
+from consumer.engine.flows import UNHEARD, Actor, End, Flows, address_text
+
+_ACTIVE, _PASSIVE = 1, 2
+
+
+def listening_end(ends: tuple[End | None, End | None]) -> int:
+    """Return which end listens, 0 or 1; at least one end is known."""
+    for number, end in enumerate(ends):
+        if end is not None and end.flow.role:
+            return number if end.flow.role == _PASSIVE else 1 - number
+    ports = [port(ends, number) for number in (0, 1)]
+    return 0 if ports[0] < ports[1] else 1
+
+
+def port(ends: tuple[End | None, End | None], number: int) -> int:
+    """Return an end's own port, or what the other end takes for it."""
+    own, other = ends[number], ends[1 - number]
+    if own is not None:
+        return own.flow.local_port
+    return other.flow.remote_port if other is not None else 0
+
+
+def address(ends: tuple[End | None, End | None], number: int) -> str:
+    """Return an end's own address, or what the other end takes for it."""
+    own, other = ends[number], ends[1 - number]
+    if own is not None:
+        return address_text(own.flow.local_address)
+    return address_text(other.flow.remote_address) if other is not None else ""
+
+
+def side(ends: tuple[End | None, End | None], number: int, actor: Actor | None) -> str:
+    """Return the text of one side; ``actor`` is who sent or received there, None where that is not known."""
+    end = ends[number]
+    suffix = f":{port(ends, number)}" if listening_end(ends) == number else ""
+    if end is None:
+        text = address(ends, number)
+        return (f"[{text}]" if ":" in text else text) + suffix
+    name = actor.text if actor is not None else "kernel"
+    return f"{name}@{actor.host if actor is not None else end.host}{suffix}"
+
+
+def edge(ends: tuple[End | None, End | None], sender: int, actors: tuple[Actor | None, Actor | None]) -> str:
+    """Return the name of the flow that end ``sender`` sends, given the actors at (sender, receiver)."""
+    return f"{side(ends, sender, actors[0])} > {side(ends, 1 - sender, actors[1])}"
+
+
+def ends_of(flows: Flows, flow: int) -> tuple[End | None, End | None]:
+    """Return both ends of the connection of a flow, by end number."""
+    first = flow & ~1
+    return flows.ends[first], flows.ends[first + 1]
+
+
+def actor_of(flows: Flows, number: int, end: int) -> Actor | None:
+    """Return an actor by number; for -1 the last one heard at an end, if any."""
+    if number == UNHEARD:
+        number = int(flows.last_actor[end])
+    return None if number == UNHEARD else flows.actors[number]

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rows of a tick: matches, unmatched ranges, ends of connections, ledger."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from consumer.engine.arrow import Place, Spread, nullable, table
+from consumer.engine.facts import Link
+from consumer.engine.flows import Flows, address_text
+from consumer.engine.ledger import Count
+from consumer.engine.naming import address, port
+from consumer.latency.intervals import I64
+from consumer.latency.match import Closed
+from consumer.latency.measure import Measured
+from schemas.event import Flag
+
+SAME_HOST, UNSYNCED = "same_host", "unsynced"
+
+
+def matches(place: Place, closed: Closed, measured: Measured, links: list[Link], link: I64) -> pa.Table:
+    """Return a row for each match; ``link`` (n,) points into ``links``."""
+    sends, receives = closed.sends, closed.receives
+    spread = Spread(link)
+    arrived = closed.arrived >= 0
+    columns: dict[str, Any] = {
+        "connection": spread.numbers([one.connection for one in links], np.int64),
+        "direction": spread.numbers([one.direction for one in links], np.int32),
+        "edge": spread.texts([one.edge for one in links]),
+        **_side("sender", spread, links, 0),
+        **_side("receiver", spread, links, 1),
+        "begin": sends.begin,
+        "end": sends.end,
+        "sent_at_ns": measured.sent_at,
+        "send_block_ns": sends.duration,
+        "delivery_ns": measured.delivery,
+        "wire_ns": nullable(measured.wire, arrived),
+        "receive_wait_ns": nullable(measured.wait, arrived),
+        "clock": spread.texts([SAME_HOST if one.same_clock else UNSYNCED for one in links]),
+        "last_piece": (sends.flags & Flag.LAST_PIECE) != 0,
+        "flags": sends.flags | receives.flags | closed.arrival_flags,
+    }
+    return table("match", place, measured.sent_at, columns)
+
+
+def _side(name: str, spread: Spread, links: list[Link], receiver: int) -> dict[str, Any]:
+    actors = [one.actors[receiver] for one in links]
+    ends = [one.direction ^ receiver for one in links]
+    pairs = list(zip(links, ends, strict=True))
+    return {
+        f"{name}_host": spread.texts([actor.host if actor else None for actor in actors]),
+        f"{name}_process": spread.texts([actor.text if actor else None for actor in actors]),
+        f"{name}_pid": spread.numbers([actor.process.pid if actor else 0 for actor in actors], np.int64),
+        f"{name}_address": spread.texts([address(one.ends, end) for one, end in pairs]),
+        f"{name}_port": spread.numbers([port(one.ends, end) for one, end in pairs], np.int32),
+    }
+
+
+def unmatched(  # noqa: PLR0913 - one table from two sides
+    place: Place,
+    side: str,
+    begin: I64,
+    end: I64,
+    time: I64,
+    reasons: Sequence[str],
+    links: list[Link],
+    link: I64,
+) -> pa.Table:
+    """Return a row for each range that closed without its other end; ``reasons`` go with ``links``."""
+    spread = Spread(link)
+    at = 0 if side == "send" else 1
+    hosts = [_host(one, one.direction ^ at) for one in links]
+    columns = {
+        "connection": spread.numbers([one.connection for one in links], np.int64),
+        "direction": spread.numbers([one.direction for one in links], np.int32),
+        "side": Spread(np.zeros(begin.size, dtype=np.int64)).texts([side]),
+        "host": spread.texts(hosts),
+        "edge": spread.texts([one.edge for one in links]),
+        "begin": begin,
+        "end": end,
+        "time_ns": time,
+        "reason": spread.texts(reasons),
+    }
+    return table("unmatched", place, time, columns)
+
+
+def _host(link: Link, number: int) -> str | None:
+    end = link.ends[number]
+    return end.host if end is not None else None
+
+
+def connections(place: Place, flows: Flows, numbers: list[int]) -> pa.Table:
+    """Return a row for each end that was first heard of."""
+    names = [field for field in _CONNECTION if field != "first_seen_ns"]
+    rows = [_connection(flows, number) for number in numbers]
+    columns: dict[str, Any] = {name: [row[name] for row in rows] for name in names}
+    seen = np.array([row["first_seen_ns"] for row in rows], dtype=np.int64)
+    return table("connection", place, seen, {**columns, "first_seen_ns": seen})
+
+
+_CONNECTION = (
+    "connection endpoint host boot netns role family local_address local_port remote_address remote_port "
+    "pid process label first_seen_ns"
+).split()
+
+
+def _connection(flows: Flows, number: int) -> dict[str, Any]:
+    end = flows.ends[number]
+    assert end is not None  # noqa: S101 - the list of fresh ends holds known ends only
+    flow, actor = end.flow, int(flows.last_actor[number])
+    process = flows.actors[actor].process if actor >= 0 else None
+    return {
+        "connection": flow.connection - (1 << 64 if flow.connection >> 63 else 0),
+        "endpoint": flow.end,
+        "host": end.host,
+        "boot": end.boot,
+        "netns": flow.netns,
+        "role": flow.role,
+        "family": flow.family,
+        "local_address": address_text(flow.local_address),
+        "local_port": flow.local_port,
+        "remote_address": address_text(flow.remote_address),
+        "remote_port": flow.remote_port,
+        "pid": process.pid if process else None,
+        "process": process.name if process else None,
+        "label": process.label if process else None,
+        "first_seen_ns": end.first_seen_ns,
+    }
+
+
+def ledger(place: Place, counts: Sequence[Count]) -> pa.Table:
+    """Return a row for each count."""
+    names = Count.__struct_fields__
+    columns: dict[str, Any] = {name: [getattr(count, name) for count in counts] for name in names}
+    return table("ledger", place, np.array(columns["at_ns"], dtype=np.int64), columns)

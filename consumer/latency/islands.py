@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which bytes of each flow are matched: disjoint, merged, sorted ranges, called islands.
+
+While nothing is missing a flow has one island, which grows. A hole between two islands is where an event is still to
+come. Islands below a flow's topmost one are forgotten at the horizon, so their number is bounded by what arrives
+within it.
+"""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from consumer.latency.intervals import I32, I64, Bools, Index
+
+
+class Islands(NamedTuple):
+    """Bytes [begin, end) of each flow; sorted, disjoint, not touching. ``touched``: broker ms of the last growth."""
+
+    flow: I32
+    begin: I64
+    end: I64
+    touched: I64
+
+
+class Located(NamedTuple):
+    """Ranges with their coordinates on the common line of a tick (axis.py)."""
+
+    islands: Islands
+    low: I64
+    high: I64
+
+
+def none() -> Islands:
+    """Return no islands."""
+    zero = np.zeros(0, dtype=np.int64)
+    return Islands(zero.astype(np.int32), zero, zero, zero)
+
+
+def pick(islands: Islands, index: Index | Bools) -> Islands:
+    """Return the islands that an index or a mask picks."""
+    columns: Iterable[Any] = (column[index] for column in islands)
+    return Islands(*columns)
+
+
+def runs(ranges: Located) -> Located:
+    """Join touching neighbours of (n,) ranges that are sorted by ``high``: fewer ranges, the same bytes."""
+    if not ranges.low.size:
+        return ranges
+    fresh = np.ones(ranges.low.size, dtype=bool)
+    fresh[1:] = ranges.low[1:] > ranges.high[:-1]
+    return _gather(ranges, np.flatnonzero(fresh))
+
+
+def union(first: Located, second: Located) -> Located:
+    """Return the union of two sets of ranges, sorted and merged."""
+    both: list[Any] = [
+        np.concatenate((one, more)) for one, more in zip(first.islands, second.islands, strict=True)
+    ]
+    low, high = np.concatenate((first.low, second.low)), np.concatenate((first.high, second.high))
+    if not low.size:
+        return first
+    order = np.argsort(low, kind="stable")
+    low, high = low[order], high[order]
+    fresh = np.ones(low.size, dtype=bool)
+    fresh[1:] = low[1:] > np.maximum.accumulate(high)[:-1]
+    return _gather(Located(pick(Islands(*both), order), low, high), np.flatnonzero(fresh))
+
+
+def _gather(ranges: Located, starts: Index) -> Located:
+    islands = ranges.islands
+    return Located(
+        Islands(
+            islands.flow[starts],
+            np.minimum.reduceat(islands.begin, starts),
+            np.maximum.reduceat(islands.end, starts),
+            np.maximum.reduceat(islands.touched, starts),
+        ),
+        np.minimum.reduceat(ranges.low, starts),
+        np.maximum.reduceat(ranges.high, starts),
+    )
+
+
+def keep(islands: Islands, forget_before: int) -> Islands:
+    """Drop islands not touched since ``forget_before`` (broker ms), but never the topmost of a flow."""
+    if not islands.flow.size:
+        return islands
+    top = np.append(islands.flow[1:] != islands.flow[:-1], True)  # noqa: FBT003 - an element, not a switch
+    held = top | (islands.touched > forget_before)
+    return islands if held.all() else pick(islands, held)
+
+
+def covered(matched: Located, low: I64, high: I64) -> Bools:
+    """Say which of the ranges [low, high), in coordinates, lie wholly in one island."""
+    if not matched.low.size:
+        return np.zeros(low.size, dtype=bool)
+    at = np.searchsorted(matched.low, low, side="right") - 1
+    inside: Bools = (at >= 0) & (matched.high[np.maximum(at, 0)] >= high)
+    return inside
+
+
+def needless(matched: Located, position: I64) -> Bools:
+    """Say which arrivals, by ascending coordinates, nothing can ask for any more.
+
+    An arrival inside an island serves no open byte, except the first of its island: messages that end at or before
+    the island's begin may still take that one (and none do where the island starts at byte 0).
+    """
+    if not matched.low.size:
+        return np.zeros(position.size, dtype=bool)
+    at = np.searchsorted(matched.low, position, side="left") - 1
+    inside = (at >= 0) & (matched.high[np.maximum(at, 0)] >= position)
+    before = np.full(position.size, np.iinfo(np.int64).min, dtype=np.int64)
+    before[1:] = position[:-1]
+    served = (before >= matched.low[np.maximum(at, 0)]) | (matched.islands.begin[np.maximum(at, 0)] == 0)
+    answer: Bools = inside & served
+    return answer
+
+
+def holes(matched: Located, low: I64, high: I64) -> tuple[Index, Index, Index]:
+    """Return what the islands leave of the ranges [low, high): (range, island before, island after), -1 = none.
+
+    Hole k of a range lies between the end of the island before it (or the range's own begin) and the begin of the
+    island after it (or the range's own end).
+    """
+    first = np.searchsorted(matched.high, low, side="right")
+    last = np.searchsorted(matched.low, high, side="left")
+    pieces = np.maximum(last - first, 0) + 1
+    owner = np.repeat(np.arange(low.size), pieces)
+    nth = np.arange(owner.size) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    before = np.where(nth == 0, -1, first[owner] + nth - 1)
+    after = np.where(nth == pieces[owner] - 1, -1, first[owner] + nth)
+    floor = _either(before, matched.high, low[owner])
+    ceiling = _either(after, matched.low, high[owner])
+    real = np.flatnonzero(floor < ceiling)
+    return owner[real], before[real], after[real]
+
+
+def bounds(matched: Islands, before: Index, after: Index, begin: I64, end: I64) -> tuple[I64, I64]:
+    """Return the positions of holes, given the own bounds of the range that each one lies in."""
+    return _either(before, matched.end, begin), _either(after, matched.begin, end)
+
+
+def _either(at: Index, values: I64, otherwise: I64) -> I64:
+    if not values.size:
+        return otherwise
+    answer: I64 = np.where(at >= 0, values[at], otherwise)
+    return answer
