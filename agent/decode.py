@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Record bytes of the kernel to numpy arrays, without a Python object per event.
+
+The layouts mirror bpf/event.h; a test holds them equal.
+"""
+
+from collections.abc import Sequence
+from enum import IntFlag
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.errors import WirelagError
+
+RECORD_VERSION = 1
+STREAM_FACTS = 16
+KIND_CONNECTION, KIND_TASK = 4, 5
+
+RECORD_DTYPE = np.dtype(
+    [("first_sequence", "=u8"), ("count", "=u4"), ("cpu", "=u2"), ("stream", "u1"), ("version", "u1")]
+)
+EVENT_DTYPE = np.dtype(
+    [
+        ("time_ns", "=u8"),
+        ("duration_ns", "=u8"),
+        ("sock", "=u8"),
+        ("position", "=u8"),
+        ("length", "=u4"),
+        ("iss", "=u4"),
+        ("irs", "=u4"),
+        ("srtt_us", "=u4"),
+        ("tgid", "=u4"),
+        ("tid", "=u4"),
+        ("flags", "=u2"),
+        ("kind", "u1"),
+        ("cpu", "u1"),
+        ("reserved", "=u4"),
+    ]
+)
+CONNECTION_DTYPE = np.dtype(
+    [
+        ("time_ns", "=u8"),
+        ("sock", "=u8"),
+        ("cgroup", "=u8"),
+        ("local_address", "u1", 16),
+        ("remote_address", "u1", 16),
+        ("netns", "=u4"),
+        ("iss", "=u4"),
+        ("irs", "=u4"),
+        ("local_port", "=u2"),
+        ("remote_port", "=u2"),
+        ("family", "=u2"),
+        ("role", "u1"),
+        ("kind", "u1"),
+        ("flags", "=u4"),
+    ]
+)
+TASK_DTYPE = np.dtype(
+    [
+        ("time_ns", "=u8"),
+        ("start_ns", "=u8"),
+        ("cgroup", "=u8"),
+        ("comm", "S16"),
+        ("leader_comm", "S16"),
+        ("tgid", "=u4"),
+        ("tid", "=u4"),
+        ("reserved", "u1", 11),
+        ("kind", "u1"),
+        ("flags", "=u4"),
+    ]
+)
+SPAN_DTYPE = np.dtype([("cpu", "=u2"), ("stream", "u1"), ("first", "=u8"), ("count", "=u4")])
+
+
+class ConnectionFlag(IntFlag):
+    """Marks on a connection fact."""
+
+    OLDER = 1 << 0
+    """Opened before the agent attached, or its opening was not seen."""
+    NO_ROLE = 1 << 1
+    """The opener is not known: every position may be one too low."""
+    MPTCP = 1 << 2
+    """Blind: a subflow of multipath TCP, no events follow."""
+    ULP = 1 << 3
+    """Blind: kernel TLS or another upper layer, no events follow."""
+    REPLACED = 1 << 4
+    """Blind: a sockmap or the like took over, no events follow."""
+
+
+class MalformedRecordError(WirelagError):
+    """A record that the programs of this version cannot have written."""
+
+
+class Decoded(NamedTuple):
+    """What the records held. Events are in order within one stream, in none across streams."""
+
+    events: NDArray[Any]
+    """(n,) of EVENT_DTYPE."""
+    connections: NDArray[Any]
+    """(c,) of CONNECTION_DTYPE."""
+    tasks: NDArray[Any]
+    """(t,) of TASK_DTYPE."""
+    spans: NDArray[Any]
+    """(r,) of SPAN_DTYPE: which slots of which stream each record held."""
+
+
+def decode(records: Sequence[bytes]) -> Decoded:
+    """Decode whole records as they came from the perf buffer.
+
+    Raises:
+        MalformedRecordError: a record's sizes do not agree, or its version or a slot's kind is another one.
+    """
+    events: list[bytes] = []
+    facts: list[bytes] = []
+    spans = np.empty(len(records), SPAN_DTYPE)
+    for i, record in enumerate(records):
+        head, body = _open(record)
+        spans[i] = (head["cpu"], head["stream"], head["first_sequence"], head["count"])
+        (facts if head["stream"] & STREAM_FACTS else events).append(body)
+    slots = np.frombuffer(b"".join(facts), CONNECTION_DTYPE)
+    is_task = slots["kind"] == KIND_TASK
+    if not np.all(is_task | (slots["kind"] == KIND_CONNECTION)):
+        raise MalformedRecordError(f"fact of unknown kind {slots['kind'].max()}")
+    return Decoded(
+        np.frombuffer(b"".join(events), EVENT_DTYPE),
+        slots[~is_task],
+        slots[is_task].view(TASK_DTYPE),
+        spans,
+    )
+
+
+def _open(record: bytes) -> tuple[Any, bytes]:
+    """Split a record into head and slots; the perf buffer pads records to its own alignment."""
+    if len(record) < RECORD_DTYPE.itemsize:
+        raise MalformedRecordError(
+            f"record of {len(record)} bytes, its head alone has {RECORD_DTYPE.itemsize}"
+        )
+    head = np.frombuffer(record, RECORD_DTYPE, 1)[0]
+    if head["version"] != RECORD_VERSION:
+        raise MalformedRecordError(f"record of version {head['version']}, this agent reads {RECORD_VERSION}")
+    slot = CONNECTION_DTYPE if head["stream"] & STREAM_FACTS else EVENT_DTYPE
+    end = RECORD_DTYPE.itemsize + int(head["count"]) * slot.itemsize
+    if not end <= len(record) < end + 8:
+        raise MalformedRecordError(f"record of {len(record)} bytes for {head['count']} slots: {end} expected")
+    return head, record[RECORD_DTYPE.itemsize : end]
+
+
+class SequenceCheck:
+    """Finds holes in the streams: slots the kernel numbered that never came."""
+
+    def __init__(self) -> None:
+        self._next: dict[tuple[int, int], int] = {}
+
+    def update(self, spans: NDArray[Any]) -> int:
+        """Take (r,) spans of one or more cycles in the order they came; return the number of missing slots."""
+        missing = 0
+        for cpu, stream, first, count in spans.tolist():
+            missing += first - self._next.get((cpu, stream), 0)
+            self._next[cpu, stream] = first + count
+        return missing

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the kernel's hooks to records, every event in exactly one place.
+
+Guarantee: between `start` and `stop` each event of a traced connection is handed over once, by `cycle` or
+`stop`, or is counted as lost, nested or missed (counters.py). Records come in no order across CPUs;
+``Cycle.complete_until_ns`` says up to which moment there are no more to come.
+"""
+
+import struct
+import time
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from agent.kernel import btf, counters, hooks, layout, privileges, source, testrun
+from agent.kernel.counters import Counters
+from agent.kernel.errors import KernelUnfitError
+from agent.kernel.loader import Program, import_bcc
+from agent.kernel.settings import CaptureSettings
+
+__all__ = ["Capture", "CaptureSettings", "Cycle", "Final", "KernelUnfitError"]
+
+_TRIES = 50
+_SETTINGS = struct.Struct("=4I")
+_KEY_ZERO = bytes(4)
+
+
+class Cycle(NamedTuple):
+    """What one cycle brought."""
+
+    records: list[bytes]
+    complete_until_ns: int
+    """CLOCK_MONOTONIC: every event emitted before has been handed over, now or earlier."""
+
+
+class Final(NamedTuple):
+    """What was left at the end."""
+
+    records: list[bytes]
+    counters: Counters
+
+
+class Capture:
+    """One set of programs in the kernel. The constructor touches nothing."""
+
+    def __init__(self, settings: CaptureSettings) -> None:
+        self._settings = settings
+        self._program: Program | None = None
+        self._chosen: tuple[hooks.Hook, ...] = ()
+        self._records: list[bytes] = []
+        self._complete_until_ns = 0
+        self._epoch = 1
+        self._flush_fd = -1
+
+    def probe(self) -> str:
+        """Say in a line what `start` would use; loads nothing.
+
+        Raises:
+            KernelUnfitError: what is missing, with its remedy.
+        """
+        types = self._inspect()
+        places = ", ".join(hook.place for hook in hooks.choose(types))
+        return f"raw tracepoints {places}"
+
+    def start(self) -> None:
+        """Load and attach. On an error nothing stays in the kernel.
+
+        Raises:
+            KernelUnfitError: what is missing, with its remedy.
+        """
+        types = self._inspect()
+        self._chosen = hooks.choose(types)
+        sizes = {"BATCH": self._settings.batch, "CONNECTIONS": self._settings.connections}
+        flags = source.flags(layout.macros(types) | sizes)
+        del types
+        self._program = Program(source.text(), flags, source.STUBS)
+        try:
+            self._arm(self._program)
+        except BaseException:
+            self._program.close()
+            self._program = None
+            raise
+
+    def cycle(self) -> Cycle:
+        """Have every CPU submit what its batches hold, and take all records that are there."""
+        program = self._running()
+        before = time.monotonic_ns()
+        if self._flush(program):
+            self._complete_until_ns = before
+        program.consume()
+        return Cycle(self._take(), self._complete_until_ns)
+
+    def poll(self, timeout_ms: int) -> None:
+        """Wait for full batches at most so long and keep them for the next `cycle`."""
+        self._running().poll(timeout_ms)
+
+    def counters(self) -> Counters:
+        """Return the kernel's counters. While events flow, the residual is of another moment."""
+        program = self._running()
+        heads = program.per_cpu("hooks", len(counters.HOOK_NAMES), counters.HEAD_DTYPE)
+        figures = {
+            hook.program: (hook.counted, counters.program_stats(program.fds[hook.program]))
+            for hook in self._chosen
+        }
+        return counters.add_up(heads, figures)
+
+    def reannounce(self, socks: Iterable[int]) -> None:
+        """Have connections told of again, at their next event."""
+        program = self._running()
+        for sock in socks:
+            program.remove("conns", int(sock).to_bytes(8, "little"))
+
+    def reannounce_all(self) -> None:
+        """Have every connection and every thread told of again, at their next event."""
+        program = self._running()
+        self._epoch += 1
+        own, _, filters, reserved = _SETTINGS.unpack(program.get("settings", _KEY_ZERO, _SETTINGS.size))
+        program.put("settings", _KEY_ZERO, _SETTINGS.pack(own, self._epoch, filters, reserved))
+
+    def stop(self) -> Final:
+        """Detach, take what is left, and free everything in the kernel."""
+        program = self._running()
+        try:
+            program.detach()
+            self._flush(program)
+            program.consume()
+            return Final(self._take(), self.counters())
+        finally:
+            program.close()
+            self._program = None
+
+    def _inspect(self) -> btf.Btf:
+        privileges.check()
+        if not testrun.supported():
+            raise KernelUnfitError("this processor architecture is not supported: use x86-64 or arm64")
+        import_bcc()
+        return btf.load()
+
+    def _arm(self, program: Program) -> None:
+        settings = self._settings
+        for hook in self._chosen:
+            program.load(hook.program)
+        self._flush_fd = program.load("flush")
+        introduction = program.load("introduce_agent")
+        sets = (
+            ("ports", 2, settings.ports),
+            ("excluded_ports", 2, settings.exclude_ports),
+            ("namespaces", 4, settings.netns),
+            ("cgroups", 8, settings.cgroups),
+        )
+        for table, width, values in sets:
+            for value in values:
+                program.put(table, value.to_bytes(width, "little"), b"\1")
+        program.put("settings", _KEY_ZERO, _SETTINGS.pack(0, self._epoch, settings.filters, 0))
+        testrun.run(introduction)
+        program.open_rings("records", settings.ring_pages, self._records_append)
+        for hook in self._chosen:
+            program.attach(hook.place, hook.program)
+
+    def _records_append(self, record: bytes) -> None:
+        self._records.append(record)
+
+    def _take(self) -> list[bytes]:
+        taken, self._records = self._records, []
+        return taken
+
+    def _flush(self, program: Program) -> bool:
+        """Return whether every batch was submitted; one in use is tried again."""
+        results = [self._flush_cpu(cpu) for cpu in program.follow_cpus()]
+        return all(results)
+
+    def _flush_cpu(self, cpu: int) -> bool:
+        for _ in range(_TRIES):
+            try:
+                if testrun.run(self._flush_fd, cpu) == 0:
+                    return True
+            except OSError:
+                return False
+        return False
+
+    def _running(self) -> Program:
+        if self._program is None:
+            raise RuntimeError("the capture is not running")
+        return self._program

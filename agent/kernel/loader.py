@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one file that knows BCC: compiles, loads, attaches, and reads maps and the perf buffer."""
+
+import atexit
+import ctypes
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.kernel.errors import KernelUnfitError
+
+_POSSIBLE = Path("/sys/devices/system/cpu/possible")
+_ONLINE = Path("/sys/devices/system/cpu/online")
+_BCC_REMEDY = "install the distribution's BCC (Debian and Ubuntu: apt install python3-bpfcc)"
+
+
+def import_bcc() -> ModuleType:
+    """Return the bcc module.
+
+    Raises:
+        KernelUnfitError: there is none, or it is the unrelated package of that name.
+    """
+    try:
+        import bcc  # noqa: PLC0415 - 70 MB of compiler: only where a program is loaded
+    except (ImportError, OSError) as error:
+        remedy = f"{_BCC_REMEDY}, and a virtual environment made with --system-site-packages"
+        raise KernelUnfitError(f"BCC cannot be used ({error}): {remedy}") from error
+    if not hasattr(bcc, "BPF"):
+        raise KernelUnfitError(f"the package bcc at {bcc.__file__} is an unrelated one: {_BCC_REMEDY}")
+    return bcc
+
+
+class Program:
+    """One compiled text, its programs and maps, until `close`."""
+
+    def __init__(self, text: str, flags: Iterable[str], headers: Path) -> None:
+        """Compile.
+
+        Raises:
+            KernelUnfitError: BCC is missing or cannot compile the text.
+        """
+        bcc = import_bcc()
+        self._raw_tracepoint = bcc.BPF.RAW_TRACEPOINT
+        self._lib = bcc.lib
+        with _environment(BCC_KERNEL_SOURCE=str(headers)):
+            try:
+                self._bpf = bcc.BPF(text=text, cflags=list(flags))
+            except Exception as error:
+                raise KernelUnfitError(f"BCC cannot compile the programs: {error}") from error
+        self._fds: dict[str, int] = {}
+        self._rings: set[int] = set()
+        self._open_ring: Callable[[int], None] | None = None
+
+    @property
+    def fds(self) -> dict[str, int]:
+        """File descriptors of the loaded programs by name."""
+        return self._fds
+
+    def load(self, name: str) -> int:
+        """Load one program and return its file descriptor.
+
+        Raises:
+            KernelUnfitError: the kernel refuses it.
+        """
+        try:
+            self._fds[name] = self._bpf.load_func(name.encode(), self._raw_tracepoint).fd
+        except Exception as error:
+            raise KernelUnfitError(f"the kernel refuses the program {name}: {error}") from error
+        return self._fds[name]
+
+    def attach(self, place: str, name: str) -> None:
+        """Attach a loaded program to a raw tracepoint.
+
+        Raises:
+            KernelUnfitError: the kernel refuses.
+        """
+        try:
+            self._bpf.attach_raw_tracepoint(tp=place.encode(), fn_name=name.encode())
+        except Exception as error:
+            raise KernelUnfitError(f"cannot attach to {place}: {error}") from error
+
+    def detach(self) -> None:
+        """Detach everything; maps and the perf buffer stay."""
+        for place in list(self._bpf.raw_tracepoint_fds):
+            self._bpf.detach_raw_tracepoint(place)
+
+    def open_rings(self, table: str, pages: int, on_record: Callable[[bytes], None]) -> None:
+        """Open the perf buffer ``table`` on every online CPU; ``on_record`` gets a copy of each record."""
+        output = self._bpf[table]
+
+        def copy(_cpu: int, data: int, size: int) -> None:
+            on_record(ctypes.string_at(data, size))
+
+        def open_one(cpu: int) -> None:
+            output._open_perf_buffer(cpu, copy, pages, None, 1)  # noqa: SLF001 - the only way to add a CPU
+
+        self._open_ring = open_one
+        self.follow_cpus()
+
+    def follow_cpus(self) -> list[int]:
+        """Open a ring on CPUs that came online, and return all online ones."""
+        online = _cpus(_ONLINE)
+        for cpu in online:
+            if cpu not in self._rings and self._open_ring is not None:
+                self._open_ring(cpu)
+                self._rings.add(cpu)
+        return online
+
+    def poll(self, timeout_ms: int) -> None:
+        """Wait for a record at most so long, and hand over what is there."""
+        self._bpf.perf_buffer_poll(timeout_ms)
+
+    def consume(self) -> None:
+        """Hand over what is there."""
+        self._bpf.perf_buffer_consume()
+
+    def put(self, table: str, key: bytes, value: bytes) -> None:
+        """Write one map entry."""
+        if self._lib.bpf_update_elem(self._map(table), key, value, 0) < 0:
+            code = ctypes.get_errno()
+            raise OSError(code, f"map {table}: {os.strerror(code)}")
+
+    def get(self, table: str, key: bytes, size: int) -> bytes:
+        """Read one map entry of ``size`` bytes."""
+        buffer = ctypes.create_string_buffer(size)
+        if self._lib.bpf_lookup_elem(self._map(table), key, buffer) < 0:
+            code = ctypes.get_errno()
+            raise OSError(code, f"map {table}: {os.strerror(code)}")
+        return buffer.raw
+
+    def remove(self, table: str, key: bytes) -> None:
+        """Remove one map entry, if it is there."""
+        self._lib.bpf_delete_elem(self._map(table), key)
+
+    def per_cpu(self, table: str, entries: int, head: np.dtype[Any]) -> NDArray[Any]:
+        """Read the first bytes of each value of a per-CPU array: (entries, CPUs) of ``head``."""
+        size = self._value_size(table) + 7 & ~7
+        cpus = len(_cpus(_POSSIBLE))
+        rows = []
+        for entry in range(entries):
+            raw = self.get(table, entry.to_bytes(4, "little"), size * cpus)
+            rows.append(np.ndarray((cpus,), head, raw, 0, (size,)))
+        return np.stack(rows)
+
+    def close(self) -> None:
+        """Detach and free everything, in the kernel and here."""
+        self._open_ring = None  # holds the perf buffer, which must go before its map
+        atexit.unregister(self._bpf.cleanup)
+        self._bpf.cleanup()
+
+    def _value_size(self, table: str) -> int:
+        """Ask the kernel; BCC's own idea of a struct with nested arrays is wrong."""
+        text = Path(f"/proc/self/fdinfo/{self._map(table)}").read_text(encoding="ascii")
+        return int(text.partition("value_size:")[2].split(maxsplit=1)[0])
+
+    def _map(self, table: str) -> int:
+        return int(self._bpf[table].map_fd)
+
+
+@contextmanager
+def _environment(**values: str) -> Iterator[None]:
+    """Set variables for BCC, and give it a temporary folder of its own."""
+    with tempfile.TemporaryDirectory(prefix="wirelag-") as folder:
+        values |= {"TMPDIR": folder}
+        before = {name: os.environ.get(name) for name in values}
+        os.environ.update(values)
+        try:
+            yield
+        finally:
+            for name, old in before.items():
+                os.environ.pop(name, None)
+                if old is not None:
+                    os.environ[name] = old
+
+
+def _cpus(file: Path) -> list[int]:
+    """Read a list such as ``0-3,8``."""
+    ranges = (part.partition("-") for part in file.read_text(encoding="ascii").strip().split(","))
+    return [cpu for first, _, last in ranges for cpu in range(int(first), int(last or first) + 1)]

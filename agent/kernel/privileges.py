@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which capabilities tracing needs."""
+
+import re
+from pathlib import Path
+
+from agent.kernel.errors import KernelUnfitError
+
+_SYS_ADMIN = 21
+_NEEDED = {"CAP_PERFMON": 38, "CAP_BPF": 39}
+
+
+def missing(effective: int) -> list[str]:
+    """Return the capabilities that are not in the set ``effective`` (bits); CAP_SYS_ADMIN stands for all."""
+    if effective >> _SYS_ADMIN & 1:
+        return []
+    return [name for name, bit in _NEEDED.items() if not effective >> bit & 1]
+
+
+def check(status: Path = Path("/proc/self/status")) -> None:
+    """Read this process's capabilities.
+
+    Raises:
+        KernelUnfitError: some are missing.
+    """
+    found = re.search(
+        r"^CapEff:\s*([0-9a-f]+)$", status.read_text(encoding="ascii", errors="replace"), re.MULTILINE
+    )
+    lacking = missing(int(found[1], 16) if found else 0)
+    if lacking:
+        names = " and ".join(lacking)
+        raise KernelUnfitError(f"loading BPF programs needs {names}: run as root, or grant the capabilities")

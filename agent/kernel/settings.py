@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What to trace, as the kernel needs it: numbers only."""
+
+import msgspec
+
+FILTER_PORTS, FILTER_NETNS, FILTER_CGROUPS, FILTER_EXCLUDED_PORTS = 1, 2, 4, 8
+"""Bits of ``struct settings.filters`` (bpf/state.h)."""
+
+
+class CaptureSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """All lists empty = every TCP connection of the host but the agent's own."""
+
+    ports: tuple[int, ...] = ()
+    """Trace only connections with one of these ports at either end."""
+    exclude_ports: tuple[int, ...] = ()
+    """Leave out connections with one of these ports at either end."""
+    netns: tuple[int, ...] = ()
+    """Inode numbers of network namespaces."""
+    cgroups: tuple[int, ...] = ()
+    """Inode numbers of cgroup v2 folders: of the cgroup that made the socket."""
+    ring_pages: int = 128
+    """Pages of perf buffer on each CPU, a power of two."""
+    batch: int = 128
+    """Events in a record, a power of two from 1 to 256."""
+    connections: int = 65_536
+    """Connections followed at once; the longest unused gives way, and is told of anew."""
+
+    def __post_init__(self) -> None:
+        """Check what BPF would refuse with less to say."""
+        for name, value, most in (("ring_pages", self.ring_pages, 1 << 20), ("batch", self.batch, 256)):
+            if not 1 <= value <= most or value & value - 1:
+                raise ValueError(f"{name} is {value}: allowed is a power of two from 1 to {most}")
+
+    @property
+    def filters(self) -> int:
+        """Which filters are set, as bits."""
+        return (
+            (FILTER_PORTS if self.ports else 0)
+            | (FILTER_NETNS if self.netns else 0)
+            | (FILTER_CGROUPS if self.cgroups else 0)
+            | (FILTER_EXCLUDED_PORTS if self.exclude_ports else 0)
+        )

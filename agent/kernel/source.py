@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Puts the program's text together: the parts of bpf/ in order, offsets and sizes as macros.
+
+BCC rewrites map calls in the main text only, so parts cannot include each other. No value of a user ever
+becomes text: filters are maps.
+"""
+
+from pathlib import Path
+
+import bpf
+
+FOLDER = Path(bpf.__file__).parent
+STUBS = FOLDER / "stubs"
+PARTS = (
+    "maps",
+    "batch",
+    "connection",
+    "facts",
+    "fast_open",
+    "send",
+    "receive",
+    "arrival",
+    "lifecycle",
+    "flush",
+    "attach_raw_tracepoint",
+)
+
+
+def text() -> str:
+    """Return the whole program; messages of the compiler name the part and line."""
+    return "\n".join(
+        f'#line 1 "bpf/{part}.bpf.c"\n{(FOLDER / f"{part}.bpf.c").read_text()}' for part in PARTS
+    )
+
+
+def flags(macros: dict[str, int]) -> list[str]:
+    """Return the compiler's arguments."""
+    return [f"-I{FOLDER}", "-Wno-unused-function", *(f"-D{name}={value}" for name, value in macros.items())]

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the kernel hands to the agent. agent/decode.py mirrors every struct and bit of this file, and a test
+ * compares them. All numbers are in the host's byte order.
+ *
+ * A record is one header and `count` slots of one stream. A stream is what one hook of one CPU emits,
+ * numbered without a gap: a hole in the sequence is a number of lost slots.
+ */
+#ifndef WIRELAG_EVENT_H
+#define WIRELAG_EVENT_H
+
+#define KIND_SEND 1
+#define KIND_RECEIVE 2
+#define KIND_ARRIVAL 3
+#define KIND_CONNECTION 4
+#define KIND_TASK 5
+
+/* Hooks, each with a batch of its own on every CPU. Facts of hook h are stream h + STREAM_FACTS. */
+#define HOOK_SEND 0
+#define HOOK_RECEIVE 1
+#define HOOK_ARRIVAL 2
+#define HOOK_STATE 3
+#define HOOKS 4
+#define STREAM_FACTS 16
+
+/* Event flags */
+#define FLAG_LAST_PIECE (1 << 0) /* of a send or receive call */
+#define FLAG_FIRST_PIECE (1 << 1)
+#define FLAG_UNCERTAIN \
+	(1 << 2) /* position not read under the socket lock, or a piece was not seen */
+#define FLAG_FAST_OPEN (1 << 3) /* send: went out with the SYN */
+#define FLAG_BACKLOG (1 << 4) /* arrival: run from the socket's backlog, stamped late */
+#define FLAG_SHARED_READ (1 << 5) /* receive: MSG_WAITALL, or other readers took bytes in between */
+#define FLAG_TRUNCATED (1 << 6) /* receive: MSG_TRUNC, consumed and thrown away */
+#define FLAG_URGENT (1 << 7) /* send: MSG_OOB; receive: urgent data was around */
+#define FLAG_NO_ROLE (1 << 8) /* opener not known: position may be one too low */
+#define FLAG_NO_ARRIVAL (1 << 9) /* receive: some bytes had no arrival; time - duration bounds it */
+#define FLAG_NO_CALL (1 << 10) /* receive: consumed, but no call's end was seen (splice, ...) */
+
+/* Connection flags */
+#define CONNECTION_OLDER \
+	(1 << 0) /* opened before the agent attached, or its opening was not seen */
+#define CONNECTION_NO_ROLE (1 << 1) /* FLAG_NO_ROLE is set on all its events */
+#define CONNECTION_MPTCP (1 << 2) /* blind: a subflow of multipath TCP; no events */
+#define CONNECTION_ULP (1 << 3) /* blind: kernel TLS or another upper layer; no events */
+#define CONNECTION_REPLACED (1 << 4) /* blind: its protocol was replaced (sockmap); no events */
+#define CONNECTION_BLIND (CONNECTION_MPTCP | CONNECTION_ULP | CONNECTION_REPLACED)
+
+#define ROLE_UNKNOWN 0
+#define ROLE_ACTIVE 1
+#define ROLE_PASSIVE 2
+
+struct record {
+	u64 first_sequence; /* of the first slot, within its stream on this CPU */
+	u32 count;
+	u16 cpu;
+	u8 stream;
+	u8 version;
+};
+
+#define RECORD_VERSION 1
+
+struct event {
+	u64 time_ns; /* CLOCK_MONOTONIC; send: first hit of the call, receive: its end, arrival: the stamp */
+	u64 duration_ns; /* send: end of the call - time; receive: time - last copy; arrival: 0 */
+	u64 sock; /* kernel address: never leaves the agent */
+	u64 position; /* first byte of the range; arrival: its end, bytes in the kernel so far */
+	u32 length;
+	u32 iss;
+	u32 irs;
+	u32 srtt_us;
+	u32 tgid; /* 0 for arrivals */
+	u32 tid;
+	u16 flags;
+	u8 kind;
+	u8 cpu;
+	u32 reserved;
+};
+
+struct connection_fact {
+	u64 time_ns;
+	u64 sock;
+	u64 cgroup; /* v2 id of the cgroup that made the socket */
+	u8 local_address[16]; /* IPv4 mapped into IPv6 */
+	u8 remote_address[16];
+	u32 netns;
+	u32 iss;
+	u32 irs;
+	u16 local_port; /* host order */
+	u16 remote_port;
+	u16 family; /* 2 or 10; mapped IPv4 is 2 */
+	u8 role;
+	u8 kind;
+	u32 flags;
+};
+
+struct task_fact {
+	u64 time_ns;
+	u64 start_ns; /* of the thread, CLOCK_MONOTONIC */
+	u64 cgroup; /* v2 id */
+	u8 comm[16];
+	u8 leader_comm[16];
+	u32 tgid;
+	u32 tid;
+	u8 reserved[11];
+	u8 kind;
+	u32 flags;
+};
+
+#define FACT_SIZE 80
+
+_Static_assert(sizeof(struct record) == 16, "record");
+_Static_assert(sizeof(struct event) == 64, "event");
+_Static_assert(sizeof(struct connection_fact) == FACT_SIZE, "connection_fact");
+_Static_assert(sizeof(struct task_fact) == FACT_SIZE, "task_fact");
+
+#endif

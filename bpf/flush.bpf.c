@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Run by the agent on each CPU: submits what its batches hold. Returns the hooks that were busy as a mask, to
+ * be tried again.
+ */
+
+static u32 flush_hook(void *ctx, u32 which)
+{
+	struct hook *h = this_hook(which);
+
+	if (!h)
+		return 0;
+	if (!acquire(h))
+		return 1 << which;
+	submit_facts(ctx, h, which);
+	submit_events(ctx, h, which);
+	release(h);
+	return 0;
+}
+
+int flush(struct bpf_raw_tracepoint_args *ctx)
+{
+	return flush_hook(ctx, HOOK_SEND) | flush_hook(ctx, HOOK_RECEIVE) |
+	       flush_hook(ctx, HOOK_ARRIVAL) | flush_hook(ctx, HOOK_STATE);
+}
+
+/* Run by the agent once, in its own context: which process is it, as the kernel counts? */
+int introduce_agent(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct settings *s = current_settings();
+
+	if (s)
+		s->own_tgid = bpf_get_current_pid_tgid() >> 32;
+	return 0;
+}
