@@ -3,11 +3,11 @@
 
 A bucket of scale s holds the values in (base^i, base^(i+1)] with base = 2^(2^-s): OpenTelemetry's exponential
 histogram (https://opentelemetry.io/docs/specs/otel/metrics/data-model/#exponentialhistogram), for integer
-nanoseconds. Only positive values have buckets. Negatives are counted in ``negative``; zeros are what ``n`` leaves
-after the negatives and the buckets, so they too survive every merge and roll-up without a bucket of their own.
+nanoseconds. Only positive values have buckets. Negatives are counted in ``negative``; zeros are what ``n``
+leaves after the negatives and the buckets, so they too survive every merge and roll-up without an own bucket.
 
-Merging is addition: any order and any grouping of the same parts gives the same bytes. An answer for a positive value
-lies within ``RELATIVE_ERROR`` of a value that was recorded.
+Merging is addition: any order and any grouping of the same parts gives the same bytes. An answer for a
+positive value lies within ``RELATIVE_ERROR`` of a value that was recorded.
 """
 
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ class Histogram(NamedTuple):
 
 def relative_error(scale: int) -> float:
     """Return the largest relative error of an answer from buckets of a scale."""
-    base = 2.0 ** (2.0**-scale)
+    base: float = 2.0 ** (2.0**-scale)
     return (base - 1) / (base + 1)
 
 
@@ -54,14 +54,14 @@ def upper_bounds(buckets: NDArray[np.int32], scale: int) -> NDArray[np.float64]:
 
 
 def estimates(buckets: NDArray[np.int32], scale: int) -> NDArray[np.float64]:
-    """Return for (k,) bucket numbers the value with the least worst-case relative error: 2·lo·hi / (lo + hi)."""
+    """Return for (k,) bucket numbers the value of the least worst-case relative error: 2·lo·hi / (lo + hi)."""
     base = 2.0 ** (2.0**-scale)
     middle: NDArray[np.float64] = upper_bounds(buckets, scale) * (2 / (1 + base))
     return middle
 
 
 def coarser(buckets: NDArray[np.int32], steps: int) -> NDArray[np.int32]:
-    """Return the bucket numbers ``steps`` scales lower: exact, since every bucket lies in one of the coarser ones."""
+    """Return the bucket numbers ``steps`` scales lower: exact, as each bucket lies in one coarser one."""
     return (buckets >> min(steps, 31)).astype(np.int32)
 
 
@@ -96,9 +96,9 @@ def merge(parts: Sequence[Histogram]) -> Histogram:
 def quantile(histogram: Histogram, q: float) -> float:
     """Return the value of rank ceil(q·n) (at least 1), in ns.
 
-    Exact for ranks among the zeros and at both ends (``least``, ``greatest``); within ``relative_error(scale)`` for
-    positive values; for a rank among the negatives, which have no buckets, it is ``least``. NaN while n is 0; raises
-    ValueError where q is not in [0, 1].
+    Exact for ranks among the zeros and at both ends (``least``, ``greatest``); within
+    ``relative_error(scale)`` for positive values; for a rank among the negatives, which have no buckets, it
+    is ``least``. NaN while n is 0; raises ValueError where q is not in [0, 1].
     """
     if not 0 <= q <= 1:
         raise ValueError(f"quantile {q}, allowed are 0 to 1")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Columns to Arrow: numbers without a copy, texts as dictionaries that are built once for each link, not each row."""
+"""Columns to Arrow: numbers without a copy, texts as dictionaries built once for each link, not each row."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -31,7 +31,7 @@ def broker_ns(broker_ms: int) -> int:
 
 
 def hour_index(time_ns: I64, broker_ms: int) -> I64:
-    """Return the UTC hour of (n,) event times; the broker's hour where one is not within [broker - 7 d, + 1 h]."""
+    """Return the UTC hour of (n,) event times; the broker's where one is not in [broker - 7 d, + 1 h]."""
     now = broker_ns(broker_ms)
     bad = (time_ns < clip(now - _EARLIEST_NS)) | (time_ns > clip(now + _LATEST_NS))
     hours: I64 = np.where(bad, now // HOUR_NS, time_ns // HOUR_NS)

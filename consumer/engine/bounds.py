@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps an engine's state bounded: the oldest events beyond a number, flows nobody speaks of, actors nobody names."""
+"""Keeps an engine's state bounded: too many old events, flows nobody speaks of, actors nobody names."""
 
 import numpy as np
 
@@ -21,7 +21,8 @@ def evict_before(waiting: Open, most: int) -> int | None:
 
 
 def forget(waiting: Open, flows: Flows, before_ms: int) -> Open:
-    """Forget the flows without records since ``before_ms`` and the actors that nothing names; renumber the rest.
+    """Forget the flows without records since ``before_ms`` and the actors that nothing names; renumber the
+    rest.
 
     No event waits for such a flow: each is at least as young as the last record of its end.
     """

@@ -59,18 +59,16 @@ def _joined(*columns: I32) -> I32:
 def _unmatched(
     place: Place, closed: Closed, facts: list[Link], of_row: tuple[I64, I64], why: str | None
 ) -> pa.Table | None:
-    expired, holes = of_row
-    sends, receives = closed.expired, closed.holes.receives
+    sends, receives, holes = closed.expired, closed.holes.receives, closed.holes
     tables = []
-    if expired.size:
+    if sends.flow.size:
         reasons = [why or _reason(one, one.direction ^ 1) for one in facts]
-        at = sends.time + sends.offset
-        tables.append(rows.unmatched(place, "send", sends.begin, sends.end, at, reasons, facts, expired))
-    if holes.size:
+        sent = rows.Ranges("send", sends.begin, sends.end, sends.time + sends.offset, of_row[0])
+        tables.append(rows.unmatched(place, sent, reasons, facts))
+    if receives.flow.size:
         reasons = [why or _reason(one, one.direction) for one in facts]
-        at = receives.time + receives.offset
-        begin, end = closed.holes.begin, closed.holes.end
-        tables.append(rows.unmatched(place, "receive", begin, end, at, reasons, facts, holes))
+        read = rows.Ranges("receive", holes.begin, holes.end, receives.time + receives.offset, of_row[1])
+        tables.append(rows.unmatched(place, read, reasons, facts))
     return pa.concat_tables(tables) if tables else None
 
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Batches collected since the last tick, and their events as the columns that matching takes.
 
-Columns of many batches are concatenated before any arithmetic, so that small batches cost little more than large ones.
+Columns of many batches are concatenated before any arithmetic, so that small batches cost little more than
+large ones.
 """
 
 from collections.abc import Sequence
@@ -50,7 +51,7 @@ def wanted(tables: dict[Kind, Columns]) -> dict[Kind, Columns]:
 
 
 def gather(collected: Sequence[Collected], flows: Flows) -> Events:
-    """Enter all dictionaries in ``flows`` and return the events of all batches, in order; empty ranges are left out."""
+    """Enter all dictionaries in ``flows``, return the events of all batches in order, without empty ranges."""
     entered = [flows.enter(item.batch, item.broker_ms) for item in collected]
     places = _Places(
         np.array([at for ends, _ in entered for at in ends], dtype=np.int32),

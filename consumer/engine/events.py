@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """One partition of ``wirelag.events.v1``: records in, rows out, a pure function of the sequence of records.
 
-The tick is the unit of it: records are only decoded, de-duplicated and collected until the broker's time (the largest
-timestamp so far) enters a new tick. What was collected is then matched at once, so it does not matter how the records
-are cut into calls of ``apply``, nor whether a snapshot was taken and restored between them. ``flush`` forces a tick,
-so where it is called is part of the sequence.
+The tick is the unit of it: records are only decoded, de-duplicated and collected until the broker's time (the
+largest timestamp so far) enters a new tick. What was collected is then matched at once, so it does not matter
+how the records are cut into calls of ``apply``, nor whether a snapshot was taken and restored between them.
+``flush`` forces a tick, so where it is called is part of the sequence.
 """
 
 from collections.abc import Sequence
@@ -76,7 +76,7 @@ class EventEngine:
         return Output(combine(ticks), poison)
 
     def flush(self) -> Output:
-        """Make a tick now: pairs wait no longer for their arrival; what has no partner and is not expired stays."""
+        """Make a tick now: pairs wait no longer for an arrival; what has no partner and is not expired stays."""
         if self.broker_ms is None:
             return Output()
         return Output(self._tick(final=True))
@@ -103,32 +103,29 @@ class EventEngine:
     def _tick(self, *, final: bool) -> dict[str, pa.Table]:
         assert self.broker_ms is not None  # noqa: S101 - a record was taken
         now = Now(self.broker_ms, self.broker_ms - self.settings.horizon_ms, final)
-        number = self.broker_ms // self.settings.tick_ms
-        if self.last_tick is not None:
-            number = max(number, self.last_tick + 1)
-        place = Place(self.topic_partition, number, self.broker_ms)
+        place = Place(self.topic_partition, self._next_tick(), self.broker_ms)
         new = collect.gather(self.collected, self.flows)
         self.collected, self.collected_events = [], 0
         self.waiting, closed = match(add(self.waiting, *new), self.flows.flows, now)
-        found = combine([rows_of(place, closed, self.flows, self.settings.window_ns), self._evict(place)])
-        counts = self.ledger.drain(broker_ns(self.broker_ms))
-        if self.flows.fresh:
-            found["connection"] = rows.connections(place, self.flows, self.flows.fresh)
-            self.flows.fresh = []
-        if counts:
-            found["ledger"] = rows.ledger(place, counts)
-        self.waiting = forget(self.waiting, self.flows, now.expire_before)
-        if found:
-            self.last_tick = number
-        return found
-
-    def _evict(self, place: Place) -> dict[str, pa.Table]:
-        """Close the oldest of what waits as if its horizon had come, where too much does."""
+        found = [rows_of(place, closed, self.flows, self.settings.window_ns)]
         before = evict_before(self.waiting, self.settings.max_open_events)
-        if before is None:
-            return {}
-        lost = self.waiting.arrivals.born <= before
-        ends = [self.waiting.arrivals.flow[lost] ^ 1]
+        if before is not None:
+            # Two parts of one edge and window differ in their tick, so what is evicted has one of its own.
+            found.append(self._evict(place._replace(tick=place.tick + 1), before))
+        found.append(self._told(place))
+        self.waiting = forget(self.waiting, self.flows, now.expire_before)
+        if any(found):
+            self.last_tick = place.tick + (before is not None)
+        return combine(found)
+
+    def _next_tick(self) -> int:
+        assert self.broker_ms is not None  # noqa: S101 - a record was taken
+        number = self.broker_ms // self.settings.tick_ms
+        return number if self.last_tick is None else max(number, self.last_tick + 1)
+
+    def _evict(self, place: Place, before: int) -> dict[str, pa.Table]:
+        """Close what was born up to ``before`` as if its horizon had come, and count it."""
+        ends = [self.waiting.arrivals.flow[self.waiting.arrivals.born <= before] ^ 1]
         self.waiting, closed = match(
             self.waiting, self.flows.flows, Now(place.broker_ms, before, final=False)
         )
@@ -136,3 +133,14 @@ class EventEngine:
         for at, events in zip(*np.unique(np.concatenate(ends), return_counts=True), strict=True):
             self.ledger.add(self.flows.agent(int(at)), {"evicted": int(events)})
         return rows_of(place, closed, self.flows, self.settings.window_ns, EVICTED)
+
+    def _told(self, place: Place) -> dict[str, pa.Table]:
+        """Return the ledger, and the ends first heard of, since the last tick."""
+        found = {}
+        fresh, self.flows.fresh = self.flows.fresh, []
+        if fresh:
+            found["connection"] = rows.connections(place, self.flows, fresh)
+        counts = self.ledger.drain(broker_ns(place.broker_ms))
+        if counts:
+            found["ledger"] = rows.ledger(place, counts)
+        return found

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The facts of rows, found once for each group of rows with one flow, sender and receiver.
 
-Rows of a tick are first cut into runs of equal (flow, sender, receiver), then runs into *links*. Python works on links
-only; columns of rows are gathers over them.
+Rows of a tick are first cut into runs of equal (flow, sender, receiver), then runs into *links*. Python works
+on links only; columns of rows are gathers over them.
 """
 
 from typing import NamedTuple

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is known of connections, their ends and the processes there: dense numbers for texts.
 
-A connection has a number; its end e has the number ``2 * connection + e``, which is also the number of the flow that
-this end sends. Numbers rise in the order of first hearing and are only ever squeezed, never exchanged, so the order of
-rows does not depend on when that happens. Python objects are made for each new connection or process, none for events.
+A connection has a number; its end e has the number ``2 * connection + e``, which is also the number of the
+flow that this end sends. Numbers rise in the order of first hearing and are only ever squeezed, never
+exchanged, so the order of rows does not depend on when that happens. Python objects are made for each new
+connection or process, none for events.
 """
 
 from collections.abc import Sequence

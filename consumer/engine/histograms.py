@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The histogram rows of a tick: one additive part for each (window, edge, measure, clock).
 
-Messages are sends with Flag.LAST_PIECE that closed: matched or expired. ``seen`` counts all that a measure could have
-a value for, ``n`` those that have one. Delivery and wire are kept only where both ends share one clock; receive wait
-and send block need one host. A match with Flag.NO_ROLE is seen and has no delivery, wire or receive wait: its
-positions may be one off, so its partner may be the neighbour.
+Messages are sends with Flag.LAST_PIECE that closed: matched or expired. ``seen`` counts all that a measure
+could have a value for, ``n`` those that have one. Delivery and wire are kept only where both ends share one
+clock; receive wait and send block need one host. A match with Flag.NO_ROLE is seen and has no delivery, wire
+or receive wait: its positions may be one off, so its partner may be the neighbour.
 """
 
 from typing import Any, NamedTuple

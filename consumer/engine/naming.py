@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The name of an edge: ``sender@host > receiver@host``; the side that listens carries its port.
 
-A side without an agent is shown by the address that the other side sees: ``10.0.0.5:80``, ``[fd00::1]:80``. The
-listening side is the one that accepted; where neither end knows, the smaller port is taken to listen.
+A side without an agent is shown by the address that the other side sees: ``10.0.0.5:80``, ``[fd00::1]:80``.
+The listening side is the one that accepted; where neither end knows, the smaller port is taken to listen.
 """
 
 from consumer.engine.flows import UNHEARD, Actor, End, Flows, address_text

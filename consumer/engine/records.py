@@ -31,7 +31,8 @@ class Output:
     """Rows to store and records to set aside."""
 
     rows: dict[str, pa.Table] = field(default_factory=dict)
-    """Kind -> the columns of ``schemas.tables.KINDS[kind]`` and ``hour_index`` (int64, hours since the epoch, UTC).
+    """Kind -> the columns of ``schemas.tables.KINDS[kind]`` and ``hour_index`` (int64, hours since the epoch,
+    UTC).
 
     Only kinds with rows are present. String columns may be dictionary-encoded.
     """

@@ -2,7 +2,7 @@
 """The rows of a tick: matches, unmatched ranges, ends of connections, ledger."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -58,52 +58,41 @@ def _side(name: str, spread: Spread, links: list[Link], receiver: int) -> dict[s
     }
 
 
-def unmatched(  # noqa: PLR0913 - one table from two sides
-    place: Place,
-    side: str,
-    begin: I64,
-    end: I64,
-    time: I64,
-    reasons: Sequence[str],
-    links: list[Link],
-    link: I64,
-) -> pa.Table:
-    """Return a row for each range that closed without its other end; ``reasons`` go with ``links``."""
-    spread = Spread(link)
-    at = 0 if side == "send" else 1
-    hosts = [_host(one, one.direction ^ at) for one in links]
+class Ranges(NamedTuple):
+    """(n,) byte ranges that closed without their other end, seen at ``side`` (send or receive)."""
+
+    side: str
+    begin: I64
+    end: I64
+    time: I64
+    """Realtime, ns."""
+    link: I64
+
+
+def unmatched(place: Place, ranges: Ranges, reasons: Sequence[str], links: list[Link]) -> pa.Table:
+    """Return a row for each range; ``reasons`` go with ``links``."""
+    spread = Spread(ranges.link)
+    at = 0 if ranges.side == "send" else 1
     columns = {
         "connection": spread.numbers([one.connection for one in links], np.int64),
         "direction": spread.numbers([one.direction for one in links], np.int32),
-        "side": Spread(np.zeros(begin.size, dtype=np.int64)).texts([side]),
-        "host": spread.texts(hosts),
+        "side": Spread(np.zeros_like(ranges.link)).texts([ranges.side]),
+        "host": spread.texts([one.hosts[at] for one in links]),
         "edge": spread.texts([one.edge for one in links]),
-        "begin": begin,
-        "end": end,
-        "time_ns": time,
+        "begin": ranges.begin,
+        "end": ranges.end,
+        "time_ns": ranges.time,
         "reason": spread.texts(reasons),
     }
-    return table("unmatched", place, time, columns)
-
-
-def _host(link: Link, number: int) -> str | None:
-    end = link.ends[number]
-    return end.host if end is not None else None
+    return table("unmatched", place, ranges.time, columns)
 
 
 def connections(place: Place, flows: Flows, numbers: list[int]) -> pa.Table:
-    """Return a row for each end that was first heard of."""
-    names = [field for field in _CONNECTION if field != "first_seen_ns"]
+    """Return a row for each end (at least one) that was first heard of."""
     rows = [_connection(flows, number) for number in numbers]
-    columns: dict[str, Any] = {name: [row[name] for row in rows] for name in names}
-    seen = np.array([row["first_seen_ns"] for row in rows], dtype=np.int64)
-    return table("connection", place, seen, {**columns, "first_seen_ns": seen})
-
-
-_CONNECTION = (
-    "connection endpoint host boot netns role family local_address local_port remote_address remote_port "
-    "pid process label first_seen_ns"
-).split()
+    columns: dict[str, Any] = {name: [row[name] for row in rows] for name in rows[0]}
+    seen = np.array(columns["first_seen_ns"], dtype=np.int64)
+    return table("connection", place, seen, columns)
 
 
 def _connection(flows: Flows, number: int) -> dict[str, Any]:

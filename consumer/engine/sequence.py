@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which batches of one agent were taken: repeats are dropped, gaps are exact numbers of events.
 
-One ``Stream`` for each (host, boot, epoch, shard). It keeps at most ``MAX_RANGES`` ranges of sequence numbers; when
-there would be more, the lowest hole is closed: its events move from ``gap`` to ``squeezed`` and a batch that still
-comes for it counts as a duplicate.
+One ``Stream`` for each (host, boot, epoch, shard). It keeps at most ``MAX_RANGES`` ranges of sequence
+numbers; when there would be more, the lowest hole is closed: its events move from ``gap`` to ``squeezed`` and
+a batch that still comes for it counts as a duplicate.
 
 At any time: events of the stream = stored + gap + squeezed, each a plain sum over the rows given.
 """

@@ -10,7 +10,7 @@ Key = tuple[str, str, int, int]
 
 
 class Streams:
-    """Agent runs by key, in the order of last hearing; beyond ``MAX_STREAMS`` the one not heard longest is forgotten."""
+    """Agent runs by key; beyond ``MAX_STREAMS`` the one that was not heard for longest is forgotten."""
 
     def __init__(self) -> None:
         self.streams: dict[Key, Stream] = {}

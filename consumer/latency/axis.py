@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """One line for all flows: (flow, position) pairs become single integers with the same order.
 
-So that one ``searchsorted`` answers for every flow at once. Coordinates of different flows never touch: at least one
-free integer lies between them. Only the order of coordinates has a meaning, since positions that would need more than
-63 bits together are replaced by their ranks.
+So that one ``searchsorted`` answers for every flow at once. Coordinates of different flows never touch: at
+least one free integer lies between them. Only the order of coordinates has a meaning, since positions that
+would need more than 63 bits together are replaced by their ranks.
 """
 
 from collections.abc import Sequence

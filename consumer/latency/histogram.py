@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fill many exponential histograms at once from columns of nanoseconds.
 
-The bucket of every integer up to 2^53 is exact, also at the bounds: it is found by comparing the bits of the float
-with bounds that were computed in integers. What a bucket number means is in ``schemas/histogram.py``.
+The bucket of every integer up to 2^53 is exact, also at the bounds: it is found by comparing the bits of the
+float with bounds that were computed in integers. What a bucket number means is in ``schemas/histogram.py``.
 """
 
 from math import isqrt
@@ -27,7 +27,8 @@ _DENSE = 1 << 22
 def _bound_bits() -> I64:
     """Return, for each bucket from -1 on, the bits of the largest float that it holds.
 
-    2^(j/32) is found as the 32nd root of an integer, by five integer square roots: no rounding of a logarithm.
+    2^(j/32) is found as the 32nd root of an integer, by five integer square roots: no rounding of a
+    logarithm.
     """
     bits = []
     for bucket in range(-1, BUCKETS - 1):
@@ -49,11 +50,11 @@ _GUESS = (
     ).astype(np.int32)
     - 1
 )
-"""Bucket of the first float of each cell; a cell is narrower than a bucket, so it reaches into one more at most."""
+"""Bucket of the first float of each cell; narrower than a bucket, a cell reaches into one more at most."""
 
 
 def bucket_of(values: I64) -> I32:
-    """Return the (n,) bucket numbers of (n,) positive nanoseconds; the bucket of values <= 0 has no meaning."""
+    """Return the (n,) bucket numbers of (n,) positive nanoseconds; those of values <= 0 mean nothing."""
     bits = values.astype(np.float64).view(np.int64)
     cell = (bits >> (_MANTISSA - _CELL_BITS)) - _FIRST_CELL
     guess = np.take(_GUESS, cell, mode="clip")

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The open events of a partition as columns: one NamedTuple of equally long arrays for each kind of event.
 
-A *flow* here is one direction of one connection, named by a dense number: ``2 * connection number + direction``,
-where the direction is the ``end`` of the sender. Times are nanoseconds of the observing host's CLOCK_MONOTONIC,
-``offset`` is what makes them realtime, ``born`` is the broker's time (milliseconds) of the record that brought the
-event. Positions are below 2^63, every range is at least one byte long.
+A *flow* here is one direction of one connection, named by a dense number: ``2 * connection number +
+direction``, where the direction is the ``end`` of the sender. Times are nanoseconds of the observing host's
+CLOCK_MONOTONIC, ``offset`` is what makes them realtime, ``born`` is the broker's time (milliseconds) of the
+record that brought the event. Positions are below 2^63, every range is at least one byte long.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which bytes of each flow are matched: disjoint, merged, sorted ranges, called islands.
 
-While nothing is missing a flow has one island, which grows. A hole between two islands is where an event is still to
-come. Islands below a flow's topmost one are forgotten at the horizon, so their number is bounded by what arrives
-within it.
+While nothing is missing a flow has one island, which grows. A hole between two islands is where an event is
+still to come. Islands below a flow's topmost one are forgotten at the horizon, so their number is bounded by
+what arrives within it.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from consumer.latency.intervals import I32, I64, Bools, Index
 
 
 class Islands(NamedTuple):
-    """Bytes [begin, end) of each flow; sorted, disjoint, not touching. ``touched``: broker ms of the last growth."""
+    """Bytes [begin, end) of each flow, sorted, disjoint, apart. ``touched``: broker ms of the last growth."""
 
     flow: I32
     begin: I64
@@ -54,9 +54,8 @@ def runs(ranges: Located) -> Located:
 
 def union(first: Located, second: Located) -> Located:
     """Return the union of two sets of ranges, sorted and merged."""
-    both: list[Any] = [
-        np.concatenate((one, more)) for one, more in zip(first.islands, second.islands, strict=True)
-    ]
+    pairs: Iterable[Any] = zip(first.islands, second.islands, strict=True)
+    both = [np.concatenate(pair) for pair in pairs]
     low, high = np.concatenate((first.low, second.low)), np.concatenate((first.high, second.high))
     if not low.size:
         return first
@@ -85,7 +84,7 @@ def keep(islands: Islands, forget_before: int) -> Islands:
     """Drop islands not touched since ``forget_before`` (broker ms), but never the topmost of a flow."""
     if not islands.flow.size:
         return islands
-    top = np.append(islands.flow[1:] != islands.flow[:-1], True)  # noqa: FBT003 - an element, not a switch
+    top = np.append(islands.flow[1:] != islands.flow[:-1], True)
     held = top | (islands.touched > forget_before)
     return islands if held.all() else pick(islands, held)
 
@@ -102,8 +101,8 @@ def covered(matched: Located, low: I64, high: I64) -> Bools:
 def needless(matched: Located, position: I64) -> Bools:
     """Say which arrivals, by ascending coordinates, nothing can ask for any more.
 
-    An arrival inside an island serves no open byte, except the first of its island: messages that end at or before
-    the island's begin may still take that one (and none do where the island starts at byte 0).
+    An arrival inside an island serves no open byte, except the first of its island: messages that end at or
+    before the island's begin may still take that one (and none do where the island starts at byte 0).
     """
     if not matched.low.size:
         return np.zeros(position.size, dtype=bool)
@@ -117,10 +116,11 @@ def needless(matched: Located, position: I64) -> Bools:
 
 
 def holes(matched: Located, low: I64, high: I64) -> tuple[Index, Index, Index]:
-    """Return what the islands leave of the ranges [low, high): (range, island before, island after), -1 = none.
+    """Return what the islands leave of the ranges [low, high): (range, island before, island after), -1 =
+    none.
 
-    Hole k of a range lies between the end of the island before it (or the range's own begin) and the begin of the
-    island after it (or the range's own end).
+    Hole k of a range lies between the end of the island before it (or the range's own begin) and the begin of
+    the island after it (or the range's own end).
     """
     first = np.searchsorted(matched.high, low, side="right")
     last = np.searchsorted(matched.low, high, side="left")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The figures of a match, in nanoseconds; what each one means is in docs/matching.md.
 
-Where both stamps are of one clock the difference is taken on CLOCK_MONOTONIC, never through realtime, so a step of
-the wall clock does not show; else it is the raw difference of realtime stamps, clock error and all.
+Where both stamps are of one clock the difference is taken on CLOCK_MONOTONIC, never through realtime, so a
+step of the wall clock does not show; else it is the raw difference of realtime stamps, clock error and all.
 """
 
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from consumer.latency.match import Closed
 
 
 class Measured(NamedTuple):
-    """(n,) ns each, beside the matches of a tick; ``wire`` and ``wait`` mean nothing where no arrival was seen."""
+    """(n,) ns each, beside the matches of a tick; ``wire`` and ``wait`` mean nothing without an arrival."""
 
     sent_at: I64
     """Realtime of the send's start."""
