@@ -140,7 +140,9 @@ def _service(
         latency_topic=kafka.latency_topic if own.publish else "",
         throttle=Throttle(),
     )
-    pace = Pace(own.cycle, own.cycle_bytes, own.idle_flush, MOST_FAILURES if until_end else None)
+    pace = Pace(
+        own.cycle, own.cycle_bytes, own.idle_flush, own.poll_records, MOST_FAILURES if until_end else None
+    )
     return Service(reader, owned, cycle, metrics, pace, stop, _alive())
 
 

@@ -51,6 +51,7 @@ class ConsumeSettings(Settings, frozen=True):
     cycle_bytes: Annotated[
         ByteSize, Meta(description="Commit sooner once so many bytes of records are waiting")
     ] = ByteSize.parse("64MiB")
+    poll_records: Annotated[int, Meta(ge=1, le=100_000, description="Records taken from Kafka at once")] = 256
     tick: Annotated[Duration, Meta(description="Broker time between two rounds of matching")] = (
         Duration.parse("5s")
     )

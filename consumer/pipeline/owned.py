@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import pyarrow as pa
 import structlog
 
 from consumer.engine import Record
@@ -128,7 +129,8 @@ class Owned:
         """Return the memory the lake has of a partition, an empty one at ``beginning`` where it has none."""
         topic_id = self.topics[partition.topic].id
         resume = self.lake.resume(topic_id, partition.number)
-        state, outbox, committed, flushed = None, [], beginning, True
+        outbox: list[pa.Table] = []
+        state, committed, flushed = None, beginning, True
         if resume is not None:
             state, outbox = unpack(resume.state, f"{partition.topic}/{partition.number}")
             committed, flushed = resume.next_offset, resume.flushed

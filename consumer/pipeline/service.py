@@ -23,7 +23,6 @@ from consumer.pipeline.work import Work
 from consumer.source.topics import Partition
 from lake.errors import LakeCorruptError
 
-POLL_RECORDS = 256
 POLL_SECONDS = 0.1
 MOST_WAIT = 60.0
 
@@ -66,6 +65,8 @@ class Pace:
     """Commit sooner when the records since the last commit have this many bytes."""
     idle_flush: float
     """Seconds after which a quiet partition's open events are closed."""
+    poll_records: int = 256
+    """Records taken from Kafka at once."""
     most_failures: int | None = None
     """Give up after so many failed cycles in a row; None: never."""
 
@@ -138,7 +139,7 @@ class Service:
         """Poll once, and run a cycle when it is due."""
         self.alive()
         wait = min(POLL_SECONDS, max(0.0, self._due - self.clock()))
-        self.owned.take(self.reader.poll(POLL_RECORDS, wait))
+        self.owned.take(self.reader.poll(self.pace.poll_records, wait))
         for partition, end in self.reader.ends().items():
             if partition in self.owned.works:
                 self.owned.works[partition].end = end

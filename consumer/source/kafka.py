@@ -10,7 +10,15 @@ from contextlib import contextmanager
 from typing import Protocol
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicCollection, TopicPartition
+from confluent_kafka import (
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicCollection,
+    TopicPartition,
+    Uuid,
+)
 from confluent_kafka.admin import AdminClient
 
 from common.errors import ConfigError, RuntimeFailure
@@ -66,7 +74,7 @@ class KafkaSource:
         for name, future in self._admin.describe_topics(wanted, request_timeout=REQUEST_SECONDS).items():
             with translated(f"topic {name}"):
                 described = future.result()
-                found[name] = Topic(str(described.topic_id), len(described.partitions))
+                found[name] = Topic(topic_id(described.topic_id), len(described.partitions))
         return found
 
     def subscribe(self, topics: Iterable[str], owner: Owner) -> None:
@@ -198,6 +206,11 @@ def translate(what: str, error: KafkaError) -> ConfigError | RuntimeFailure:
     if code in _OUTRIGHT or code == KafkaError._INVALID_ARG:  # noqa: SLF001 - the client's own name for it
         return ConfigError(f"{what}: {error.str()}")
     return RuntimeFailure(f"{what}: {error.str()}")
+
+
+def topic_id(uuid: Uuid) -> str:
+    """Return a topic's id as Kafka's own tools print it: the client's text has `+` and `/` for `-` and `_`."""
+    return str(uuid).replace("+", "-").replace("/", "_")
 
 
 def _origin(message: Message) -> Partition:

@@ -2,7 +2,8 @@
 """Runs `wirelag consume` for tests, in children that can be killed at a named point of a commit.
 
 `python -m support.consumer_runner` reads one JSON job a line from standard input and forks a child for each,
-so that imports are paid once. It answers each line with the child's exit code, negative for a signal.
+so that imports are paid once. It answers each line with two: the child's process id at once, at the end its
+exit code, negative for a signal.
 `{"kill": ["after-commit", 3]}` kills the child with SIGKILL when it passes that point for the third time.
 """
 
@@ -28,8 +29,9 @@ def main() -> None:
         pid = os.fork()
         if pid == 0:
             os._exit(_child(json.loads(line)))
+        print(pid, flush=True)  # noqa: T201 - the first answer
         _, status = os.waitpid(pid, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)  # noqa: T201 - the answer
+        print(os.waitstatus_to_exitcode(status), flush=True)  # noqa: T201 - the second
 
 
 def _child(job: dict[str, Any]) -> int:

@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The loop's rules: order of a cycle, what follows a failure, what is published again, when to flush."""
+
+import threading
+from dataclasses import dataclass, field
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from common.errors import RuntimeFailure, TopicMismatchError
+from common.throttle import Throttle
+from consumer.pipeline.cycle import Cycle
+from consumer.pipeline.metrics import Metrics
+from consumer.pipeline.owned import Owned, Rules
+from consumer.pipeline.service import Pace, Service
+from consumer.publish.message import Delivery
+from consumer.source.topics import Mark
+from lake.errors import LakeCorruptError
+from lake.facts import Resume
+from support.fake_pipeline import EVENTS, FakeEngine, FakeKafka, FakeLake
+
+DOWN = Delivery(0, 1, 0, "timed out")
+
+
+@dataclass
+class Bench:
+    """A service on stand-ins, with a clock that a test moves."""
+
+    kafka: FakeKafka = field(default_factory=FakeKafka)
+    lake: FakeLake = field(default_factory=FakeLake)
+    now: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.metrics = Metrics(CollectorRegistry())
+        self.stop = threading.Event()
+        self.service = self.start()
+
+    def start(self, most_failures: int | None = None) -> Service:
+        """Return a new process, as far as the lake and Kafka can tell."""
+        owned = Owned(
+            self.kafka,
+            self.lake,  # type: ignore[arg-type]
+            lambda _, state: FakeEngine.restored(state),
+            Rules("events", "control", 1),
+            clock=lambda: self.now,
+        )
+        cycle = Cycle(
+            lake=self.lake,  # type: ignore[arg-type]
+            sender=self.kafka,
+            marker=self.kafka,
+            metrics=self.metrics,
+            check_unchanged=owned.check_unchanged,
+            poison_topic="poison",
+            latency_topic="latency",
+            throttle=Throttle(),
+        )
+        pace = Pace(5.0, 10**9, 10.0, most_failures=most_failures)
+        return Service(
+            self.kafka, owned, cycle, self.metrics, pace, self.stop, alive=self.tick, clock=lambda: self.now
+        )
+
+    def tick(self) -> None:
+        self.now += 1.0
+
+    def turn(self, times: int = 1) -> None:
+        for _ in range(times):
+            self.service._turn()
+            self.service._flush_idle()
+
+    def ticks(self) -> list[int]:
+        """Return the ticks of the histogram rows in the lake."""
+        return [
+            tick
+            for part in self.lake.commits
+            for table in part.rows.values()
+            for tick in table["tick"].to_pylist()
+        ]
+
+
+@pytest.fixture
+def bench() -> Bench:
+    made = Bench()
+    made.service.assigned([EVENTS])
+    return made
+
+
+def test_a_cycle_commits_then_publishes_then_notes(bench: Bench) -> None:
+    bench.kafka.records = [b"x"] * 3
+    bench.turn(5)
+    assert bench.ticks() == [0, 1, 2]
+    assert [record.topic for record in bench.kafka.sent] == ["latency"] * 3
+    assert bench.kafka.noted == {EVENTS: Mark(3, "")}
+
+
+def test_nothing_is_committed_where_nothing_came(bench: Bench) -> None:
+    bench.turn(20)
+    assert bench.lake.commits == []
+
+
+def test_many_bytes_are_committed_before_the_cycle_is_due(bench: Bench) -> None:
+    bench.service.pace = Pace(5.0, 2, 10.0)
+    bench.kafka.records = [b"x"] * 3
+    bench.turn()
+    assert len(bench.lake.commits) == 1
+
+
+@pytest.mark.parametrize("fate", ["before", "after", "stale"])
+def test_after_a_failed_commit_all_is_read_again_from_the_lake(bench: Bench, fate: str) -> None:
+    bench.lake.fail = [fate]
+    bench.kafka.records = [b"x"] * 6
+    bench.turn(5)
+    assert bench.service.trouble is not None
+    bench.turn(10)
+    assert sorted(bench.ticks()) == [0, 1, 2, 3, 4, 5]
+    assert bench.service.trouble is None
+
+
+def test_rows_whose_commit_was_not_answered_are_still_published(bench: Bench) -> None:
+    bench.lake.fail = ["after"]
+    bench.kafka.records = [b"x"] * 3
+    bench.turn(12)
+    assert len(bench.kafka.sent) == 3
+
+
+def test_failures_in_a_row_end_what_has_an_end() -> None:
+    bench = Bench(lake=FakeLake(fail=["before"] * 9))
+    service = bench.start(most_failures=3)
+    bench.kafka.records = [b"x"] * 3
+    with pytest.raises(RuntimeFailure, match="disk full"):
+        service.until_end()
+    assert len(bench.lake.fail) == 6
+
+
+def test_a_corrupt_lake_ends_the_loop_at_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def corrupt(_parts: object) -> int:
+        raise LakeCorruptError("flipped bit", name="x")
+
+    monkeypatch.setattr(bench.lake, "commit", corrupt)
+    bench.kafka.records = [b"x"]
+    with pytest.raises(LakeCorruptError):
+        bench.turn(6)
+
+
+def test_poison_goes_aside_before_the_commit(bench: Bench) -> None:
+    bench.lake.fail = ["before"]
+    bench.kafka.records = [b"bad", b"x"]
+    bench.turn(5)
+    assert [record.topic for record in bench.kafka.sent] == ["poison"]
+    bench.turn(6)
+    assert [record.topic for record in bench.kafka.sent] == ["poison", "poison"], "at least once"
+    assert bench.metrics.totals.poison == 1, "counted once"
+
+
+def test_poison_that_cannot_be_set_aside_now_holds_the_commit_back(bench: Bench) -> None:
+    bench.kafka.deliveries = [DOWN]
+    bench.kafka.records = [b"bad"]
+    bench.turn(5)
+    assert bench.lake.commits == []
+    bench.turn(6)
+    assert len(bench.lake.commits) == 1
+    assert len(bench.kafka.sent) == 1
+
+
+def test_poison_that_is_refused_for_good_stops_nothing(bench: Bench) -> None:
+    bench.kafka.deliveries = [Delivery(0, 0, 1, "too large")]
+    bench.kafka.records = [b"bad"]
+    bench.turn(5)
+    assert len(bench.lake.commits) == 1
+
+
+def test_latencies_that_did_not_go_out_go_out_later(bench: Bench) -> None:
+    bench.kafka.deliveries = [DOWN, DOWN]
+    bench.kafka.records = [b"x"] * 3
+    bench.turn(5)
+    assert bench.kafka.noted == {}, "not noted before it is published"
+    bench.turn(5)
+    bench.kafka.records += [b"x"]
+    bench.turn(5)
+    assert len(bench.kafka.sent) == 3
+
+
+def test_who_takes_over_publishes_what_the_last_commit_left(bench: Bench) -> None:
+    bench.kafka.deliveries = [DOWN]
+    bench.kafka.records = [b"x"] * 3
+    bench.turn(5)
+    bench.service = bench.start()
+    bench.service.assigned([EVENTS])
+    bench.turn(6)
+    assert len(bench.kafka.sent) == 3
+
+
+def test_who_takes_over_does_not_publish_what_is_noted_as_published(bench: Bench) -> None:
+    bench.kafka.records = [b"x"] * 3
+    bench.turn(5)
+    bench.service = bench.start()
+    bench.service.assigned([EVENTS])
+    bench.turn(6)
+    assert len(bench.kafka.sent) == 3
+
+
+def test_a_note_of_another_commit_is_no_proof(bench: Bench) -> None:
+    bench.kafka.records = [b"x"] * 3
+    bench.turn(5)
+    bench.kafka.noted = {EVENTS: Mark(9, "")}
+    bench.service = bench.start()
+    bench.service.assigned([EVENTS])
+    bench.turn(6)
+    assert len(bench.kafka.sent) == 6
+    assert len({record.value for record in bench.kafka.sent}) == 3, "the same records again"
+
+
+def test_a_quiet_partition_is_flushed_once_and_the_flush_committed(bench: Bench) -> None:
+    bench.kafka.records = [b"x"]
+    bench.turn(40)
+    assert bench.ticks() == [0]
+    assert [part.flushed for part in bench.lake.commits] == [False, True]
+
+
+def test_no_flush_while_the_broker_is_away_or_has_more(bench: Bench) -> None:
+    bench.kafka.records = [b"x"]
+    bench.turn(5)
+    bench.kafka.away = True
+    bench.turn(30)
+    bench.kafka.away = False
+    bench.kafka.records += [b"x"]
+    bench.kafka.position += 1  # it has one more, and does not hand it out
+    bench.turn(30)
+    assert [part.flushed for part in bench.lake.commits] == [False]
+
+
+def test_revoked_partitions_are_committed_and_forgotten(bench: Bench) -> None:
+    bench.kafka.records = [b"x"]
+    bench.turn()
+    bench.service.revoked([EVENTS], lost=False)
+    assert len(bench.lake.commits) == 1
+    assert bench.service.owned.works == {}
+
+
+def test_lost_partitions_are_forgotten_without_a_commit(bench: Bench) -> None:
+    bench.kafka.records = [b"x"]
+    bench.turn()
+    bench.service.revoked([EVENTS], lost=True)
+    assert bench.lake.commits == []
+
+
+def test_a_topic_made_anew_between_reading_and_commit_is_not_committed(bench: Bench) -> None:
+    bench.kafka.records = [b"x"] * 3
+    bench.turn()
+    bench.kafka.topic_id = "id-2"
+    with pytest.raises(TopicMismatchError):
+        bench.turn(6)
+    assert bench.lake.commits == []
+
+
+def test_reading_to_the_end_stops_at_the_end_there_was(bench: Bench) -> None:
+    bench.kafka.records = [b"x"] * 5
+    poll = bench.kafka.poll
+
+    def growing(limit: int, timeout: float) -> object:
+        found = poll(limit, timeout)
+        bench.kafka.records += [b"late"] * 2
+        return found
+
+    bench.kafka.poll = growing  # type: ignore[method-assign, assignment]
+    bench.start().until_end()
+    assert bench.lake.state is not None
+    assert (bench.lake.state.next_offset, bench.lake.state.flushed) == (5, True)
+    assert sorted(bench.ticks()) == [0, 1, 2, 3, 4]
+
+
+def test_reading_to_the_end_says_what_could_not_be_published(bench: Bench) -> None:
+    bench.kafka.records = [b"x"] * 3
+    bench.kafka.deliveries = [DOWN] * 9
+    with pytest.raises(RuntimeFailure, match="3 latency records could not be published"):
+        bench.start().until_end()
+
+
+def test_a_partition_of_which_the_lake_knows_starts_there() -> None:
+    bench = Bench(lake=FakeLake(Resume(2, b"\x93\x01\xc4\x03" + b"0,1" + b"\xc4\x00", flushed=False)))
+    bench.kafka.records = [b"x"] * 3
+    assert bench.service.assigned([EVENTS]) == {EVENTS: 2}
+    bench.kafka.position = 2
+    bench.turn(6)
+    assert bench.ticks() == [0, 1, 2]

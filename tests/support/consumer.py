@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A small world for consumer tests: topics of its own on a real broker, traffic in them, and a lake."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from deltalake import DeltaTable
+
+from common.config import load
+from consumer.cli import run
+from consumer.pipeline.metrics import Totals
+from consumer.settings import ConsumerSettings
+from schemas.latency import LatencyRecord
+from schemas.tables import KINDS
+from support.kafka import QUICK, ROOT
+from support.topics import Topics
+
+QUICK_CYCLES = ("consumer.cycle=50ms", "consumer.idle-flush=1h")
+
+
+class World:
+    """Topics, and what a consumer of them is told."""
+
+    def __init__(self, bootstrap: str, topics: Topics, folder: Path, shards: int = 4) -> None:
+        self.bootstrap, self.shards, self.folder = bootstrap, shards, folder
+        self.events = topics("events", shards)
+        self.control = topics("control", 1, cleanup_policy="compact")
+        self.latency = topics("latency", 2)
+        self.poison = topics("poison", 1)
+        self._producer = Producer({"bootstrap.servers": bootstrap, "acks": "all", "linger.ms": 0, **QUICK})
+
+    def overrides(self, *more: str, lake: str = "lake") -> list[str]:
+        """Return the texts for `--set`."""
+        own = {
+            "kafka.bootstrap-servers": self.bootstrap,
+            "kafka.events-topic": self.events,
+            "kafka.control-topic": self.control,
+            "kafka.latency-topic": self.latency,
+            "kafka.poison-topic": self.poison,
+            "kafka.shards": str(self.shards),
+            "lake.uri": str(self.folder / lake),
+            "consumer.group": f"group-{lake}-{self.events}",
+        }
+        return [f"{key}={value}" for key, value in own.items()] + [*QUICK_CYCLES, *more]
+
+    def consume(self, *more: str, lake: str = "lake") -> Totals:
+        """Read to the end in this process."""
+        settings = load(ConsumerSettings, overrides=self.overrides(*more, lake=lake))
+        return run(settings, threading.Event(), until_end=True)
+
+    def send(self, records: Iterable[tuple[int, bytes]], topic: str = "") -> None:
+        """Produce (partition, value) to the events topic and wait."""
+        for partition, value in records:
+            self._producer.produce(topic or self.events, value=value, partition=partition)
+            self._producer.poll(0)
+        assert self._producer.flush(30) == 0
+
+    def beat(self, key: bytes, value: bytes) -> None:
+        """Produce one heartbeat and wait."""
+        self._producer.produce(self.control, value=value, key=key, partition=0)
+        assert self._producer.flush(30) == 0
+
+    def delete_records(self, topic: str, partition: int, before: int) -> None:
+        """Let the broker delete the records below a Kafka offset, as retention would."""
+        admin = AdminClient({"bootstrap.servers": self.bootstrap, **QUICK})
+        for future in admin.delete_records([TopicPartition(topic, partition, before)]).values():
+            future.result(30)
+
+    def rows(self, kind: str, lake: str = "lake") -> list[tuple[Any, ...]]:
+        """Return the rows of a kind, all columns and the hour they are filed under, sorted."""
+        table = read_kind(self.folder / lake, kind)
+        return sorted((tuple(row.values()) for row in table.to_pylist()), key=repr)
+
+    def latencies(self) -> list[LatencyRecord]:
+        """Return every record of the latency topic."""
+        return [
+            msgspec.json.decode(m.value() or b"", type=LatencyRecord) for m in self._read(self.latency, 2)
+        ]
+
+    def poisoned(self) -> list[tuple[dict[str, str], bytes]]:
+        """Return headers and value of every record of the poison topic."""
+        found = []
+        for message in self._read(self.poison, 1):
+            headers = dict(message.headers() or [])
+            texts = {name: value.decode() for name, value in headers.items() if isinstance(value, bytes)}
+            found.append((texts, message.value() or b""))
+        return found
+
+    def _read(self, topic: str, partitions: int) -> list[Message]:
+        return read_topic(self.bootstrap, topic, partitions)
+
+
+def read_topic(bootstrap: str, topic: str, partitions: int) -> list[Message]:
+    """Return every record there is."""
+    options = {"bootstrap.servers": bootstrap, "group.id": "look", "enable.auto.commit": False, **QUICK}
+    consumer = Consumer(options)
+    try:
+        found: list[Message] = []
+        for number in range(partitions):
+            low, high = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10)
+            consumer.assign([TopicPartition(topic, number, low)])
+            while low < high:
+                for message in consumer.consume(high - low, timeout=10):
+                    found.append(message)
+                    low = (message.offset() or 0) + 1
+        return found
+    finally:
+        consumer.close()
+
+
+def read_kind(lake: Path, kind: str) -> pa.Table:
+    """Return the rows of a kind."""
+    columns = [*KINDS[kind].names, "date", "hour"]
+    found = DeltaTable(lake).to_pyarrow_dataset().to_table(filter=pc.field("kind") == kind, columns=columns)
+    return pa.table(found)
+
+
+class Runner:
+    """Consumers in processes of their own, one at a time, that can be killed (support/consumer_runner.py)."""
+
+    def __init__(self, world: World, *, cwd: Path = ROOT) -> None:
+        self._world = world
+        self._cwd = cwd
+
+    def __enter__(self) -> Self:
+        environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "support.consumer_runner"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=self._cwd,
+            env=environment,
+        )
+        self._number = 0
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def start(
+        self, *more: str, lake: str = "lake", until_end: bool = True, kill: tuple[str, int] | None = None
+    ) -> int:
+        """Start a consumer and return its process id."""
+        self._number += 1
+        self.output = self._world.folder / f"output-{id(self)}-{self._number}"
+        job = {
+            "set": self._world.overrides(*more, lake=lake),
+            "until_end": until_end,
+            "kill": kill,
+            "output": str(self.output),
+        }
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(job) + "\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def wait(self) -> int:
+        """Return the exit code of the consumer that was started, negative for a signal."""
+        return self._answer()
+
+    def run(self, *more: str, lake: str = "lake", kill: tuple[str, int] | None = None) -> int:
+        """Read to the end, or to the kill; return the exit code."""
+        self.start(*more, lake=lake, kill=kill)
+        return self.wait()
+
+    def stop(self, pid: int, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal and return the exit code."""
+        os.kill(pid, number)
+        return self.wait()
+
+    def _answer(self) -> int:
+        assert self._process.stdout is not None
+        return int(self._process.stdout.readline())
