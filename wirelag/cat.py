@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``wirelag cat``: any of our topics as JSON lines, one object an event or record, whatever records hold."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from common.config import load
+from common.errors import ConfigError
+from common.kafka import KafkaSettings
+from wirelag.lines import lines
+from wirelag.output import write_json
+
+Bootstrap = Annotated[str, Parameter("--bootstrap", help="host:port of a broker, over --config")]
+
+
+def cat(  # noqa: PLR0913 - options of a command
+    topic: Annotated[str, Parameter(help="any topic")],
+    /,
+    *,
+    bootstrap: Bootstrap = "",
+    config: Annotated[Path | None, Parameter(("--config", "-c"), help="the consumer's TOML file")] = None,
+    set_: Annotated[tuple[str, ...], Parameter("--set", negative="", help="section.key=value")] = (),
+    batches: Annotated[bool, Parameter("--batches", negative="", help="heads of event records only")] = False,
+    limit: Annotated[int | None, Parameter("--limit", help="stop after so many lines")] = None,
+    follow: Annotated[bool, Parameter("--follow", negative="", help="wait for more at the end")] = False,
+    from_beginning: Annotated[bool, Parameter(help="start at the oldest record, or at the end")] = True,
+    json: Annotated[bool, Parameter("--json", negative="", help="JSON lines; there is no other form")] = True,
+) -> None:
+    """Print a topic as JSON lines: events, heartbeats, latencies, poison.
+
+    Joins no group and changes nothing. What cannot be read is shown as such, with the reason.
+
+    For example:
+
+    wirelag cat wirelag.events.v1 --bootstrap localhost:9092 --limit 10
+
+    wirelag cat wirelag.events.v1 --batches
+
+    wirelag cat wirelag.control.v1 --follow --no-from-beginning
+    """
+    from wirelag.kafka import records
+
+    del json
+    if limit is not None and limit < 1:
+        raise ConfigError(f"--limit: found {limit}; allowed is 1 or more")
+    if not from_beginning and not follow:
+        raise ConfigError("--no-from-beginning shows nothing without --follow")
+    settings = _settings(config, bootstrap, set_)
+    found = records(settings, topic, from_beginning=from_beginning, follow=follow)
+    write_json(islice(_lines(found, heads=batches), limit), flush=follow)
+
+
+def _lines(found: Iterable[Any], *, heads: bool) -> Iterator[dict[str, Any]]:
+    for record in found:
+        for line in lines(record.value, record.headers, heads=heads):
+            if line["kind"] not in {"send", "receive", "arrival"}:
+                line["record"] = f"{record.topic}/{record.partition}/{record.offset}"
+                line["key"] = record.key.decode(errors="replace") if record.key else None
+            yield line
+
+
+def _settings(config: Path | None, bootstrap: str, overrides: tuple[str, ...]) -> KafkaSettings:
+    from consumer.settings import ENV_PREFIX, ConsumerSettings
+
+    servers = [f"kafka.bootstrap-servers={bootstrap}"] if bootstrap else []
+    return load(ConsumerSettings, config, env_prefix=ENV_PREFIX, overrides=[*overrides, *servers]).kafka

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command ``wirelag``: consume, query, cat, schema. Errors become one clear line and an exit code here.
+
+0: done, also where there was nothing to show; 1: something outside failed; 2: options or settings cannot be
+used. A command loads what it needs when it is called.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+from cyclopts.exceptions import CycloptsError
+
+from common.command import run_command
+from common.errors import ConfigError
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("wirelag")
+
+
+app = App(
+    name="wirelag",
+    version=_version,
+    help="How long every TCP message takes, across a fleet: fill the lake, ask it, look into the topics.",
+)
+app.command("wirelag.query:app", name="query")
+app.command("wirelag.cat:cat", name="cat")
+app.command("wirelag.schema:app", name="schema")
+
+
+@app.command
+def consume(
+    *,
+    config: Annotated[Path | None, Parameter(("--config", "-c"), help="TOML file")] = None,
+    set_: Annotated[
+        tuple[str, ...], Parameter("--set", negative="", help="section.key=value, over file and environment")
+    ] = (),
+    until_end: Annotated[
+        bool,
+        Parameter("--until-end", negative="", help="read to the present end, close all, print a summary"),
+    ] = False,
+    lake: Annotated[str, Parameter("--lake", help="folder or URI: short for --set lake.uri=…")] = "",
+    bootstrap: Annotated[
+        str, Parameter("--bootstrap", help="host:port: short for --set kafka.bootstrap-servers=…")
+    ] = "",
+) -> None:
+    """Turn Kafka's records into rows of the lake, exactly once, until SIGTERM or Ctrl-C.
+
+    For example:
+
+    wirelag consume --config /etc/wirelag/consumer.toml
+
+    wirelag consume --bootstrap localhost:9092 --lake ./lake --until-end
+    """
+    from consumer.cli import consume as run
+
+    shortcuts = {"lake.uri": lake, "kafka.bootstrap-servers": bootstrap}
+    overrides = [*set_, *(f"{key}={value}" for key, value in shortcuts.items() if value)]
+    run(config, overrides, until_end=until_end)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    return run_command("wirelag", lambda: _run(arguments))
+
+
+def _run(arguments: list[str] | None) -> None:
+    try:
+        app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        raise ConfigError(str(error)) from error
+    except ModuleNotFoundError as error:
+        raise ConfigError(_missing(error)) from error
+
+
+def _missing(error: ModuleNotFoundError) -> str:
+    return f"{error.name} is not installed: this command needs `pip install 'wirelag[consumer,history]'`"

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The only module of this package that imports confluent_kafka: read a topic to look at it.
+
+Joins no group, stores no position, changes nothing in Kafka.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    OFFSET_END,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+
+from common.errors import ConfigError, RuntimeFailure
+from common.kafka import KafkaSettings
+
+_ANSWER_SECONDS = 10.0
+_POLL_SECONDS = 0.5
+
+
+class Record(NamedTuple):
+    """One record of any topic."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int | None
+    key: bytes | None
+    value: bytes | None
+    headers: dict[str, str]
+
+
+def records(settings: KafkaSettings, topic: str, *, from_beginning: bool, follow: bool) -> Iterator[Record]:
+    """Yield a topic's records as they come, until the end of each partition or, with ``follow``, for ever.
+
+    Raises:
+        ConfigError: there is no such topic, or the settings cannot be used.
+        RuntimeFailure: Kafka does not answer or refuses.
+    """
+    consumer = _consumer(settings)
+    try:
+        partitions = _partitions(consumer, settings, topic)
+        start = OFFSET_BEGINNING if from_beginning else OFFSET_END
+        consumer.assign([TopicPartition(topic, number, start) for number in partitions])
+        yield from _read(consumer, set(partitions), follow=follow)
+    except KafkaException as error:
+        raise RuntimeFailure(f"Kafka at {settings.bootstrap_servers}: {_text(error)}") from error
+    finally:
+        consumer.close()
+
+
+def _consumer(settings: KafkaSettings) -> Consumer:
+    options = {
+        **settings.consumer("wirelag-cat"),
+        "auto.offset.reset": "earliest",
+        "enable.partition.eof": True,
+        "log_level": 0,
+    }
+    try:
+        return Consumer(options)
+    except KafkaException as error:
+        raise ConfigError(f"Kafka: {_text(error)}") from error
+
+
+def _partitions(consumer: Consumer, settings: KafkaSettings, topic: str) -> list[int]:
+    try:
+        found = consumer.list_topics(topic, timeout=_ANSWER_SECONDS).topics[topic]
+    except KafkaException as error:
+        message = f"Kafka at {settings.bootstrap_servers} did not answer: {_text(error)}"
+        raise RuntimeFailure(f"{message}; check --bootstrap and that it runs") from error
+    if found.error is not None or not found.partitions:
+        raise ConfigError(f"topic {topic!r}: {found.error or 'has no partitions'}; see `wirelag cat --help`")
+    return sorted(found.partitions)
+
+
+def _read(consumer: Consumer, left: set[int], *, follow: bool) -> Iterator[Record]:
+    while left or follow:
+        message = consumer.poll(_POLL_SECONDS)
+        if message is None:
+            continue
+        error = message.error()
+        if error is None:
+            yield _record(message)
+        elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's own name for it
+            left.discard(message.partition() or 0)
+        elif error.fatal() or not error.retriable():
+            raise KafkaException(error)
+
+
+def _record(message: Message) -> Record:
+    kind, timestamp = message.timestamp()
+    return Record(
+        message.topic() or "",
+        message.partition() or 0,
+        message.offset() or 0,
+        timestamp if kind else None,
+        _bytes(message.key()),
+        _bytes(message.value()),
+        {str(header[0]): _header(header[1]) for header in message.headers() or []},
+    )
+
+
+def _bytes(value: str | bytes | None) -> bytes | None:
+    return value.encode() if isinstance(value, str) else value
+
+
+def _header(value: str | bytes | None) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else value or ""
+
+
+def _text(error: KafkaException) -> str:
+    first = error.args[0] if error.args else error
+    return first.str() if isinstance(first, KafkaError) else str(first)
