@@ -7,6 +7,7 @@ one of the same app ids, and does not mind other commits. A handle sees its own 
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.fs
@@ -30,7 +31,7 @@ def open_storage(uri: str, options: Mapping[str, str]) -> Storage:
     root = local_root(uri)
     if root is not None:
         return Storage(uri, pa.fs.SubTreeFileSystem(str(root), pa.fs.LocalFileSystem()), root)
-    return Storage(uri, pa.fs.PyFileSystem(DeltaStorageHandler(uri, dict(options))), None)
+    return Storage(uri, pa.fs.PyFileSystem(_ObjectStore(uri, dict(options))), None)
 
 
 @contextmanager
@@ -42,6 +43,29 @@ def _reading(uri: str) -> Iterator[None]:
         raise LakeUnavailableError(
             f"cannot read the table {uri}: {error}; check the path, and that it is wirelag's lake"
         ) from error
+
+
+class _ObjectStore(DeltaStorageHandler):
+    """Deltalake's own client of object stores, for pyarrow."""
+
+    def open_output_stream(self, path: str, metadata: dict[str, str] | None = None) -> pa.PythonFile:
+        """Open a new object for writing."""
+        return pa.PythonFile(_Output(self._handler.open_output_stream(path, metadata)), mode="w")
+
+
+class _Output:
+    """Hands on as bytes what pyarrow writes as buffers, since deltalake's stream takes nothing else."""
+
+    def __init__(self, stream: Any) -> None:  # noqa: ANN401 - a class that deltalake keeps to itself
+        self._stream = stream
+        self.tell, self.flush, self.close = stream.tell, stream.flush, stream.close
+
+    @property
+    def closed(self) -> bool:
+        return bool(self._stream.closed)
+
+    def write(self, data: pa.Buffer | bytes) -> int:
+        return int(self._stream.write(bytes(data)))
 
 
 class Table:

@@ -181,7 +181,8 @@ class Facts:
     def _require_owned(self, part: PartitionCommit) -> None:
         found = position.find(self._table, self._storage, part.topic_id, part.partition)
         left = self._left.get((part.topic_id, part.partition), Position(found.next_offset))
-        if found != left or found.next_offset not in {None, part.from_offset}:
+        again = part.flushed and found.flushed_at == part.to_offset
+        if again or found != left or found.next_offset not in {None, part.from_offset}:
             raise StalePositionError(
                 f"the table has {part.app_id} at {found.next_offset}, flushed at {found.flushed_at}; "
                 f"this writer is at {part.from_offset}: another one took over; resume from the table"

@@ -34,7 +34,7 @@ PRUNED = {
 }
 """Columns whose least and greatest value stand in the table's log, so that readers can leave files out."""
 
-_ALSO_IN_FILES = ("connection", "edge", "sender_host", "receiver_host", "measure")
+_ALSO_IN_FILES = ("connection", "edge")
 """Columns with statistics inside the files only, for leaving out row groups."""
 
 _ROW_GROUP = 262_144

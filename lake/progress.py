@@ -56,7 +56,7 @@ def table(parts: Sequence[PartitionCommit], names: Sequence[str], now_ns: int) -
 
 
 def newest_first(storage: Storage, live: pa.Table, **wanted: str | int) -> list[Progress]:
-    """Return the rows with the values wanted in these columns: the furthest first, a flush before its offset."""
+    """Return the rows with these values, the furthest first; a flush alone comes before what it follows."""
     rows = _read(storage, _holding(live, wanted), list(KINDS["progress"].names), wanted)
     found = [Progress(**row) for row in rows.to_pylist()]
     return sorted(found, key=lambda row: (row.to_offset, row.from_offset), reverse=True)
@@ -96,6 +96,6 @@ def _read(storage: Storage, files: pa.Table, columns: list[str], wanted: dict[st
             return found.to_table(columns=columns, filter=condition)
     except pa.ArrowInvalid as error:
         raise LakeCorruptError(
-            f"a file of progress rows below {storage.uri} is unusable: {error}; restore it from a copy of the lake",
+            f"a file of progress rows below {storage.uri} is unusable: {error}; restore it from a copy",
             name="kind=progress",
         ) from error
