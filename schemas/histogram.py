@@ -54,7 +54,7 @@ def upper_bounds(buckets: NDArray[np.int32], scale: int) -> NDArray[np.float64]:
 
 
 def estimates(buckets: NDArray[np.int32], scale: int) -> NDArray[np.float64]:
-    """Return for (k,) bucket numbers the value of the least worst-case relative error: 2·lo·hi / (lo + hi)."""
+    """Return for (k,) bucket numbers the value of least worst-case relative error: 2·lo·hi / (lo + hi)."""
     base = 2.0 ** (2.0**-scale)
     middle: NDArray[np.float64] = upper_bounds(buckets, scale) * (2 / (1 + base))
     return middle

@@ -21,8 +21,7 @@ def evict_before(waiting: Open, most: int) -> int | None:
 
 
 def forget(waiting: Open, flows: Flows, before_ms: int) -> Open:
-    """Forget the flows without records since ``before_ms`` and the actors that nothing names; renumber the
-    rest.
+    """Forget flows without records since ``before_ms`` and actors that nothing names; renumber the rest.
 
     No event waits for such a flow: each is at least as young as the last record of its end.
     """

@@ -51,7 +51,7 @@ def wanted(tables: dict[Kind, Columns]) -> dict[Kind, Columns]:
 
 
 def gather(collected: Sequence[Collected], flows: Flows) -> Events:
-    """Enter all dictionaries in ``flows``, return the events of all batches in order, without empty ranges."""
+    """Enter all dictionaries in ``flows`` and return all events in order; empty ranges are left out."""
     entered = [flows.enter(item.batch, item.broker_ms) for item in collected]
     places = _Places(
         np.array([at for ends, _ in entered for at in ends], dtype=np.int32),

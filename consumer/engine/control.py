@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The partition of ``wirelag.control.v1``: heartbeats in, ledger rows out, each a difference of cumulative
-totals.
+"""The partition of ``wirelag.control.v1``: heartbeats in, ledger rows out, each a difference of totals.
 
 The rows of one (host, boot, epoch, stage, reason) add up to the last total heard. A heartbeat that is not
 younger (by sequence) than the one before it of its epoch says nothing new and gives no row. Ticks are those

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The state of an ``EventEngine`` as bytes: ``load(save(engine))`` gives an engine that answers alike for
-ever.
+"""The state of an ``EventEngine`` as bytes: ``load`` of ``save`` gives an engine that answers alike for ever.
 
 msgpack: texts and dictionaries as they are, columns of what waits as differences cut into byte planes, which
 zstd shrinks to 15-30 bytes an event. Records collected since the last tick are kept as they came and decoded

@@ -116,8 +116,7 @@ def needless(matched: Located, position: I64) -> Bools:
 
 
 def holes(matched: Located, low: I64, high: I64) -> tuple[Index, Index, Index]:
-    """Return what the islands leave of the ranges [low, high): (range, island before, island after), -1 =
-    none.
+    """Return what islands leave of the ranges [low, high): (range, island before, island after), -1 = none.
 
     Hole k of a range lies between the end of the island before it (or the range's own begin) and the begin of
     the island after it (or the range's own end).

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Match sends with receives and arrivals by byte position, and say what closes: one call is one tick.
 
-A send [a, e) belongs to the receive [b, c) of its flow with b < e <= c: the read that took its last byte. Its
-arrival is the earliest one with a position >= e, and not later than that read ended (no byte is read before it
-came, so a later stamp is that of other bytes). Nothing else is asked, never the order of calls: lost events cost
-answers and do not give a wrong partner.
+A send [a, e) belongs to the receive [b, c) of its flow with b < e <= c: the read that took its last byte.
+Its arrival is the earliest one with a position >= e, and not later than that read ended (no byte is read
+before it came, so a later stamp is that of other bytes). Nothing else is asked, never the order of calls:
+lost events cost answers and do not give a wrong partner.
 """
 
 from typing import NamedTuple, TypeVar

@@ -63,7 +63,17 @@ class Host:
 
 
 _FIELDS = {
-    Kind.SEND: ("flow", "process", "time_ns", "position", "length", "duration_ns", "srtt_us", "thread", "flags"),
+    Kind.SEND: (
+        "flow",
+        "process",
+        "time_ns",
+        "position",
+        "length",
+        "duration_ns",
+        "srtt_us",
+        "thread",
+        "flags",
+    ),
     Kind.RECEIVE: ("flow", "process", "time_ns", "position", "length", "srtt_us", "thread", "flags"),
     Kind.ARRIVAL: ("flow", "process", "time_ns", "position", "flags"),
 }
