@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Percentiles from histogram rows, which add up: any window, edge and host in one pass, no message is read.
 
-``complete`` is the share of what happened that the figures rest on. It is n / seen (calls that have a
-latency, of those that were closed), times, for each host concerned, (attempted - lost) / attempted of its
-ledger in the span. It is 1 only where nothing at all is missing, and None where a host concerned has no
-ledger rows in the span.
+``complete`` is the share of what was sent that the figures rest on: n / seen (messages that have a latency,
+of those that were closed, so what the receiving host lost is in it) times (attempted - lost) / attempted of
+the sending host's ledger in the span (a send that was lost there is in no count). It is 1 only where nothing
+at all is missing, and None where a sending host has no ledger rows in the span.
 """
 
 from typing import Any, Literal, NamedTuple, get_args
@@ -37,14 +37,9 @@ _GROUPS = """
 WITH {hosts}, {parts}
 SELECT label, measure, min(scale) AS scale, sum(n) AS n, sum(seen) AS seen, sum(negative) AS negative,
     sum(sum_ns) AS total, min(min_ns) FILTER (n > 0) AS least, max(max_ns) FILTER (n > 0) AS greatest,
-    sum(n * coalesce(sender.share, 1) * coalesce(receiver.share, 1)) / sum(seen) AS complete,
-    bool_and(sender.share IS NOT NULL OR coalesce(sender_host, '') = '')
-        AND bool_and(receiver.share IS NOT NULL OR coalesce(receiver_host, '') = '' OR measure = 'send-block')
-        AS known,
-    bool_and(coalesce(sender.lost, 0) = 0 AND coalesce(receiver.lost, 0) = 0) AS whole
-FROM part
-LEFT JOIN host AS sender ON sender.host = sender_host
-LEFT JOIN host AS receiver ON receiver.host = receiver_host AND measure <> 'send-block'
+    sum(n * sender.share) / sum(seen) AS complete, bool_and(sender.share IS NOT NULL) AS known,
+    bool_and(sender.lost = 0) AS whole
+FROM part LEFT JOIN host AS sender ON sender.host = sender_host
 GROUP BY label, measure ORDER BY label, list_position($kinds, measure)"""
 _BUCKETS = """
 WITH {parts}, cell AS (

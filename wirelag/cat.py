@@ -14,7 +14,9 @@ from common.kafka import KafkaSettings
 from wirelag.lines import lines
 from wirelag.output import write_json
 
-Bootstrap = Annotated[str, Parameter("--bootstrap", help="host:port of a broker, over --config")]
+Bootstrap = Annotated[
+    str, Parameter("--bootstrap", show_default=False, help="host:port of a broker, over --config")
+]
 
 
 def cat(  # noqa: PLR0913 - options of a command
@@ -23,12 +25,22 @@ def cat(  # noqa: PLR0913 - options of a command
     *,
     bootstrap: Bootstrap = "",
     config: Annotated[Path | None, Parameter(("--config", "-c"), help="the consumer's TOML file")] = None,
-    set_: Annotated[tuple[str, ...], Parameter("--set", negative="", help="section.key=value")] = (),
-    batches: Annotated[bool, Parameter("--batches", negative="", help="heads of event records only")] = False,
+    set_: Annotated[
+        tuple[str, ...], Parameter("--set", negative="", show_default=False, help="section.key=value")
+    ] = (),
+    batches: Annotated[
+        bool, Parameter("--batches", negative="", show_default=False, help="heads of event records only")
+    ] = False,
     limit: Annotated[int | None, Parameter("--limit", help="stop after so many lines")] = None,
-    follow: Annotated[bool, Parameter("--follow", negative="", help="wait for more at the end")] = False,
-    from_beginning: Annotated[bool, Parameter(help="start at the oldest record, or at the end")] = True,
-    json: Annotated[bool, Parameter("--json", negative="", help="JSON lines; there is no other form")] = True,
+    follow: Annotated[
+        bool, Parameter("--follow", negative="", show_default=False, help="wait for more at the end")
+    ] = False,
+    from_beginning: Annotated[
+        bool, Parameter(show_default=False, help="start at the oldest record, or at the end")
+    ] = True,
+    json: Annotated[
+        bool, Parameter("--json", negative="", show_default=False, help="JSON lines; there is no other form")
+    ] = True,
 ) -> None:
     """Print a topic as JSON lines: events, heartbeats, latencies, poison.
 

@@ -26,9 +26,9 @@ app = App(
     version=_version,
     help="How long every TCP message takes, across a fleet: fill the lake, ask it, look into the topics.",
 )
-app.command("wirelag.query:app", name="query")
-app.command("wirelag.cat:cat", name="cat")
-app.command("wirelag.schema:app", name="schema")
+app.command("wirelag.query:app", name="query", help="Ask the lake: latencies, messages, connections, losses.")
+app.command("wirelag.cat:cat", name="cat", help="Print a topic as JSON lines.")
+app.command("wirelag.schema:app", name="schema", help="The wire format: show it, check it.")
 
 
 @app.command
@@ -36,15 +36,28 @@ def consume(
     *,
     config: Annotated[Path | None, Parameter(("--config", "-c"), help="TOML file")] = None,
     set_: Annotated[
-        tuple[str, ...], Parameter("--set", negative="", help="section.key=value, over file and environment")
+        tuple[str, ...],
+        Parameter(
+            "--set", negative="", show_default=False, help="section.key=value, over file and environment"
+        ),
     ] = (),
     until_end: Annotated[
         bool,
-        Parameter("--until-end", negative="", help="read to the present end, close all, print a summary"),
+        Parameter(
+            "--until-end",
+            negative="",
+            show_default=False,
+            help="read to the present end, close all, print a summary",
+        ),
     ] = False,
-    lake: Annotated[str, Parameter("--lake", help="folder or URI: short for --set lake.uri=…")] = "",
+    lake: Annotated[
+        str, Parameter("--lake", show_default=False, help="folder or URI: short for --set lake.uri=…")
+    ] = "",
     bootstrap: Annotated[
-        str, Parameter("--bootstrap", help="host:port: short for --set kafka.bootstrap-servers=…")
+        str,
+        Parameter(
+            "--bootstrap", show_default=False, help="host:port: short for --set kafka.bootstrap-servers=…"
+        ),
     ] = "",
 ) -> None:
     """Turn Kafka's records into rows of the lake, exactly once, until SIGTERM or Ctrl-C.

@@ -26,10 +26,16 @@ To = Annotated[
     str, Parameter("--to", allow_leading_hyphen=True, help="moment at which the time asked for ends")
 ]
 Kind = Annotated[str, Parameter("--kind", help="delivery, wire, receive-wait, send-block, with commas")]
-Edge = Annotated[str, Parameter("--edge", help="only edges whose name has this in it, any case")]
-Host = Annotated[str, Parameter("--host", help="only this host, as sender or receiver")]
-Json = Annotated[bool, Parameter("--json", negative="", help="one JSON object a line, integers in ns")]
-Csv = Annotated[bool, Parameter("--csv", negative="", help="comma-separated, with a line of names")]
+Edge = Annotated[
+    str, Parameter("--edge", show_default=False, help="only edges whose name has this in it, any case")
+]
+Host = Annotated[str, Parameter("--host", show_default=False, help="only this host, as sender or receiver")]
+Json = Annotated[
+    bool, Parameter("--json", negative="", show_default=False, help="one JSON object a line, integers in ns")
+]
+Csv = Annotated[
+    bool, Parameter("--csv", negative="", show_default=False, help="comma-separated, with a line of names")
+]
 
 _FIGURES = (
     Column("kind", "KIND"),
@@ -96,9 +102,9 @@ def latency(  # noqa: PLR0913 - options of a command
 
     wirelag query latency --lake /var/lib/wirelag/lake
 
-    wirelag query latency --lake LAKE --from -15m --edge :5432 --kind delivery --by minute
+    wirelag query latency --lake LAKE --from -15m --edge :5432 --by minute
 
-    wirelag query latency --lake LAKE --from 2026-11-22T10:00 --to 2026-11-22T11:00 --csv
+    wirelag query latency --lake LAKE --from 2026-11-22T10:00 --to now --csv
     """
     from history import latency as question
     from history.source import Source
@@ -135,9 +141,17 @@ def messages(  # noqa: PLR0913 - options of a command
     edge: Edge = "",
     host: Host = "",
     limit: Annotated[int | None, Parameter("--limit", help="at most so many; 100 in a table")] = None,
-    slowest: Annotated[bool, Parameter("--slowest", negative="", help="greatest latency first")] = False,
+    slowest: Annotated[
+        bool, Parameter("--slowest", negative="", show_default=False, help="greatest latency first")
+    ] = False,
     unsynced: Annotated[
-        bool, Parameter("--unsynced", negative="", help="one-way latencies without a common clock, too")
+        bool,
+        Parameter(
+            "--unsynced",
+            negative="",
+            show_default=False,
+            help="one-way latencies without a common clock, too",
+        ),
     ] = False,
     json: Json = False,
     csv: Csv = False,
@@ -175,8 +189,10 @@ def connections(
     lake: Lake,
     from_: From = "-1h",
     to: To = "now",
-    host: Annotated[str, Parameter("--host", help="only ends on this host")] = "",
-    port: Annotated[int, Parameter("--port", help="only with this port at either end")] = 0,
+    host: Annotated[str, Parameter("--host", show_default=False, help="only ends on this host")] = "",
+    port: Annotated[
+        int, Parameter("--port", show_default=False, help="only with this port at either end")
+    ] = 0,
     json: Json = False,
     csv: Csv = False,
 ) -> None:
@@ -201,7 +217,7 @@ def losses(
     lake: Lake,
     from_: From = "-1h",
     to: To = "now",
-    host: Annotated[str, Parameter("--host", help="only this host")] = "",
+    host: Annotated[str, Parameter("--host", show_default=False, help="only this host")] = "",
     json: Json = False,
     csv: Csv = False,
 ) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``wirelag schema``: the wire format in words, and whether a checkout's page, golden records fit the code."""
+"""``wirelag schema``: the wire format in words, and whether a checkout's page and records fit the code."""
 
 import sys
 from pathlib import Path
