@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ _ONLINE = Path("/sys/devices/system/cpu/online")
 _BCC_REMEDY = "install the distribution's BCC (Debian and Ubuntu: apt install python3-bpfcc)"
 
 
-def import_bcc() -> ModuleType:
+def import_bcc() -> Any:  # noqa: ANN401 - it ships no types
     """Return the bcc module.
 
     Raises:
@@ -51,7 +50,7 @@ class Program:
         self._lib = bcc.lib
         with _environment(BCC_KERNEL_SOURCE=str(headers)):
             try:
-                self._bpf = bcc.BPF(text=text, cflags=list(flags))
+                self._bpf = bcc.BPF(text=text.encode(), cflags=list(flags))
             except Exception as error:
                 raise KernelUnfitError(f"BCC cannot compile the programs: {error}") from error
         self._fds: dict[str, int] = {}
@@ -93,7 +92,7 @@ class Program:
 
     def open_rings(self, table: str, pages: int, on_record: Callable[[bytes], None]) -> None:
         """Open the perf buffer ``table`` on every online CPU; ``on_record`` gets a copy of each record."""
-        output = self._bpf[table]
+        output = self._bpf[table.encode()]
 
         def copy(_cpu: int, data: int, size: int) -> None:
             on_record(ctypes.string_at(data, size))
@@ -161,7 +160,7 @@ class Program:
         return int(text.partition("value_size:")[2].split(maxsplit=1)[0])
 
     def _map(self, table: str) -> int:
-        return int(self._bpf[table].map_fd)
+        return int(self._bpf[table.encode()].map_fd)
 
 
 @contextmanager

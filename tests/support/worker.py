@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A process that runs traffic for a test, apart from the agent: an agent never traces itself.
+
+`Worker.run(function, *args)` runs a module-level function there and returns what it returns.
+"""
+
+import os
+import pickle
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ParamSpec, Self, TypeVar
+
+_TESTS = Path(__file__).parent.parent
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Worker:
+    """One process, started at `__enter__`, killed at `__exit__`."""
+
+    def __enter__(self) -> Self:
+        path = os.pathsep.join([str(_TESTS), str(_TESTS.parent), os.environ.get("PYTHONPATH", "")])
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "support.worker"],  # noqa: S603
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": path},
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._process.pid
+
+    def start(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Callable[[], R]:
+        """Begin and return at once; calling the result waits for the answer."""
+        assert self._process.stdin is not None
+        pickle.dump((function, args, kwargs), self._process.stdin)
+        self._process.stdin.flush()
+        return self._answer
+
+    def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run there and wait."""
+        return self.start(function, *args, **kwargs)()
+
+    def _answer(self) -> Any:
+        assert self._process.stdout is not None
+        ok, value = pickle.load(self._process.stdout)  # noqa: S301 - our own child
+        if not ok:
+            raise AssertionError(f"traffic failed:\n{value}")
+        return value
+
+
+def serve() -> None:
+    """Answer calls from standard input until it ends; what functions print goes to standard error."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    while True:
+        try:
+            function, args, kwargs = pickle.load(sys.stdin.buffer)  # noqa: S301 - our own parent
+        except EOFError:
+            return
+        try:
+            answer = (True, function(*args, **kwargs))
+        except Exception:  # noqa: BLE001 - whatever it is, the parent shows it
+            answer = (False, traceback.format_exc())
+        pickle.dump(answer, answers)
+        answers.flush()
+
+
+if __name__ == "__main__":
+    serve()
