@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who and where: turns the kernel's identities (initial sequence numbers, pids) into flows and processes.
 
-The kernel tells the facts of a connection and of a process once; events carry only their identity. Here
-each distinct identity of a cycle costs one dictionary look-up, never each event. Sequence numbers go in and
-do not come out.
+The kernel tells the facts of a connection and of a process once; events carry only their identity. Sequence
+numbers go in and do not come out.
 """
 
 from collections.abc import Callable
@@ -12,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.registry import Registry, by_distinct
+from agent.registry import Registry
+from agent.release import rows
 from schemas.batch import Flow, Process
-from schemas.event import Kind
 from schemas.key import connection_name
 
 KERNEL = Process(0, "")
@@ -31,9 +30,9 @@ class Resolved(NamedTuple):
     process: NDArray[np.int64]
     """Index into ``Directory.processes``, 0 = the kernel."""
 
-    def select(self, which: NDArray[np.bool_]) -> "Resolved":
-        """Return the events at which (n,) ``which`` is true."""
-        return Resolved(self.events[which], self.flow[which], self.process[which])
+    def select(self, index: NDArray[np.intp]) -> "Resolved":
+        """Return the events at (m,) indices, in their order."""
+        return Resolved(rows(self.events, index), self.flow[index], self.process[index])
 
 
 class Directory:
@@ -44,11 +43,10 @@ class Directory:
     """
 
     def __init__(self, secret: bytes, lookup_name: Callable[[int], str | None]) -> None:
-        self.flows: Registry[Flow] = Registry()
-        self.processes: Registry[Process] = Registry()
-        self.processes.learn(0, KERNEL, np.iinfo(np.int64).max)
         self._secret = secret
-        self._lookup_name = lookup_name
+        self.flows: Registry[Flow] = Registry()
+        self.processes: Registry[Process] = Registry(lambda pid: Process(pid, lookup_name(pid) or ""))
+        self.processes.learn(0, KERNEL, 0)
 
     def learn(self, connections: NDArray[Any], tasks: NDArray[Any]) -> None:
         """Take (c,) connection facts and (t,) task facts from the kernel.
@@ -64,36 +62,19 @@ class Directory:
             self.processes.learn(process.pid, process, int(row["time_ns"]))
 
     def resolve(self, events: NDArray[Any], now_ns: int) -> Resolved:
-        """Look up the flow and process of (n,) events."""
+        """Look up the flow and process of (n,) events; those of no process (arrivals) have ``tgid`` 0."""
         pair = events["iss"].astype(np.uint64) << np.uint64(32) | events["irs"]
-        pids = np.where(events["kind"] == Kind.ARRIVAL, 0, events["tgid"]).astype(np.uint64)
+        pids = events["tgid"].astype(np.uint64)
+        return Resolved(events, self.flows.look_up(pair, now_ns), self.processes.look_up(pids, now_ns))
 
-        def flow_index(key: int) -> int:
-            index = self.flows.index(key)
-            if index >= 0:
-                self.flows.touch((index,), now_ns)
-            return index
-
-        return Resolved(
-            events,
-            by_distinct(pair, flow_index),
-            by_distinct(pids, lambda pid: self._process_index(pid, now_ns)),
-        )
-
-    def forget(self, unused_since_ns: int) -> int:
+    def forget(self, unused_since_ns: int, now_ns: int) -> None:
         """Drop flows and processes not used since a moment (monotonic).
 
         One that speaks again is told of anew.
         """
-        return self.flows.forget(unused_since_ns) + self.processes.forget(unused_since_ns)
-
-    def _process_index(self, pid: int, now_ns: int) -> int:
-        index = self.processes.index(pid)
-        if index < 0:
-            return self.processes.learn(pid, Process(pid, self._lookup_name(pid) or ""), now_ns)
-        if pid:
-            self.processes.touch((index,), now_ns)
-        return index
+        self.processes.learn(0, KERNEL, now_ns)
+        self.flows.forget(unused_since_ns)
+        self.processes.forget(unused_since_ns)
 
 
 def flow_of(secret: bytes, row: np.void) -> Flow:

@@ -49,16 +49,17 @@ class Loop:
         self._forget_at_ns = clock().monotonic_ns + FORGET_EVERY_NS
         self.kernel: Counters | None = None
 
-    def turn(self) -> None:
-        """Flush the kernel's batches, take them, send what is due."""
+    def turn(self) -> int:
+        """Flush the kernel's batches, take them, send what is due; returns how many events came."""
         cycle = self._parts.capture.cycle()
-        self._take(cycle.records, cycle.complete_until_ns)
+        events = self._take(cycle.records, cycle.complete_until_ns)
         self._send(everything=False)
         self.count(self._parts.capture.counters())
         now = self._clock().monotonic_ns
         if now >= self._forget_at_ns:
-            self._parts.directory.forget(now - FORGET_NS)
+            self._parts.directory.forget(now - FORGET_NS, now)
             self._forget_at_ns = now + FORGET_EVERY_NS
+        return events
 
     def finish(self, records: list[bytes], counters: Counters) -> None:
         """Send what is left once the capture has stopped; ``records`` are its last ones."""
@@ -77,19 +78,20 @@ class Loop:
         ledger.put("kernel", "missed", counters.misses)
         ledger.put("perf-buffer", "full", counters.lost)
 
-    def _take(self, records: list[bytes], complete_until_ns: int) -> None:
+    def _take(self, records: list[bytes], complete_until_ns: int) -> int:
         decoded = decode.decode(records)
         parts, now = self._parts, self._clock().monotonic_ns
         parts.directory.learn(decoded.connections, decoded.tasks)
         released = self._reorder.release(decoded.events, complete_until_ns)
         if not (released.size or self._pending.held):
-            return
+            return decoded.events.size
         outcome = self._pending.cycle(parts.directory.resolve(released, now), now)
         parts.packer.add(outcome.known, now)
         if outcome.lost:
             parts.ledger.add("agent", "no-connection-facts", outcome.lost)
         if outcome.ask:
             parts.capture.reannounce(outcome.ask)
+        return decoded.events.size
 
     def _send(self, *, everything: bool) -> None:
         for one in self._parts.packer.take(self._clock(), everything=everything):

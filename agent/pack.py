@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.directory import Directory, Resolved
+from agent.release import rows
 from schemas.batch import VERSION, EventBatch
 from schemas.event import STRUCTS, Kind
 from schemas.field import columns_of
 from schemas.key import shard_of
-from schemas.section import EMPTY, Section, pack
+from schemas.section import Section, pack
 
 SOURCE_FIELD = {"thread": "tid"}
 """Where a column of the wire has another name than the kernel's slot."""
@@ -70,17 +71,23 @@ class Packer:
         """Take (n,) events whose flow is known, in order of emission."""
         if not resolved.flow.size:
             return
-        value = self._directory.flows.value
-        distinct, inverse = np.unique(resolved.flow, return_inverse=True)
-        shards = np.array([shard_of(value(i).connection, self._identity.shards) for i in distinct.tolist()])
-        shard_of_event = shards[inverse]
-        for index in np.unique(shards).tolist():
-            part = resolved.select(shard_of_event == index) if shards.size > 1 else resolved
-            shard = self._shards[index]
-            if not shard.events:
-                shard.oldest_ns = now_ns
-            shard.parts.append(part)
-            shard.events += part.flow.size
+        shards = self._shards_of(resolved.flow)
+        # 16-bit keys are sorted by radix, and stably: events of one shard stay in order of emission.
+        order = np.argsort(shards, kind="stable")
+        counts = np.bincount(shards, minlength=len(self._shards)).tolist()
+        begin = 0
+        for shard, count in zip(self._shards, counts, strict=True):
+            if count:
+                shard.oldest_ns = shard.oldest_ns if shard.events else now_ns
+                shard.parts.append(resolved.select(order[begin : begin + count]))
+                shard.events += count
+            begin += count
+
+    def _shards_of(self, flow: NDArray[np.int64]) -> NDArray[np.uint16]:
+        distinct, inverse = dense(flow)
+        flows = (self._directory.flows.value(index) for index in distinct.tolist())
+        shards = [shard_of(one.connection, self._identity.shards) for one in flows]
+        return np.array(shards, dtype=np.uint16)[inverse]
 
     def take(self, clock: Clock, *, everything: bool = False) -> list[EventBatch]:
         """Return the batches that are due, in the order of their sequences; all of them if ``everything``."""
@@ -105,8 +112,8 @@ class Packer:
         return batches
 
     def _batch(self, index: int, shard: _Shard, chunk: Resolved, clock: Clock) -> EventBatch:
-        flows, flow = np.unique(chunk.flow, return_inverse=True)
-        processes, process = np.unique(np.append(chunk.process, 0), return_inverse=True)
+        flows, flow = dense(chunk.flow)
+        processes, process = dense(np.append(chunk.process, 0))
         process = process[:-1]
         sections = _sections(chunk.events, flow, process)
         identity = self._identity
@@ -138,18 +145,26 @@ def _sections(
     events: NDArray[Any], flow: NDArray[np.int64], process: NDArray[np.int64]
 ) -> dict[Kind, Section]:
     """Sort (n,) events by kind, flow and process (emission order within), and pack each kind."""
-    key = events["kind"].astype(np.uint64) << np.uint64(40)
-    key |= flow.astype(np.uint64) << np.uint64(20)
-    key |= process.astype(np.uint64)
-    order = np.argsort(key, kind="stable")
-    ends = np.searchsorted(key[order], [np.uint64(kind + 1) << np.uint64(40) for kind in Kind])
-    sections = dict.fromkeys(Kind, EMPTY)
-    begin = 0
-    for kind, end in zip(Kind, ends.tolist(), strict=True):
-        part = order[begin:end]
-        sections[kind] = pack(kind, _table(kind, events[part], flow[part], process[part]))
-        begin = end
-    return sections
+    width = int(process.max()) + 1
+    pairs = flow * width + process
+    stride = int(pairs.max()) + 1
+    key = events["kind"].astype(np.int64) * stride + pairs
+    small = 4 * stride < 1 << 16
+    order = np.argsort(key.astype(np.uint16) if small else key, kind="stable")
+    ends = np.cumsum(np.bincount(events["kind"], minlength=len(Kind) + 1)).tolist()
+    ordered = rows(events, order)
+    flow, process = flow[order], process[order]
+    parts = {kind: slice(ends[kind - 1], ends[kind]) for kind in Kind}
+    return {kind: pack(kind, _table(kind, ordered[s], flow[s], process[s])) for kind, s in parts.items()}
+
+
+def dense(indices: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the distinct values of (n,) small indices, ascending, and where each index stands among them."""
+    present = np.zeros(int(indices.max()) + 1, dtype=bool)
+    present[indices] = True
+    distinct = np.flatnonzero(present)
+    rank = np.cumsum(present) - 1
+    return distinct, rank[indices]
 
 
 def _table(

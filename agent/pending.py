@@ -45,16 +45,16 @@ class Pending:
         lost = 0
         for age, part in self._held:
             again = self._directory.resolve(part.events, now_ns)
-            known.append(again.select(again.flow >= 0))
-            rest = again.select(again.flow < 0)
+            known.append(again.select(np.flatnonzero(again.flow >= 0)))
+            rest = again.select(np.flatnonzero(again.flow < 0))
             if rest.flow.size and age + 1 < self._patience:
                 held.append((age + 1, rest))
             else:
                 lost += rest.flow.size
-        fresh = resolved.select(resolved.flow < 0)
-        if fresh.flow.size:
-            held.append((0, fresh))
-            resolved = resolved.select(resolved.flow >= 0)
+        missing = resolved.flow < 0
+        if missing.any():
+            held.append((0, resolved.select(np.flatnonzero(missing))))
+            resolved = resolved.select(np.flatnonzero(~missing))
         self._held = held
         known.append(resolved)
         ask = np.unique(np.concatenate([part.events["sock"] for _, part in held])).tolist() if held else []

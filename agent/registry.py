@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Dense indices for things known by a 64-bit key; what is long unused is forgotten and its index reused."""
+"""Dense indices for things known by a 64-bit key; what is long unused is forgotten and its index reused.
 
-from collections.abc import Callable, Iterable
+Looking up (n,) keys costs a few array operations: a direct-mapped table answers for keys seen before, and
+only the distinct ones it does not hold are asked of a dictionary.
+"""
+
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -9,17 +13,26 @@ from numpy.typing import NDArray
 
 V = TypeVar("V")
 UNKNOWN = -1
+_SLOTS_BITS = 14
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+_NO_KEY = np.uint64(2**64 - 1)
 
 
 class Registry(Generic[V]):
-    """Values by key and by index. An index stays valid until ``forget`` drops its key."""
+    """Values by key and by index. An index stays valid until ``forget`` drops its key.
 
-    def __init__(self) -> None:
+    ``missing`` is asked for the value of a key that was looked up and is not known; None leaves it unknown.
+    """
+
+    def __init__(self, missing: Callable[[int], V | None] = lambda _key: None) -> None:
+        self._missing = missing
         self._index: dict[int, int] = {}
         self._values: list[V] = []
-        self._used: list[int] = []
+        self._used = np.zeros(64, dtype=np.int64)
         self._free: list[int] = []
         self._replaced: list[int] = []
+        self._slot_key = np.full(1 << _SLOTS_BITS, _NO_KEY)
+        self._slot_index = np.full(1 << _SLOTS_BITS, UNKNOWN, dtype=np.int64)
 
     def __len__(self) -> int:
         return len(self._index)
@@ -32,50 +45,72 @@ class Registry(Generic[V]):
         """Return the index of a key, or UNKNOWN."""
         return self._index.get(key, UNKNOWN)
 
-    def learn(self, key: int, value: V, now_ns: int) -> int:
-        """Store a value.
+    def look_up(self, keys: NDArray[np.uint64], now_ns: int) -> NDArray[np.int64]:
+        """Return the index of each of (n,) keys, (n,) int64, UNKNOWN where there is none; marks them used."""
+        slots = _slot(keys)
+        found = self._slot_index[slots]
+        other = self._slot_key[slots] != keys
+        if other.any():
+            distinct, inverse = np.unique(keys[other], return_inverse=True)
+            indices = np.array([self._find(key, now_ns) for key in distinct.tolist()], dtype=np.int64)
+            found[other] = indices[inverse]
+            self._remember(distinct[indices != UNKNOWN], indices[indices != UNKNOWN])
+        self._used[found[found != UNKNOWN] if (found == UNKNOWN).any() else found] = now_ns
+        return found
 
-        A key whose value changed gets a new index, so that events held under the old one keep it.
+    def learn(self, key: int, value: V, now_ns: int) -> int:
+        """Store a value and return its index.
+
+        A key whose value changed gets a new index, so that events held under the old one keep their meaning.
         """
         known = self._index.get(key)
-        if known is not None and self._values[known] == value:
-            self._used[known] = now_ns
-            return known
         if known is not None:
+            if self._values[known] == value:
+                self._used[known] = now_ns
+                return known
             self._replaced.append(known)
+            self._clear_slots()
         if self._free:
             index = self._free.pop()
-            self._values[index], self._used[index] = value, now_ns
+            self._values[index] = value
         else:
             index = len(self._values)
             self._values.append(value)
-            self._used.append(now_ns)
+            if index == self._used.size:
+                self._used = np.concatenate([self._used, np.zeros_like(self._used)])
+        self._used[index] = now_ns
         self._index[key] = index
         return index
 
-    def touch(self, indices: Iterable[int], now_ns: int) -> None:
-        """Note that these were used."""
-        for index in indices:
-            self._used[index] = now_ns
+    def forget(self, unused_since_ns: int) -> list[int]:
+        """Drop what was not used since a moment and return the indices that are free now.
 
-    def forget(self, unused_since_ns: int) -> int:
-        """Drop what was not used since a moment.
-
-        Returns how many. Nothing may hold their indices any more.
+        Nothing may hold them.
         """
         dead = [key for key, index in self._index.items() if self._used[index] < unused_since_ns]
-        self._free += [self._index.pop(key) for key in dead]
-        old = [index for index in self._replaced if self._used[index] < unused_since_ns]
+        freed = [self._index.pop(key) for key in dead]
+        freed += [index for index in self._replaced if self._used[index] < unused_since_ns]
         self._replaced = [index for index in self._replaced if self._used[index] >= unused_since_ns]
-        self._free += old
-        return len(dead)
+        self._free += freed
+        self._clear_slots()
+        return freed
+
+    def _find(self, key: int, now_ns: int) -> int:
+        index = self._index.get(key, UNKNOWN)
+        if index != UNKNOWN:
+            return index
+        value = self._missing(key)
+        return UNKNOWN if value is None else self.learn(key, value, now_ns)
+
+    def _remember(self, keys: NDArray[np.uint64], indices: NDArray[np.int64]) -> None:
+        """Put (m,) known keys into the table, of those that share a slot the first."""
+        slots, first = np.unique(_slot(keys), return_index=True)
+        self._slot_key[slots], self._slot_index[slots] = keys[first], indices[first]
+
+    def _clear_slots(self) -> None:
+        self._slot_key.fill(_NO_KEY)
+        self._slot_index.fill(UNKNOWN)
 
 
-def by_distinct(keys: NDArray[np.uint64], look_up: Callable[[int], int]) -> NDArray[np.int64]:
-    """Return look_up(key) for each of (n,) keys, (n,) int64, calling it once for each distinct key."""
-    if not keys.size:
-        return np.zeros(0, dtype=np.int64)
-    if (keys == keys[0]).all():
-        return np.full(keys.size, look_up(int(keys[0])), dtype=np.int64)
-    distinct, inverse = np.unique(keys, return_inverse=True)
-    return np.array([look_up(key) for key in distinct.tolist()], dtype=np.int64)[inverse]
+def _slot(keys: NDArray[np.uint64]) -> NDArray[np.intp]:
+    return ((keys * _MIX) >> np.uint64(64 - _SLOTS_BITS)).astype(np.intp)

@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from schemas.event import Kind
+
 EventArray = NDArray[Any]
 """(n,) structured array of ``agent.decode.EVENT_DTYPE``."""
 
 
 class ReorderBuffer:
-    """Holds events until their moment is complete. Pure but for what it holds."""
+    """Holds events until their moment is complete."""
 
     def __init__(self) -> None:
         self._held: list[EventArray] = []
@@ -33,22 +35,21 @@ class ReorderBuffer:
         if not parts:
             return events
         pending = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        emitted = pending["time_ns"] + pending["duration_ns"] * (pending["kind"] == _SEND)
-        ready = emitted < complete_until_ns
-        late = pending[~ready]
-        self._held = [late] if late.size else []
-        if late.size:
-            pending, emitted = pending[ready], emitted[ready]
-        return pending[np.argsort(emitted, kind="stable")]
-
-    def drain(self) -> EventArray | None:
-        """Return what is left in order of emission, for the last batches before the agent ends.
-
-        None if nothing.
-        """
-        if not self._held:
-            return None
-        return self.release(self._held.pop(), np.iinfo(np.uint64).max)
+        moment = emitted_ns(pending)
+        # Each CPU's and hook's events are in order already, so this is a merge of a few sorted runs.
+        order = np.argsort(moment, kind="stable")
+        ready = int(np.searchsorted(moment, complete_until_ns, sorter=order))
+        self._held = [rows(pending, order[ready:])] if ready < order.size else []
+        return rows(pending, order[:ready])
 
 
-_SEND = 1
+def rows(events: EventArray, index: NDArray[np.intp]) -> EventArray:
+    """Return ``events[index]``, several times faster than numpy copies structured elements."""
+    words = events.view(np.uint64).reshape(events.size, -1)
+    return words.take(index, axis=0).reshape(-1).view(events.dtype)
+
+
+def emitted_ns(events: EventArray) -> NDArray[np.uint64]:
+    """Return when each of (n,) events left its hook: the end of its call."""
+    moment: NDArray[np.uint64] = events["time_ns"] + events["duration_ns"] * (events["kind"] == Kind.SEND)
+    return moment

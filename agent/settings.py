@@ -54,7 +54,7 @@ class CaptureSection(Settings, frozen=True):
     ] = ()
     ring_pages: Annotated[
         int, Meta(ge=8, le=4096, description="pages of the perf ring of each CPU, a power of two")
-    ] = 128
+    ] = 256
     flush: Annotated[
         Duration, Meta(description="how often half-full kernel batches are emptied, at most 200ms")
     ] = Duration(0.1)
