@@ -43,8 +43,7 @@ def main() -> int:
     steps.say(6, "consumer", summary.strip())
     wrong = found.sends != truth.sends or found.bytes != truth.bytes
     print(f"        sent {truth.sends} messages, {truth.bytes:,} B")
-    print(f"        matched {found.sends} messages, {found.bytes:,} B
-")
+    print(f"        matched {found.sends} messages, {found.bytes:,} B\n")
     print(steps.wirelag("query", "latency", "--lake", str(lake), "--by", "edge"))
     print("one kernel's clock for both, so these latencies are exact; across machines they are marked")
     steps.costs(words)

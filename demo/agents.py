@@ -63,7 +63,7 @@ def agents(hosts: tuple[Host, Host], bootstrap: str, shards: int) -> Iterator[li
     running: list[Agent] = []
     try:
         for host in hosts:
-            running.append(Agent(host, bootstrap, shards))
+            running.append(Agent(host, bootstrap, shards))  # noqa: PERF401 - the first must be ended if the second fails
         yield running
     finally:
         for agent in running:

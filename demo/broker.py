@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The demo's broker: the one inside librdkafka, good for showing and for nothing else (a real one: ``make kafka``)."""
+"""The demo's broker: the one inside librdkafka, good for showing only (a real one: ``make kafka``)."""
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 

@@ -46,9 +46,8 @@ def traffic(hosts: tuple[Host, Host]) -> Truth:
     """Run the demo's client against its server while ``wirelag-agent count`` looks on."""
     near, far = hosts
     python = (sys.executable, "-m", "demo.traffic")
-    server = subprocess.Popen(
-        far.command(*python, "server", "::", str(PORT)), stdout=subprocess.PIPE, text=True
-    )  # noqa: S603
+    listen = far.command(*python, "server", "::", str(PORT))
+    server = subprocess.Popen(listen, stdout=subprocess.PIPE, text=True)  # noqa: S603
     paths = f"capture.netns={near.path},{far.path}"
     count = [sys.executable, "-m", "agent", "count", "--set", paths, "--interval", "0.5"]
     counter = subprocess.Popen(count, stdout=subprocess.PIPE, text=True)  # noqa: S603

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The demo's traffic: a server and a client that ask and answer over eight connections, sizes from 1 B to 1 MB.
+"""The demo's traffic: a client asks and a server answers over eight connections, sizes from 1 B to 1 MB.
 
-``python -m demo.traffic server ADDRESS PORT`` and ``… client PORT ADDRESS…``. The client prints what it did as one JSON
-line, which is the truth the demo compares wirelag with.
+``python -m demo.traffic server ADDRESS PORT`` and ``… client PORT ADDRESS…``. The client prints what it did
+as one JSON line, which is the truth the demo compares wirelag with.
 """
 
 import json

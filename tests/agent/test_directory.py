@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Flows and processes as the agent knows them."""
 
-from support.events import arrival, connection, events, receive, send, task
-
 from agent.directory import Directory
 from agent.pending import Pending
 from agent.registry import Registry
+from support.events import arrival, connection, events, receive, send, task
 
 SECRET = b"a secret of the fleet"
 
@@ -31,7 +30,7 @@ def test_arrivals_belong_to_no_process() -> None:
     """Whoever runs when a segment arrives has nothing to do with it: arrivals are of the kernel, process 0."""
     known = directory()
     known.learn(connection(2, 1, role=2), task(8, "server"))
-    resolved = known.resolve(events(receive(6, 0, 3), arrival(5, 3, tgid=8)), 0)
+    resolved = known.resolve(events(receive(6, 0, 3), arrival(5, 3)), 0)
     assert [known.processes.value(index).name for index in resolved.process.tolist()] == ["server", ""]
 
 
@@ -64,7 +63,7 @@ def test_unused_flows_are_forgotten_and_used_ones_keep_their_index() -> None:
     for isn in range(10):
         known.learn(connection(isn, 1000 + isn, time_ns=1), task(7, "client"))
     used = known.resolve(events(send(5, 0, 1, iss=3, irs=1003)), 500)
-    known.forget(100)
+    known.forget(100, 100)
     assert len(known.flows) == 1
     assert known.resolve(events(send(6, 1, 1, iss=3, irs=1003)), 600).flow.tolist() == used.flow.tolist()
     known.learn(connection(77, 78, time_ns=700), task(7, "client"))

@@ -5,12 +5,12 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.events import connection, events, send, task
 
 from agent.directory import Directory
 from agent.pack import Clock, Identity, Packer
 from schemas import batch
 from schemas.event import TcpSend
+from support.events import connection, events, send, task
 
 SECOND = 10**9
 CLOCK = Clock(100 * SECOND, 5)
@@ -62,16 +62,16 @@ def test_every_event_leaves_once_in_its_shard_and_numbered(cycles: list[list[Any
 def test_a_batch_waits_for_company_no_longer_than_its_age() -> None:
     """Too few events stay until the oldest has waited the whole age, then leave together."""
     parts, directory = packer(shards=1)
-    parts.add(directory.resolve(events(send(1, 0, 1)), 0), 0)
+    parts.add(directory.resolve(events(send(1, 0, 1, irs=501)), 0), 0)
     assert parts.take(Clock(SECOND - 1, 0)) == []
-    parts.add(directory.resolve(events(send(2, 1, 1)), 0), SECOND - 1)
+    parts.add(directory.resolve(events(send(2, 1, 1, irs=501)), 0), SECOND - 1)
     assert [one.events for one in parts.take(Clock(SECOND, 0))] == [2]
 
 
 def test_a_full_shard_leaves_at_once_and_the_rest_stays() -> None:
     """Size cuts exact batches; what is over waits for its own company."""
     parts, directory = packer(shards=1, max_events=8)
-    parts.add(directory.resolve(events(*(send(k, k, 1) for k in range(21))), 0), 0)
+    parts.add(directory.resolve(events(*(send(k, k, 1, irs=501) for k in range(21))), 0), 0)
     assert [one.events for one in parts.take(Clock(1, 0))] == [8, 8]
     assert parts.held == 5
     assert [one.events for one in parts.take(Clock(2, 0), everything=True)] == [5]

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The reorder buffer."""
 
-from support.events import arrival, events, receive, send
-
 from agent.release import ReorderBuffer
+from support.events import arrival, events, receive, send
 
 
 def test_events_wait_until_their_moment_is_complete() -> None:
