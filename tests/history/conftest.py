@@ -1,109 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lakes with known contents, written by the lake's own writer."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
 import pytest
 
 from history.source import Source
 from lake.facts import Facts, PartitionCommit
-from schemas.tables import KINDS
-
-HOUR_NS = 3600 * 10**9
-START = 1_760_000_400_000_000_000
-"""A whole minute, 09:00:00 UTC on 2025-10-09."""
-TIME_COLUMN = {
-    "match": "sent_at_ns",
-    "histogram": "window_start_ns",
-    "connection": "first_seen_ns",
-    "ledger": "at_ns",
-}
-Rows = dict[str, Sequence[dict[str, Any]]]
-Write = Callable[..., Source]
-
-
-def table(kind: str, rows: Sequence[dict[str, Any]]) -> pa.Table:
-    """Return rows as the columns of a kind; what a row does not say is null."""
-    filled = [{field.name: row.get(field.name) for field in KINDS[kind]} for row in rows]
-    hours = np.array([row[TIME_COLUMN[kind]] // HOUR_NS for row in rows], dtype=np.int64)
-    return pa.Table.from_pylist(filled, schema=KINDS[kind]).append_column("hour_index", pa.array(hours))
-
-
-def histogram(values: Sequence[int], **changes: Any) -> dict[str, Any]:
-    """Return a histogram row that holds these values; bucket numbers by the definition, not by the product's code."""
-    indices = [int(np.ceil(np.log2(value) * 32)) - 1 for value in values if value > 0]
-    buckets, counts = np.unique(indices, return_counts=True)
-    row = {
-        "topic_partition": 0,
-        "tick": 1,
-        "window_start_ns": START,
-        "window_ns": 60 * 10**9,
-        "edge": "client@alpha > server@beta:80",
-        "sender_host": "alpha",
-        "receiver_host": "beta",
-        "measure": "delivery",
-        "clock": "same_host",
-        "n": len(values),
-        "seen": len(values),
-        "negative": sum(value < 0 for value in values),
-        "sum_ns": sum(values),
-        "min_ns": min(values, default=None),
-        "max_ns": max(values, default=None),
-        "scale": 5,
-        "buckets": buckets.tolist(),
-        "counts": counts.tolist(),
-    }
-    return row | changes
-
-
-def match(number: int, **changes: Any) -> dict[str, Any]:
-    """Return one matched message, ``number`` microseconds after START."""
-    row = {
-        "topic_partition": 0,
-        "tick": 1,
-        "connection": 0xC0FFEE,
-        "direction": 0,
-        "edge": "client@alpha > server@beta:80",
-        "sender_host": "alpha",
-        "sender_process": "client",
-        "sender_pid": 11,
-        "sender_address": "10.0.0.1",
-        "sender_port": 40_000,
-        "receiver_host": "beta",
-        "receiver_process": "server",
-        "receiver_pid": 22,
-        "receiver_address": "10.0.0.2",
-        "receiver_port": 80,
-        "begin": number * 64,
-        "end": number * 64 + 64,
-        "sent_at_ns": START + number * 1000,
-        "send_block_ns": 4_000,
-        "delivery_ns": 38_000 + number,
-        "wire_ns": 20_000,
-        "receive_wait_ns": 18_000,
-        "clock": "same_host",
-        "last_piece": True,
-        "flags": 3,
-    }
-    return row | changes
-
-
-def ledger(host: str, stage: str, reason: str, events: int, at_ns: int = START) -> dict[str, Any]:
-    """Return one ledger row."""
-    row = {"topic_partition": 0, "tick": 1, "host": host, "boot": "b", "epoch": 1, "at_ns": at_ns}
-    return row | {"stage": stage, "reason": reason, "events": events}
-
-
-def nothing_lost() -> list[dict[str, Any]]:
-    """Return ledger rows of two hosts that lost nothing."""
-    return [ledger(host, *what, 1000) for host in ("alpha", "beta") for what in _WAY]
-
-
-_WAY = (("kernel", "attempted"), ("kafka", "delivered"), ("consumer", "stored"))
+from support.rows import Write, table
 
 
 @pytest.fixture
