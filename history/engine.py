@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The only module that imports duckdb: one connection, which reads the files it was given and nothing else.
 
-The files are registered first; then access to anything outside, extensions and every setting are locked, so
-that no statement can reach another file, the network or the disk. What does not fit the memory limit goes to
-a private temporary folder, which is removed at the end. Statements are constants of this package, parameters
-are bound.
+The files are registered first; then access to anything outside, extensions and every setting are locked, and
+only SELECTs are run, so that no statement can reach another file, the network or the disk, or change a file.
+What does not fit the memory limit goes to a private temporary folder, which is removed at the end. Statements
+are constants of this package, parameters are bound.
 """
 
 import tempfile
@@ -59,14 +59,19 @@ class Engine:
     def batches(self, statement: str, parameters: Parameters | None = None) -> Iterator[pa.RecordBatch]:
         """Yield the answer in batches, as it is made."""
         with _translated():
-            reader = self._connection.execute(statement, _used(statement, parameters)).to_arrow_reader(
-                BATCH_ROWS
-            )
-            yield from reader
+            self._require_select(statement)
+            answer = self._connection.execute(statement, _used(statement, parameters))
+            yield from answer.to_arrow_reader(BATCH_ROWS)
 
     def rows(self, statement: str, parameters: Parameters | None = None) -> list[dict[str, Any]]:
         """Return a whole answer, for small ones."""
         return [row for batch in self.batches(statement, parameters) for row in batch.to_pylist()]
+
+    def _require_select(self, statement: str) -> None:
+        """Refuse all but one SELECT: DuckDB would let a COPY overwrite the files it may read."""
+        kinds = [one.type for one in self._connection.extract_statements(statement)]
+        if kinds != [duckdb.StatementType.SELECT]:
+            raise AnswerError(f"only one SELECT is run here, found {kinds}")
 
     def _open(self, tables: Mapping[str, Table], memory_limit: str) -> duckdb.DuckDBPyConnection:
         local = {name: table for name, table in tables.items() if isinstance(table, LocalFiles)}

@@ -38,6 +38,8 @@ def file(tmp_path: Path) -> Path:
         "SELECT * FROM glob('/etc/*')",
         "COPY (SELECT 1) TO '{folder}/out.csv'",
         "COPY given TO '{given}' (FORMAT parquet)",
+        "COPY (SELECT 1) TO '{given}' (FORMAT parquet, USE_TMP_FILE false)",
+        "SELECT 1; COPY (SELECT 1) TO '{given}' (FORMAT parquet, USE_TMP_FILE false)",
         "ATTACH '{folder}/out.db'",
         "EXPORT DATABASE '{folder}/out'",
         "INSTALL httpfs",

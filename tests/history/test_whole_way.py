@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From events to answers with the real engine and the real lake: the figures are those of the traffic that was made."""
+"""From events to answers with the real engine and the real lake: the figures are those of the traffic."""
 
 from pathlib import Path
+
+import pyarrow as pa
 
 from consumer.engine import ControlEngine, EngineSettings, EventEngine
 from consumer.engine.records import Record
@@ -17,6 +19,19 @@ TICK_MS = 1_760_000_000_000 + 1_000_000
 WHOLE = Span(0, 2**63 - 1)
 
 
+def part(topic: str, partition: int, to_offset: int, rows: dict[str, pa.Table]) -> PartitionCommit:
+    return PartitionCommit(
+        topic=topic,
+        topic_id=f"{topic}-id",
+        partition=partition,
+        from_offset=0,
+        to_offset=to_offset,
+        state=b"",
+        flushed=True,
+        rows=rows,
+    )
+
+
 def consumed(fleet: Fleet, lake: Path, messages_each: int) -> Source:
     """Let the fleet talk, match everything and commit it in one go."""
     settings = EngineSettings()
@@ -29,12 +44,8 @@ def consumed(fleet: Fleet, lake: Path, messages_each: int) -> Source:
     heartbeats = [Record(host, TICK_MS, fleet.heartbeat(host, 0)[1]) for host in range(len(fleet.hosts))]
     control.apply(heartbeats)
     facts = Facts.open(str(lake))
-    parts = [
-        PartitionCommit("events", "events-id", shard, 0, offsets[shard], b"", True, engine.flush().rows)
-        for shard, engine in engines.items()
-    ]
-    ledger = PartitionCommit("control", "control-id", 0, 0, len(heartbeats), b"", True, control.flush().rows)
-    facts.commit([*parts, ledger])
+    parts = [part("events", shard, offsets[shard], engine.flush().rows) for shard, engine in engines.items()]
+    facts.commit([*parts, part("control", 0, len(heartbeats), control.flush().rows)])
     return Source(str(lake))
 
 
