@@ -14,6 +14,8 @@ from common.kafka import KafkaSettings
 from support.kafka import QUICK, KafkaNode, KafkaNodeError
 from support.topics import Topics
 
+pytestmark = pytest.mark.kafka
+
 
 def produce(bootstrap: str, topic: str, *values: bytes) -> None:
     failures = []
