@@ -204,6 +204,14 @@ static struct conn *enter(void *ctx, struct hook *h, u32 which, u64 sk, u32 tgid
 		ignore(sk, c);
 		return NULL;
 	}
+	if (tgid && c && c->epoch) {
+		u64 proto = 0;
+
+		/* kernel TLS or a sockmap may take over at any time */
+		LOAD(proto, sk, OFF_PROT);
+		if (proto != c->proto)
+			c->epoch = 0;
+	}
 	if (!read_block(h, sk))
 		return NULL;
 	if (!c)

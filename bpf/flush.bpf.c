@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Run by the agent on each CPU: submits what its batches hold. Returns the hooks that were busy as a mask, to
+ * Programs that the agent runs itself. flush, on each CPU: submits what its batches hold. Returns the hooks that were busy as a mask, to
  * be tried again.
  */
 
@@ -22,6 +22,22 @@ int flush(struct bpf_raw_tracepoint_args *ctx)
 {
 	return flush_hook(ctx, HOOK_SEND) | flush_hook(ctx, HOOK_RECEIVE) |
 	       flush_hook(ctx, HOOK_ARRIVAL) | flush_hook(ctx, HOOK_STATE);
+}
+
+/* Run by the agent when facts got lost: tells of the connection at this address again, now. */
+int reannounce(struct bpf_raw_tracepoint_args *ctx)
+{
+	u64 sk = ctx->args[0];
+	struct conn *c = conns.lookup(&sk);
+	struct hook *h = this_hook(HOOK_STATE);
+	struct endpoint e = {};
+
+	if (!c || !h || !(c->flags & CONN_ANNOUNCED) || !acquire(h))
+		return 0;
+	read_endpoint(sk, &e);
+	tell_connection(ctx, h, HOOK_STATE, sk, c, &e);
+	release(h);
+	return 1;
 }
 
 /* Run by the agent once, in its own context: which process is it, as the kernel counts? */

@@ -72,7 +72,7 @@ class Capture:
         sizes = {"BATCH": self._settings.batch, "CONNECTIONS": self._settings.connections}
         flags = source.flags(layout.macros(types) | sizes)
         del types
-        self._program = Program(source.text(), flags, source.STUBS)
+        self._program = Program(self._text(), flags, source.STUBS)
         try:
             self._arm(self._program)
         except BaseException:
@@ -104,10 +104,10 @@ class Capture:
         return counters.add_up(heads, figures)
 
     def reannounce(self, socks: Iterable[int]) -> None:
-        """Have connections told of again, at their next event."""
-        program = self._running()
+        """Have connections told of again, by the next `cycle`; those that have gone stay untold."""
+        reannounce = self._running().fds["reannounce"]
         for sock in socks:
-            program.remove("conns", int(sock).to_bytes(8, "little"))
+            testrun.run(reannounce, argument=int(sock))
 
     def reannounce_all(self) -> None:
         """Have every connection and every thread told of again, at their next event."""
@@ -128,6 +128,10 @@ class Capture:
             program.close()
             self._program = None
 
+    def _text(self) -> str:
+        """Return the programs' text; tests that must fail put theirs here."""
+        return source.text()
+
     def _inspect(self) -> btf.Btf:
         privileges.check()
         if not testrun.supported():
@@ -140,6 +144,7 @@ class Capture:
         for hook in self._chosen:
             program.load(hook.program)
         self._flush_fd = program.load("flush")
+        program.load("reannounce")
         introduction = program.load("introduce_agent")
         sets = (
             ("ports", 2, settings.ports),

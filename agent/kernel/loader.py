@@ -98,7 +98,7 @@ class Program:
             on_record(ctypes.string_at(data, size))
 
         def open_one(cpu: int) -> None:
-            output._open_perf_buffer(cpu, copy, pages, None, 1)  # noqa: SLF001 - the only way to add a CPU
+            output._open_perf_buffer(cpu, copy, pages, _count_elsewhere, 1)  # noqa: SLF001 - adds one CPU
 
         self._open_ring = open_one
         self.follow_cpus()
@@ -134,10 +134,6 @@ class Program:
             raise OSError(code, f"map {table}: {os.strerror(code)}")
         return buffer.raw
 
-    def remove(self, table: str, key: bytes) -> None:
-        """Remove one map entry, if it is there."""
-        self._lib.bpf_delete_elem(self._map(table), key)
-
     def per_cpu(self, table: str, entries: int, head: np.dtype[Any]) -> NDArray[Any]:
         """Read the first bytes of each value of a per-CPU array: (entries, CPUs) of ``head``."""
         size = self._value_size(table) + 7 & ~7
@@ -161,6 +157,10 @@ class Program:
 
     def _map(self, table: str) -> int:
         return int(self._bpf[table.encode()].map_fd)
+
+
+def _count_elsewhere(_lost: int) -> None:
+    """Take BCC's report of lost records: the programs have counted their events already."""
 
 
 @contextmanager

@@ -42,8 +42,10 @@ def supported() -> bool:
     return platform.machine() in _NUMBERS
 
 
-def run(program_fd: int, cpu: int | None = None) -> int:
+def run(program_fd: int, cpu: int | None = None, argument: int | None = None) -> int:
     """Run the program, on ``cpu`` or in the caller's own context, and return what it returned.
+
+    ``argument`` is the first argument a tracepoint would give it.
 
     Raises:
         OSError: the kernel refused; ENXIO where the CPU is offline.
@@ -51,6 +53,9 @@ def run(program_fd: int, cpu: int | None = None) -> int:
     attributes = _Attributes(prog_fd=program_fd)
     if cpu is not None:
         attributes.flags, attributes.cpu = _ON_CPU, cpu
+    if argument is not None:
+        context = ctypes.c_uint64(argument)
+        attributes.ctx_in, attributes.ctx_size_in = ctypes.addressof(context), ctypes.sizeof(context)
     number = _NUMBERS[platform.machine()]
     if _libc.syscall(number, _PROG_TEST_RUN, ctypes.byref(attributes), ctypes.sizeof(attributes)) < 0:
         code = ctypes.get_errno()

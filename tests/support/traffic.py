@@ -2,6 +2,7 @@
 """Sockets that write down what the application did: the truth that events are held against."""
 
 import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -69,16 +70,26 @@ class End:
         now, thread = time.monotonic_ns(), threading.get_native_id()
         self.calls.append(Call(kind, port, position, length, before_ns, now, thread))
 
+    def skip(self, length: int) -> None:
+        """Say that so many bytes of the stream are never read."""
+        self._moved["receive"] += length
+
     def close(self) -> None:
         """Close the socket."""
         self.sock.close()
+
+
+def limit(sock: socket.socket) -> None:
+    """Have calls that block give up at last. Python's own timeout would make the socket non-blocking."""
+    for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+        sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", 20, 0))
 
 
 def bound(host: Host, family: int = socket.AF_INET, kind: int = socket.SOCK_STREAM) -> socket.socket:
     """Return a socket of ``host``, bound to its address and a port of the kernel's choice."""
     with host.entered():
         sock = socket.socket(family, kind)
-    sock.settimeout(20)
+    limit(sock)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.bind((host.ipv6 if family == socket.AF_INET6 else host.ipv4, 0))
     return sock
@@ -99,7 +110,7 @@ def joined(
     with listener(network.b, family, backlog) as listening, bound(network.a, family) as active:
         active.connect(listening.getsockname())
         passive, _ = listening.accept()
-        passive.settimeout(20)
+        limit(passive)
         for sock in (active, passive):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, int(nodelay))
         with passive:
