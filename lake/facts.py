@@ -83,6 +83,7 @@ class Facts:
             if not create:
                 raise LakeUnavailableError(f"there is no lake at {storage.uri}; `wirelag consume` makes one")
             Table.create(storage.uri, options, housekeeping.table_properties())
+        if create:  # whoever made it may have been killed before this
             housekeeping.sync_log(storage, -1, 0)
         table = Table(storage.uri, options)
         _require_columns(table)

@@ -2,12 +2,14 @@
 """A writer that kills itself: `python -m tests.lake.killed_writer FOLDER STEP END POINT PASSAGE`.
 
 It takes all partitions over and commits up to END; SIGKILL comes when POINT is passed the PASSAGE-th time.
+Overtaken by another writer it starts over.
 """
 
 import os
 import signal
 import sys
 
+from lake.errors import CommitUnknownError, StalePositionError
 from lake.facts import Facts
 from tests.lake.synthetic import advance
 
@@ -20,12 +22,18 @@ def main(folder: str, step: str, end: str, point: str, passage: str) -> None:
 
     def trace(name: str) -> None:
         nonlocal left
-        left -= name == point
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if name == point:
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
 
-    advance(Facts.open(folder, trace=trace), PARTITIONS, int(step), int(end))
-    os._exit(0)
+    facts = Facts.open(folder, trace=trace)
+    while True:
+        try:
+            advance(facts, PARTITIONS, int(step), int(end))
+            os._exit(0)
+        except (StalePositionError, CommitUnknownError):
+            continue  # another one writes the same partitions: take them over again
 
 
 if __name__ == "__main__":

@@ -58,8 +58,8 @@ def main(rows: int = 1_800_000, partitions: int = 12, commits: int = 3) -> None:
             spent, used = time.perf_counter() - started, time.process_time() - used
             size = sum(Path(file).stat().st_size for file in facts.files("match", None, None)) / (number + 1)
             print(  # noqa: T201
-                f"{rows} rows: {used / rows * 1e6:.3f} us of processor and {spent / rows * 1e6:.3f} us a row, "
-                f"{size / rows:.1f} B a row"
+                f"{rows} rows, each {used / rows * 1e6:.3f} us used, {spent / rows * 1e6:.3f} us elapsed, "
+                f"{size / rows:.1f} B"
             )
 
 
