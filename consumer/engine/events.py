@@ -76,7 +76,7 @@ class EventEngine:
         return Output(combine(ticks), poison)
 
     def flush(self) -> Output:
-        """Make a tick now: pairs wait no longer for an arrival; what has no partner and is not expired stays."""
+        """Make a tick now: pairs no longer wait for an arrival; what has no partner and is not old stays."""
         if self.broker_ms is None:
             return Output()
         return Output(self._tick(final=True))

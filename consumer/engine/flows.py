@@ -102,8 +102,7 @@ class Flows:
         self.keys.append(connection)
         self.ends += (None, None)
         if len(self.ends) > self.heard.size:
-            self.heard = np.concatenate((self.heard, np.zeros_like(self.heard)))
-            self.last_actor = np.concatenate((self.last_actor, np.full_like(self.last_actor, UNHEARD)))
+            self._remember(self.heard, self.last_actor)
         return number
 
     def _actor(self, actor: Actor) -> int:
@@ -133,12 +132,15 @@ class Flows:
         self.keys = [self.keys[number] for number in kept.tolist()]
         self.numbers = {key: number for number, key in enumerate(self.keys)}
         self.ends = [self.ends[at] for at in both.tolist()]
-        room = max(_FIRST_ROOM, 1 << int(both.size).bit_length())
-        heard, actor = self.heard[both], self.last_actor[both]
+        self._remember(self.heard[both], self.last_actor[both])
+        return renumbered
+
+    def _remember(self, heard: I64, last_actor: I32) -> None:
+        """Keep (at most as many as ends) values by end number, with room for as many ends again."""
+        room = max(_FIRST_ROOM, 2 * len(self.ends))
         self.heard = np.zeros(room, dtype=np.int64)
         self.last_actor = np.full(room, UNHEARD, dtype=np.int32)
-        self.heard[: both.size], self.last_actor[: both.size] = heard, actor
-        return renumbered
+        self.heard[: heard.size], self.last_actor[: heard.size] = heard, last_actor
 
     def forget_actors(self, used: Bools) -> I32:
         """Forget the actors not used; returns (actors,) new numbers, -1 for those forgotten."""
@@ -151,11 +153,20 @@ class Flows:
         self.last_actor[known] = renumbered[self.last_actor[known]]
         return renumbered
 
-    def restore(self, keys: Sequence[int], ends: Sequence[End | None], actors: Sequence[Actor]) -> None:
-        """Take over what a snapshot holds; ``heard`` and ``last_actor`` are set by the caller."""
-        self.keys, self.ends, self.actors = list(keys), list(ends), list(actors)
+    def restore(self, known: "Known", heard: I64, last_actor: I32) -> None:
+        """Take over what a snapshot holds."""
+        self.keys, self.ends, self.actors = list(known.keys), list(known.ends), list(known.actors)
         self.numbers = {key: number for number, key in enumerate(self.keys)}
         self._actor_numbers = {actor: number for number, actor in enumerate(self.actors)}
+        self._remember(heard, last_actor)
+
+
+class Known(NamedTuple):
+    """The objects of a snapshot."""
+
+    keys: Sequence[int]
+    ends: Sequence[End | None]
+    actors: Sequence[Actor]
 
 
 def oldest_ns(batch: EventBatch) -> int:

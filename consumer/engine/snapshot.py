@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consumer.engine import collect
-from consumer.engine.flows import Actor, End
+from consumer.engine.flows import Actor, End, Known
 from consumer.engine.ledger import clip
 from consumer.engine.records import Record
 from consumer.engine.sequence import Stream
@@ -124,9 +124,9 @@ def _fill(engine: "EventEngine", state: _State) -> None:
     ]
     if len(ends) != 2 * len(state.keys):
         raise SnapshotError(f"snapshot holds {len(ends)} ends of {len(state.keys)} connections")
-    engine.flows.restore(state.keys, ends, [Actor(*actor) for actor in state.actors])
-    engine.flows.heard = _unpack(state.heard, len(ends), "heard")
-    engine.flows.last_actor = _unpack(state.last_actor, len(ends), "last_actor").astype(np.int32)
+    known = Known(state.keys, ends, [Actor(*actor) for actor in state.actors])
+    last_actor = _unpack(state.last_actor, len(ends), "last_actor").astype(np.int32)
+    engine.flows.restore(known, _unpack(state.heard, len(ends), "heard"), last_actor)
     engine.waiting = Open(*(_rows(kind, table) for kind, table in zip(_KINDS, state.waiting, strict=True)))
     for broker_ms, kafka_offset, timestamp_ms, value in state.collected:
         _collect(engine, broker_ms, Record(kafka_offset, timestamp_ms, value))

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumer.latency.axis import Points, coordinates, order_by_flow
+
+NEAR = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 40)), max_size=30)
+FAR = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 2**62)), max_size=30)
+
+
+def points(pairs: list[tuple[int, int]]) -> Points:
+    ordered = sorted(pairs)
+    flow = np.array([flow for flow, _ in ordered], dtype=np.int32)
+    return Points(flow, (np.array([position for _, position in ordered], dtype=np.int64),))
+
+
+@pytest.mark.parametrize("positions", [NEAR, FAR])
+@given(data=st.data())
+def test_coordinates_have_the_order_of_flow_and_position(
+    positions: st.SearchStrategy, data: st.DataObject
+) -> None:  # type: ignore[type-arg]
+    """Across all tables, coordinates compare as (flow, position) do, also where they are ranks."""
+    tables = [sorted(data.draw(positions)) for _ in range(3)]
+    placed = coordinates([points(pairs) for pairs in tables], 6)
+    known = [
+        (pair, value)
+        for pairs, columns in zip(tables, placed, strict=True)
+        for pair, value in zip(pairs, columns[0].tolist(), strict=True)
+    ]
+    assert [pair for pair, _ in sorted(known, key=lambda one: one[1])] == sorted(pair for pair, _ in known)
+    assert len({pair for pair, _ in known}) == len({value for _, value in known})
+
+
+@pytest.mark.parametrize("positions", [NEAR, FAR])
+@given(data=st.data())
+def test_flows_never_touch(positions: st.SearchStrategy, data: st.DataObject) -> None:  # type: ignore[type-arg]
+    """Between coordinates of two flows at least one number is free, so that their ranges cannot merge."""
+    pairs = sorted(data.draw(positions))
+    ((placed,),) = coordinates([points(pairs)], 6)
+    for (before, one), (after, other) in zip(
+        zip(pairs[:-1], placed[:-1].tolist(), strict=True),
+        zip(pairs[1:], placed[1:].tolist(), strict=True),
+        strict=True,
+    ):
+        if before[0] != after[0]:
+            assert other - one > 1
+
+
+@pytest.mark.parametrize("flows", [7, 200_000])
+def test_the_order_by_flow_is_stable(flows: int) -> None:
+    """Rows of one flow keep their order, with flow numbers of 16 bits and of more."""
+    flow = np.random.default_rng(3).integers(0, flows, 5_000).astype(np.int32)
+    assert order_by_flow(flow, flows).tolist() == np.argsort(flow, kind="stable").tolist()
