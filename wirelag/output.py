@@ -9,6 +9,7 @@ filled.
 import csv
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from shutil import get_terminal_size
 from typing import Any, NamedTuple, TextIO
 
 import msgspec
@@ -17,8 +18,8 @@ from common.errors import ConfigError
 from history.span import iso
 
 Row = Mapping[str, Any]
-_UNITS = ((10**9, "s"), (10**6, "ms"), (10**3, "us"))
-_TEN, _HUNDRED = 10, 100
+_UNITS = ((10**3, "us"), (10**6, "ms"), (10**9, "s"))
+_TEN, _HUNDRED, _THOUSAND = 10, 100, 1000
 _BELOW_ALL = 0.9999
 
 
@@ -53,7 +54,10 @@ def write_csv(names: Sequence[str], rows: Iterable[Row], out: TextIO | None = No
     """Write a line of names, then one a row; what is not known is empty."""
     writer = csv.DictWriter(out or sys.stdout, names, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(dict(row) for row in rows)
+    for row in rows:
+        writer.writerow(
+            {name: _printable(value) if isinstance(value, str) else value for name, value in row.items()}
+        )
 
 
 def write_table(columns: Sequence[Column], rows: Iterable[Row], out: TextIO | None = None) -> None:
@@ -74,14 +78,16 @@ def show(value: Any, look: str) -> str:  # noqa: ANN401 - any cell
 
 
 def duration(nanoseconds: int) -> str:
-    """Return 38us, 1.9ms, 12ms, 3.4s: two digits or more, the error of a bucket is 1 %."""
+    """Return 38us, 1.9ms, 12ms, 3.4s: two digits or three, as the error of a bucket is 1 %."""
     size = abs(nanoseconds)
+    if size < _THOUSAND:
+        return f"{nanoseconds}ns"
     sign = "-" if nanoseconds < 0 else ""
-    for unit, name in _UNITS:
-        if size >= unit:
-            value = size / unit
-            return f"{sign}{value:.1f}{name}" if value < _TEN else f"{sign}{value:.0f}{name}"
-    return f"{nanoseconds}ns"
+    value, unit = next(
+        (size / scale, unit) for scale, unit in _UNITS if round(size / scale) < _THOUSAND or unit == "s"
+    )
+    digits = 1 if round(value, 1) < _TEN else 0
+    return f"{sign}{value:.{digits}f}{unit}"
 
 
 def share(part: float) -> str:
@@ -90,6 +96,12 @@ def share(part: float) -> str:
         return "100%"
     hundredths = int(min(part, _BELOW_ALL) * _HUNDRED * _HUNDRED + 1e-9)
     return f"{hundredths / _HUNDRED:.2f}%"
+
+
+def _printable(value: object) -> str:
+    """Return text without control characters: a process may call itself what a terminal would obey."""
+    text = str(value)
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _count(number: int) -> str:
@@ -105,7 +117,7 @@ _SHOWS: dict[str, Callable[[Any], str]] = {
     "share": share,
     "time": _time,
     "count": _count,
-    "text": str,
+    "text": _printable,
     "port": str,
 }
 
@@ -140,7 +152,8 @@ def _write_rich(columns: Sequence[Column], cells: list[list[str]], out: TextIO) 
         ]
         table.add_row(*(Text("" if hide else cell) for cell, hide in zip(line, same, strict=True)))
         before = line
-    Console(file=out, highlight=False).print(table)
+    size = get_terminal_size()
+    Console(file=out, highlight=False, width=size.columns, height=size.lines).print(table)
 
 
 def _is_number(column: Column) -> bool:
