@@ -12,14 +12,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.fs
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
-from deltalake.exceptions import DeltaError
 from deltalake.fs import DeltaStorageHandler
 from deltalake.schema import Schema
 from deltalake.transaction import AddAction
 
 from lake.errors import LakeUnavailableError
 from lake.parquet import DataFile
-from lake.storage import Storage, local_root, translated
+from lake.storage import Storage, local_root
 from schemas.tables import PARTITION_COLUMNS, facts_schema
 
 _NO_HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
@@ -35,13 +34,13 @@ def open_storage(uri: str, options: Mapping[str, str]) -> Storage:
 
 
 @contextmanager
-def _reading(uri: str) -> Iterator[None]:
+def _trying(what: str) -> Iterator[None]:
+    """Translate whatever is raised: deltalake raises plain Exception too, as from a checkpoint."""
     try:
-        with translated(f"cannot read the table {uri}"):
-            yield
-    except DeltaError as error:
+        yield
+    except Exception as error:
         raise LakeUnavailableError(
-            f"cannot read the table {uri}: {error}; check the path, and that it is wirelag's lake"
+            f"cannot {what}: {error}; check the path, and that the storage is reachable and not full"
         ) from error
 
 
@@ -79,7 +78,7 @@ class Table:
     @staticmethod
     def exists(uri: str, options: Mapping[str, str]) -> bool:
         """Tell whether a table is there."""
-        with _reading(uri):
+        with _trying(f"read the table {uri}"):
             return DeltaTable.is_deltatable(uri, dict(options))
 
     @classmethod
@@ -89,7 +88,7 @@ class Table:
         Without retries, because a retry would write the metadata again as version 1.
         """
         try:
-            with translated(f"cannot create the table {uri}"):
+            with _trying(f"create the table {uri}"):
                 DeltaTable.create(
                     uri,
                     Schema.from_arrow(facts_schema()),
@@ -100,9 +99,9 @@ class Table:
                     commit_properties=CommitProperties(max_commit_retries=0),
                     post_commithook_properties=_NO_HOOKS,
                 )
-        except DeltaError as error:
+        except LakeUnavailableError:
             if not cls.exists(uri, options):
-                raise LakeUnavailableError(f"cannot create the table {uri}: {error}") from error
+                raise
 
     @property
     def version(self) -> int:
@@ -120,9 +119,9 @@ class Table:
     def refresh(self) -> None:
         """Show the newest version."""
         try:
-            with translated(f"cannot read the table {self._uri}"):
+            with _trying(f"read the table {self._uri}"):
                 self._delta.update_incremental()
-        except DeltaError:  # for one, the logs after an idle handle's version have expired
+        except LakeUnavailableError:  # for one, the logs after an idle handle's version have expired
             self.reopen()
 
     def reopen(self) -> None:
@@ -131,12 +130,12 @@ class Table:
 
     def transaction_version(self, app_id: str) -> int | None:
         """Return the version last committed for an app id, None where there is none."""
-        with _reading(self._uri):
+        with _trying(f"read the table {self._uri}"):
             return self._delta.transaction_version(app_id)
 
     def live(self) -> pa.Table:
         """Return one row for each file of the version shown: `path`, `partition.*`, `min.*`, `max.*`."""
-        with _reading(self._uri):
+        with _trying(f"read the table {self._uri}"):
             return pa.table(self._delta.get_add_actions(flatten=True))
 
     def append(self, files: Sequence[DataFile], transactions: Mapping[str, int]) -> None:
@@ -154,16 +153,16 @@ class Table:
 
     def checkpoint(self) -> None:
         """Write the version shown as one file."""
-        with _reading(self._uri):
+        with _trying(f"write a checkpoint of {self._uri}"):
             self._delta.create_checkpoint()
 
     def delete_old_log(self) -> None:
         """Delete logs and checkpoints that are older than the log retention and that no checkpoint needs."""
-        with _reading(self._uri):
+        with _trying(f"delete the old log of {self._uri}"):
             self._delta.cleanup_metadata()
 
     def _open(self) -> DeltaTable:
-        with _reading(self._uri):
+        with _trying(f"read the table {self._uri}"):
             return DeltaTable(self._uri, storage_options=self._options)
 
 

@@ -271,9 +271,16 @@ def test_the_code_for_object_stores_does_the_same(folder: str, monkeypatch: pyte
     advance(facts, range(2), 25, 50)
     assert isinstance(facts._storage, Storage)
     assert facts._storage._root is None
+    assert facts.delete_old_states() == []
+    facts.commit([part(2, 0, 1)])
+    for written in Path(folder).glob(f"_state/{TOPIC_ID}/2/*"):
+        written.unlink()
+    with pytest.raises(LakeCorruptError, match="missing"):
+        facts.resume(TOPIC_ID, 2)
     monkeypatch.undo()
     for kind in EVENT_KINDS:
-        assert stored(Facts.open(folder), kind) == expected(kind, range(2), 50)
+        found = [row for row in stored(Facts.open(folder), kind) if row["topic_partition"] != 2]
+        assert found == expected(kind, range(2), 50)
 
 
 def _no_space(*_arguments: object) -> None:
