@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from consumer.engine import ControlEngine, Record
+from schemas.control import Heartbeat, Total, encode
+from tests.consumer.engine.scene import BASE_MS
+from tests.consumer.engine.traffic import SETTINGS, Rows, collect
+
+
+def heartbeat(
+    sequence: int, totals: dict[tuple[str, str], int], host: str = "alpha", epoch: int = 1
+) -> bytes:
+    return encode(
+        Heartbeat(
+            version=1,
+            host=host,
+            boot="boot",
+            epoch=epoch,
+            sequence=sequence,
+            sent_at_ns=(BASE_MS + sequence) * 1_000_000,
+            monotonic_ns=0,
+            oldest_undelivered_ns=0,
+            acknowledged={},
+            totals=tuple(Total(stage, reason, events) for (stage, reason), events in totals.items()),
+        )
+    )
+
+
+def kernel(sequence: int, attempted: int, lost: int = 0, host: str = "alpha", epoch: int = 1) -> bytes:
+    totals = {("kernel", "attempted"): attempted, ("perf-buffer", "overrun"): lost}
+    return heartbeat(sequence, totals, host, epoch)
+
+
+def run(*values: bytes, step_ms: int = 2_000) -> Rows:
+    engine = ControlEngine(0, SETTINGS)
+    records = [Record(i, BASE_MS + i * step_ms, value) for i, value in enumerate(values)]
+    return collect([engine.apply(records), engine.flush()])
+
+
+def events(rows: Rows) -> list[tuple[object, ...]]:
+    return [(row["host"], row["stage"], row["reason"], row["events"]) for row in rows.get("ledger", [])]
+
+
+def test_rows_are_differences_of_totals() -> None:
+    """The first heartbeat says all since the start, the next what was added; no change, no row."""
+    assert events(run(kernel(0, 100), kernel(1, 150, 3))) == [
+        ("alpha", "kernel", "attempted", 100),
+        ("alpha", "kernel", "attempted", 50),
+        ("alpha", "perf-buffer", "overrun", 3),
+    ]
+
+
+def test_late_and_repeated_heartbeats_give_no_row() -> None:
+    """Totals are cumulative, so an older heartbeat knows nothing more."""
+    assert [row[3] for row in events(run(kernel(3, 100), kernel(2, 90), kernel(3, 100), kernel(4, 100)))] == [
+        100
+    ]
+
+
+def test_agent_runs_and_hosts_are_counted_apart() -> None:
+    """A restarted agent starts at zero."""
+    rows = run(kernel(5, 100), kernel(0, 10, epoch=2), kernel(0, 7, host="beta"))
+    assert [row[3] for row in events(rows)] == [100, 10, 7]
+    assert [row["epoch"] for row in rows["ledger"]] == [1, 2, 1]
+
+
+def test_a_tick_gives_one_row_for_all_its_heartbeats() -> None:
+    """Several heartbeats of one tick are one difference, dated by the last of them."""
+    rows = run(kernel(0, 100), kernel(1, 130), kernel(2, 160), step_ms=100)
+    assert events(rows) == [("alpha", "kernel", "attempted", 160)]
+    assert rows["ledger"][0]["at_ns"] == (BASE_MS + 2) * 1_000_000
+
+
+def test_what_is_no_heartbeat_is_set_aside() -> None:
+    """Junk is poison, is counted, and stops nothing."""
+    engine = ControlEngine(0, SETTINGS)
+    records = [Record(7, BASE_MS, b"junk"), Record(8, BASE_MS, kernel(0, 5)), Record(9, BASE_MS, b"")]
+    output = engine.apply(records)
+    assert [poison.kafka_offset for poison in output.poison] == [7, 9]
+    assert events(collect([engine.flush()])) == [
+        ("alpha", "kernel", "attempted", 5),
+        ("", "consumer", "poison", 2),
+    ]
+
+
+def test_totals_beyond_64_bits_are_cut() -> None:
+    """A lying agent gives a large number and no error."""
+    engine = ControlEngine(0, SETTINGS)
+    lie = (
+        kernel(0, 5)
+        .replace(b'"events":5', b'"events":99999999999999999999')
+        .replace(b'"epoch":1', b'"epoch":-1')
+    )
+    engine.apply([Record(0, BASE_MS, lie)])
+    rows = collect([engine.flush()])
+    engine = ControlEngine.restore(engine.snapshot(), 0, SETTINGS)
+    assert not rows or rows["ledger"][0]["events"] == 2**63 - 1
+
+
+@settings(max_examples=50)
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.sampled_from(["a", "b"]), st.integers(1, 2)), max_size=20),
+    st.data(),
+)
+def test_rows_do_not_depend_on_how_heartbeats_are_cut(
+    beats: list[tuple[int, str, int]], data: st.DataObject
+) -> None:
+    """Any cutting, with snapshots between, gives the same rows; per run they add up to the last total."""
+    values = [kernel(s, 10 * s * epoch, s // 3, host, epoch) for s, host, epoch in beats]
+    records = [Record(i, BASE_MS + 700 * i, value) for i, value in enumerate(values)]
+    whole, engine, outputs, rest = ControlEngine(0, SETTINGS), ControlEngine(0, SETTINGS), [], records
+    while rest:
+        size = data.draw(st.integers(1, len(rest)))
+        outputs.append(engine.apply(rest[:size]))
+        engine, rest = ControlEngine.restore(engine.snapshot(), 0, SETTINGS), rest[size:]
+    rows = collect([*outputs, engine.flush()])
+    assert rows == collect([whole.apply(records), whole.flush()])
+    for host, epoch in {(host, epoch) for _, host, epoch in beats}:
+        given = [row for row in rows.get("ledger", []) if (row["host"], row["epoch"]) == (host, epoch)]
+        total = sum(int(str(row["events"])) for row in given if row["reason"] == "attempted")
+        assert total == max(10 * s * epoch for s, h, e in beats if (h, e) == (host, epoch))
