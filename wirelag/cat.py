@@ -4,15 +4,14 @@
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from common.config import load
 from common.errors import ConfigError
-from common.kafka import KafkaSettings
-from wirelag.lines import lines
-from wirelag.output import write_json
+
+if TYPE_CHECKING:
+    from common.kafka import KafkaSettings
 
 Bootstrap = Annotated[
     str, Parameter("--bootstrap", show_default=False, help="host:port of a broker, over --config")
@@ -55,6 +54,7 @@ def cat(  # noqa: PLR0913 - options of a command
     wirelag cat wirelag.control.v1 --follow --no-from-beginning
     """
     from wirelag.kafka import records
+    from wirelag.output import write_json
 
     del json
     if limit is not None and limit < 1:
@@ -67,6 +67,8 @@ def cat(  # noqa: PLR0913 - options of a command
 
 
 def _lines(found: Iterable[Any], *, heads: bool) -> Iterator[dict[str, Any]]:
+    from wirelag.lines import lines
+
     for record in found:
         for line in lines(record.value, record.headers, heads=heads):
             if line["kind"] not in {"send", "receive", "arrival"}:
@@ -75,7 +77,8 @@ def _lines(found: Iterable[Any], *, heads: bool) -> Iterator[dict[str, Any]]:
             yield line
 
 
-def _settings(config: Path | None, bootstrap: str, overrides: tuple[str, ...]) -> KafkaSettings:
+def _settings(config: Path | None, bootstrap: str, overrides: tuple[str, ...]) -> "KafkaSettings":
+    from common.config import load
     from consumer.settings import ENV_PREFIX, ConsumerSettings
 
     servers = [f"kafka.bootstrap-servers={bootstrap}"] if bootstrap else []

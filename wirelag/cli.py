@@ -13,6 +13,7 @@ from cyclopts.exceptions import CycloptsError
 
 from common.command import run_command
 from common.errors import ConfigError
+from wirelag.cat import cat
 
 
 def _version() -> str:
@@ -27,7 +28,7 @@ app = App(
     help="How long every TCP message takes, across a fleet: fill the lake, ask it, look into the topics.",
 )
 app.command("wirelag.query:app", name="query", help="Ask the lake: latencies, messages, connections, losses.")
-app.command("wirelag.cat:cat", name="cat", help="Print a topic as JSON lines.")
+app.command(cat)
 app.command("wirelag.schema:app", name="schema", help="The wire format: show it, check it.")
 
 

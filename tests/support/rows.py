@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows of the lake with known contents, for tests of what is answered from them."""
 
+import itertools
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from history.source import Source
+from lake.facts import Facts, PartitionCommit
 from schemas.tables import KINDS
 
 HOUR_NS = 3600 * 10**9
@@ -101,3 +104,27 @@ def nothing_lost() -> list[dict[str, Any]]:
 
 
 _WAY = (("kernel", "attempted"), ("kafka", "delivered"), ("consumer", "stored"))
+
+
+def writer(lake: Path) -> Write:
+    """Return what commits rows by kind to a lake, and returns it as questions see it."""
+    committed = itertools.count()
+
+    def commit(**rows: Sequence[dict[str, Any]]) -> Source:
+        facts = Facts.open(str(lake))
+        facts.resume("topic-id", 0)
+        offset = next(committed)
+        part = PartitionCommit(
+            topic="wirelag.events.v1",
+            topic_id="topic-id",
+            partition=0,
+            from_offset=offset,
+            to_offset=offset + 1,
+            state=b"state",
+            flushed=False,
+            rows={kind: table(kind, found) for kind, found in rows.items() if found},
+        )
+        facts.commit([part])
+        return Source(str(lake))
+
+    return commit
