@@ -71,6 +71,10 @@ static void read_endpoint(u64 sk, struct endpoint *e)
 
 static bool wanted(struct endpoint *e, u32 filters)
 {
+	u64 listener = (u64)e->netns << 16 | e->local_port;
+
+	if (own_listeners.lookup(&listener))
+		return false;
 	if (filters & FILTER_NETNS && !namespaces.lookup(&e->netns))
 		return false;
 	if (filters & FILTER_CGROUPS && !cgroups.lookup(&e->cgroup))

@@ -43,6 +43,21 @@ static void closed(void *ctx, u64 sk, u32 old, struct conn *c)
 		settle(ctx, h, HOOK_STATE, &t->receive);
 }
 
+/* What comes in here is the agent's own, and arrives before the agent touches it. */
+static void listening(u64 sk)
+{
+	struct endpoint e = {};
+	u64 key;
+	u8 yes = 1;
+
+	conns.delete(&sk);
+	if (!is_own())
+		return;
+	read_endpoint(sk, &e);
+	key = (u64)e.netns << 16 | e.local_port;
+	own_listeners.update(&key, &yes);
+}
+
 static int set_state(void *ctx, u64 sk, u32 old, u32 new)
 {
 	struct conn *c;
@@ -61,6 +76,10 @@ static int set_state(void *ctx, u64 sk, u32 old, u32 new)
 		opened(sk, ROLE_PASSIVE, false);
 		return 0;
 	}
+	if (new == STATE_LISTEN) {
+		listening(sk);
+		return 0;
+	}
 	c = conns.lookup(&sk);
 	if (!c) {
 		if (new == STATE_ESTABLISHED && old == STATE_SYN_RECV)
@@ -73,8 +92,6 @@ static int set_state(void *ctx, u64 sk, u32 old, u32 new)
 		c->flags |= CONN_FIN;
 	else if (new == STATE_CLOSE)
 		closed(ctx, sk, old, c);
-	else if (new == STATE_LISTEN)
-		conns.delete(&sk);
 	return 0;
 }
 

@@ -14,6 +14,8 @@ BPF_F_TABLE("hash", u16, u8, ports, 1024, 0);
 BPF_F_TABLE("hash", u16, u8, excluded_ports, 1024, 0);
 BPF_F_TABLE("hash", u32, u8, namespaces, 1024, 0);
 BPF_F_TABLE("hash", u64, u8, cgroups, 1024, 0);
+/* Where the agent listens: network namespace << 16 | port. */
+BPF_F_TABLE("hash", u64, u8, own_listeners, 64, 0);
 
 #define barrier() asm volatile("" ::: "memory")
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from agent.kernel import btf, counters, hooks, layout, privileges, source, testrun
+from agent.kernel import btf, counters, hooks, layout, own, privileges, source, testrun
 from agent.kernel.counters import Counters
 from agent.kernel.errors import KernelUnfitError
 from agent.kernel.loader import Program, import_bcc
@@ -50,6 +50,11 @@ class Capture:
         self._complete_until_ns = 0
         self._epoch = 1
         self._flush_fd = -1
+
+    @property
+    def running(self) -> bool:
+        """Whether it is attached."""
+        return self._program is not None
 
     def probe(self) -> str:
         """Say in a line what `start` would use; loads nothing.
@@ -151,6 +156,7 @@ class Capture:
             ("excluded_ports", 2, settings.exclude_ports),
             ("namespaces", 4, settings.netns),
             ("cgroups", 8, settings.cgroups),
+            ("own_listeners", 8, own.listening_keys()),
         )
         for table, width, values in sets:
             for value in values:

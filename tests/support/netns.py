@@ -102,7 +102,7 @@ class VethPair:
 
     def _remove(self) -> None:
         for host in self._network:
-            subprocess.run(["ip", "netns", "delete", host.name], check=False, capture_output=True)  # noqa: S607
+            subprocess.run(["ip", "netns", "delete", host.name], check=False, capture_output=True)
 
 
 def hosts_of(network: Network) -> tuple[int, int]:
@@ -117,6 +117,6 @@ def _setns(descriptor: int) -> None:
 
 
 def _run(*command: str) -> None:
-    done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")

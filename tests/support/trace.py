@@ -22,7 +22,7 @@ class Trace:
         self.connections = np.concatenate([part.connections for part in parts])
         self.tasks = np.concatenate([part.tasks for part in parts])
 
-    def connection(self, port: int, peer: int | None = None) -> Any:
+    def connection(self, port: int, peer: int | None = None) -> Any:  # noqa: ANN401 - one row
         """Return the only connection fact with this local port (and remote port)."""
         found = self.connections[self.connections["local_port"] == port]
         if peer is not None:
@@ -33,7 +33,7 @@ class Trace:
     def of(self, port: int, kind: str, peer: int | None = None) -> NDArray[Any]:
         """Return the events of one kind at the end with this local port, in order of position and time."""
         fact = self.connection(port, peer)
-        mine = self.events[
+        mine: NDArray[Any] = self.events[
             (self.events["iss"] == fact["iss"])
             & (self.events["irs"] == fact["irs"])
             & (self.events["kind"] == KINDS[kind])
@@ -53,21 +53,25 @@ class Tracer:
         self.capture = capture
         self.gaps = SequenceCheck()
         self.missing = 0
-        self.delivered = 0
 
     def forget(self) -> None:
         """Leave behind what happened so far."""
         self.take()
 
+    def cycle(self) -> tuple[Decoded, int]:
+        """Return what one cycle brings, and up to when it is complete."""
+        cycle = self.capture.cycle()
+        decoded = decode(cycle.records)
+        self.missing += self.gaps.update(decoded.spans)
+        return decoded, cycle.complete_until_ns
+
     def take(self) -> Trace:
         """Return everything that was emitted before this call."""
         now, parts = time.monotonic_ns(), []
         while True:
-            cycle = self.capture.cycle()
-            parts.append(decode(cycle.records))
-            self.missing += self.gaps.update(parts[-1].spans)
-            self.delivered += len(parts[-1].events)
-            if cycle.complete_until_ns >= now:
+            decoded, complete_until_ns = self.cycle()
+            parts.append(decoded)
+            if complete_until_ns >= now:
                 return Trace(parts)
 
 

@@ -41,14 +41,14 @@ class End:
         return int(self.sock.getsockname()[1])
 
     def send(self, data: bytes, flags: int = 0) -> int:
-        """Call send(2) once."""
+        """Hand over data in one system call."""
         port, before = self.port, time.monotonic_ns()
         length = self.sock.send(data, flags)
         self.note("send", port, length, before)
         return length
 
     def receive(self, limit: int, flags: int = 0) -> bytes:
-        """Call recv(2) once."""
+        """Take data in one system call."""
         port, before = self.port, time.monotonic_ns()
         data = self.sock.recv(limit, flags)
         if data and not flags & (socket.MSG_PEEK | socket.MSG_OOB):
@@ -126,3 +126,28 @@ def echo(network: Network, messages: int, size: int, family: int = socket.AF_INE
             server.send(bytes(size))
             client.receive_all(size)
         return client.calls + server.calls
+
+
+def storm(network: Network, pairs: int, messages: int) -> tuple[int, int]:
+    """Exchange small messages on several connections at once; return the calls that sent and that read."""
+    counts: list[tuple[int, int]] = []
+
+    def exchange() -> None:
+        with joined(network) as (client, server):
+            sent = read = 0
+            one, other = client.sock, server.sock
+            for _ in range(messages):
+                for source, sink in ((one, other), (other, one)):
+                    sent += source.send(b"0123456789") // 10
+                    left = 10
+                    while left:
+                        left -= len(sink.recv(left))
+                        read += 1
+            counts.append((sent, read))
+
+    crew = [threading.Thread(target=exchange) for _ in range(pairs)]
+    for one in crew:
+        one.start()
+    for one in crew:
+        one.join()
+    return sum(sent for sent, _ in counts), sum(read for _, read in counts)

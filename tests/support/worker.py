@@ -6,6 +6,7 @@
 
 import os
 import pickle
+import select
 import subprocess
 import sys
 import traceback
@@ -25,7 +26,7 @@ class Worker:
     def __enter__(self) -> Self:
         path = os.pathsep.join([str(_TESTS), str(_TESTS.parent), os.environ.get("PYTHONPATH", "")])
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "support.worker"],  # noqa: S603
+            [sys.executable, "-m", "support.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": path},
@@ -50,11 +51,16 @@ class Worker:
         self._process.stdin.flush()
         return self._answer
 
+    @property
+    def busy(self) -> bool:
+        """Whether the call begun last has not answered yet."""
+        return not select.select([self._process.stdout], [], [], 0)[0]
+
     def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run there and wait."""
         return self.start(function, *args, **kwargs)()
 
-    def _answer(self) -> Any:
+    def _answer(self) -> Any:  # noqa: ANN401 - what the function returned
         assert self._process.stdout is not None
         ok, value = pickle.load(self._process.stdout)  # noqa: S301 - our own child
         if not ok:

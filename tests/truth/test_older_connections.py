@@ -5,7 +5,7 @@ import pytest
 
 from agent.decode import ConnectionFlag
 from agent.kernel.capture import Capture, CaptureSettings
-from support import shapes
+from support import openings
 from support.netns import hosts_of
 from support.trace import Tracer
 
@@ -16,7 +16,7 @@ BEFORE = {"idle": 0, "used": 5_000}
 def older(network, worker):
     """Connections made first, then a capture; returns it and the ports by name."""
     ports = {
-        (use, backlog): worker.run(shapes.keep, network, f"{use}{backlog}", backlog, before)
+        (use, backlog): worker.run(openings.keep, network, f"{use}{backlog}", backlog, before)
         for use, before in BEFORE.items()
         for backlog in (0, 8)
     }
@@ -31,7 +31,7 @@ def older(network, worker):
 def test_role_and_positions_are_found_from_the_socket(older, worker, use, backlog):
     tracer, ports = older
     client, server = ports[use, backlog]
-    calls = worker.run(shapes.use, f"{use}{backlog}")
+    calls = worker.run(openings.use, f"{use}{backlog}")
     trace = tracer.take()
     for port in (client, server):
         for kind in ("send", "receive"):

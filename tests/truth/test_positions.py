@@ -8,13 +8,13 @@ import pytest
 
 from agent.decode import ConnectionFlag
 from schemas.event import Flag
-from support import shapes, traffic
+from support import openings, shapes, traffic
 from support.trace import assert_arrivals_cover, assert_exact
 
 SHAPES = [
     shapes.half_close,
     shapes.data_with_fin,
-    shapes.mapped,
+    openings.mapped,
     shapes.would_block,
     shapes.broken_pipe,
     shapes.peek_and_truncate,
@@ -65,7 +65,7 @@ def test_facts_say_who_and_where(network, worker, tracer):
 
 
 def test_a_mapped_end_and_its_plain_peer_tell_the_same_addresses(network, worker, tracer):
-    calls = worker.run(shapes.mapped, network)
+    calls = worker.run(openings.mapped, network)
     trace = tracer.take()
     client, server = calls[0].port, calls[2].port
     one, other = trace.connection(client), trace.connection(server)
@@ -75,7 +75,7 @@ def test_a_mapped_end_and_its_plain_peer_tell_the_same_addresses(network, worker
 
 
 def test_each_life_of_a_reconnected_socket_is_a_connection_of_its_own(network, worker, tracer):
-    lives = worker.run(shapes.reconnect, network)
+    lives = worker.run(openings.reconnect, network)
     trace = tracer.take()
     assert len({life[0].port for life in lives}) == 3
     for life in lives:
@@ -151,7 +151,7 @@ def test_marks_of_urgent_and_truncated_bytes(network, worker, tracer):
 def test_bytes_sent_with_the_syn_start_at_0(network, worker, tracer, size, wait):
     for host in network.hosts:
         host.sysctl("net.ipv4.tcp_fastopen", 0x207)
-    calls = worker.run(shapes.fast_open, network, size, wait=wait)
+    calls = worker.run(openings.fast_open, network, size, wait=wait)
     trace = tracer.take()
     client, server = calls[0].port, next(c.port for c in calls if c.port != calls[0].port)
     first = next(c for c in calls if c.port == client)
@@ -168,7 +168,7 @@ def test_bytes_sent_with_the_syn_start_at_0(network, worker, tracer, size, wait)
 
 
 def test_multipath_is_told_as_blind_and_says_nothing_false(network, worker, tracer):
-    ports = worker.run(shapes.multipath, network)
+    ports = worker.run(openings.multipath, network)
     trace = tracer.take()
     assert len(trace.events) == 0
     told = trace.connections[np_in(trace.connections["local_port"], ports)]

@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from schemas.event import Flag
-from support import shapes
+from support import shared
 
 
 def _merged(events):
@@ -28,7 +28,7 @@ def _triples(events):
 
 def test_pieces_of_sends_are_the_readers_runs(network, worker, tracer):
     """Blocking writers let others between their own bytes."""
-    port, calls, runs = worker.run(shapes.letters, network, 5, 10)
+    port, calls, runs = worker.run(shared.letters, network, 5, 10)
     sends = tracer.take().of(port, "send")
     assert _merged(_triples(sends)) == runs
     assert (sends["flags"] & Flag.LAST_PIECE != 0).sum() == calls
@@ -39,7 +39,7 @@ def test_pieces_of_sends_are_the_readers_runs(network, worker, tracer):
 @pytest.mark.parametrize("flags", [0, socket.MSG_WAITALL], ids=["plain", "waitall"])
 @pytest.mark.parametrize("peek", [False, True], ids=["", "peek"])
 def test_ranges_of_reads_are_the_words_each_reader_got(network, worker, tracer, flags, peek):
-    truth = worker.run(shapes.shared_reads, network, 3, 200_000, flags, peek=peek)
+    truth = worker.run(shared.shared_reads, network, 3, 200_000, flags, peek=peek)
     reads = tracer.take().of(truth.port, "receive")
     assert _merged(_triples(reads)) == _merged(truth.ranges)
     assert (reads["flags"] & Flag.LAST_PIECE != 0).sum() == truth.calls
