@@ -43,11 +43,8 @@ class Messages(NamedTuple):
 
 def messages(closed: Closed, measured: Measured, link: I64) -> Messages:
     """Return the messages among matches and expired sends; ``link`` names those of both, in this order."""
-    matched = closed.sends.flow.size
-    flags = np.concatenate(
-        (closed.sends.flags | closed.receives.flags | closed.arrival_flags, closed.expired.flags)
-    )
-    trusted = (flags[:matched] & Flag.NO_ROLE) == 0
+    doubts = closed.sends.flags | closed.receives.flags | closed.arrival_flags
+    trusted = (doubts & Flag.NO_ROLE) == 0
     expired_at = closed.expired.time + closed.expired.offset
     found = Messages(
         link=link,
@@ -60,7 +57,8 @@ def messages(closed: Closed, measured: Measured, link: I64) -> Messages:
         delivered=_longer(trusted, link.size),
         arrived=_longer(trusted & (closed.arrived >= 0), link.size),
     )
-    last = (flags & Flag.LAST_PIECE) != 0
+    # Of the sends alone: a receive has pieces of its own.
+    last = (np.concatenate((closed.sends.flags, closed.expired.flags)) & Flag.LAST_PIECE) != 0
     return found if last.all() else _pick(found, last)
 
 
