@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What wirelag answers, held against what applications did: the whole way, with a real Kafka."""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pytest
+
+from support.netns import Network, VethPair, hosts_of
+from support.scenarios import SCENARIOS, Truth, both
+from support.topics import Topics
+from support.traffic import joined
+from support.whole_way import SHARDS, AgentProcess, Names, consume, query
+
+pytestmark = pytest.mark.kernel
+CLOCK_READING_NS = 1_000_000
+"""sent_at_ns is of CLOCK_REALTIME, read once a batch; between readings it may be steered."""
+
+
+class Answers(NamedTuple):
+    """The truth of each scenario and what the lake says."""
+
+    truths: dict[str, list[Truth]]
+    messages: dict[tuple[int, int], list[dict[str, Any]]]
+    latency: list[dict[str, Any]]
+    totals: dict[str, int]
+    losses: list[dict[str, Any]]
+    realtime_offset_ns: int
+
+
+@pytest.fixture(scope="module")
+def network() -> Iterator[Network]:
+    with VethPair("w") as network:
+        yield network
+
+
+@pytest.fixture(scope="module")
+def answers(network: Network, kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Answers:
+    """Run all traffic under one agent, then everything after it, and ask."""
+    topics, lake = Topics(kafka), tmp_path_factory.mktemp("whole") / "lake"
+    names = Names(kafka, topics("events", SHARDS), topics("control"), topics("latency"), topics("poison"))
+    with joined(network) as older:
+        older[0].send(bytes(5_000_000 // 50))
+        older[1].receive_all(100_000)
+        before = {end.port: sum(call.length for call in end.calls) for end in older}
+        with AgentProcess(names, hosts_of(network)) as agent:
+            truths = {name: scenario(network) for name, scenario in SCENARIOS.items()}
+            older[0].send(bytes(3000))
+            older[1].receive_all(3000)
+            older[1].send(bytes(40))
+            older[0].receive_all(40)
+            truths["opened before the agent"] = both(*older)
+        assert before[older[0].port] == 100_000
+    consume(names, lake)
+    messages = defaultdict(list)
+    for row in query("messages", lake):
+        messages[row["sender_port"], row["receiver_port"]].append(row)
+    offset = time.time_ns() - time.monotonic_ns()
+    latency = query("latency", lake, "--kind", "delivery,wire,receive-wait,send-block")
+    return Answers(truths, messages, latency, agent.totals, query("losses", lake), offset)
+
+
+def every_flow(answers: Answers) -> list[tuple[str, Truth, list[dict[str, Any]]]]:
+    return [
+        (
+            name,
+            truth,
+            sorted(answers.messages[truth.sender_port, truth.receiver_port], key=lambda row: row["begin"]),
+        )
+        for name, truths in answers.truths.items()
+        for truth in truths
+        if truth.sends
+    ]
+
+
+def test_matched_bytes_are_written_bytes_and_overlap_nowhere(answers: Answers) -> None:
+    """Per connection and direction the matched ranges tile the stream, from the first byte traced to the last."""
+    for name, truth, rows in every_flow(answers):
+        begin = 100_000 if name == "opened before the agent" and truth.total > 100_000 else 0
+        for row in rows:
+            assert row["begin"] == begin, (name, truth.sender_port, row)
+            begin = row["end"]
+        assert begin == truth.total, (name, truth)
+
+
+def test_messages_are_the_calls_the_application_made(answers: Answers) -> None:
+    """Where one thread wrote, each message is one call: same begin, same end; where several did, as many."""
+    for name, truth, rows in every_flow(answers):
+        if name == "sendfile":
+            continue
+        if truth.shared:
+            assert sum(row["last_piece"] for row in rows) == len(truth.sends), name
+            continue
+        wanted = [(call.position, call.position + call.length) for call in truth.sends]
+        found = [(row["begin"], row["end"]) for row in rows]
+        assert found == (
+            wanted[1:] if name == "opened before the agent" and wanted[0][1] == 100_000 else wanted
+        ), name
+
+
+def test_each_message_was_sent_and_delivered_within_the_calls_that_did_it(answers: Answers) -> None:
+    """No match is false: it begins in its send call and ends in the read that took its last byte."""
+    for name, truth, rows in every_flow(answers):
+        if truth.shared or name == "sendfile":
+            continue
+        for row in rows:
+            sent = row["sent_at_ns"] - answers.realtime_offset_ns
+            send = next(call for call in truth.sends if call.position == row["begin"])
+            read = next(
+                call for call in truth.reads if call.position < row["end"] <= call.position + call.length
+            )
+            assert send.before_ns - CLOCK_READING_NS <= sent <= send.after_ns + CLOCK_READING_NS, (name, row)
+            delivered = sent + row["latency_ns"]
+            assert read.before_ns - CLOCK_READING_NS <= delivered <= read.after_ns + CLOCK_READING_NS, (
+                name,
+                row,
+            )
+
+
+def test_no_latency_on_one_clock_is_negative(answers: Answers) -> None:
+    """Both ends share the kernel's clock, so a message cannot arrive before it was sent."""
+    assert all(row["latency_ns"] >= 0 for rows in answers.messages.values() for row in rows)
+    assert all(row["min_ns"] >= 0 for row in answers.latency if "min_ns" in row)
+
+
+def test_nothing_is_unaccounted_for(answers: Answers) -> None:
+    """Kernel attempts = what Kafka acknowledged plus each counted loss, and here nothing was lost."""
+    totals = dict(answers.totals)
+    attempted = totals.pop("kernel/attempted")
+    assert totals == {"kafka/delivered": attempted}
+    ledger = {(row["stage"], row["reason"]): row["events"] for row in answers.losses}
+    counted = {("kernel", "attempted"), ("kafka", "delivered"), ("consumer", "stored")}
+    assert ledger == dict.fromkeys(counted, attempted)
+
+
+def test_every_answer_says_it_is_complete(answers: Answers) -> None:
+    """Nothing was lost and every message read, so every row's completeness is 100 %."""
+    assert {row["kind"] for row in answers.latency} == {"delivery", "wire", "receive-wait", "send-block"}
+    assert all(row["complete"] == 1 for row in answers.latency), answers.latency
+
+
+def test_latency_rows_count_the_messages(answers: Answers) -> None:
+    """Histograms hold each call once: n of delivery is the number of send calls seen."""
+    delivered = sum(row["n"] for row in answers.latency if row["kind"] == "delivery")
+    assert delivered == sum(row["last_piece"] for rows in answers.messages.values() for row in rows)
+
+
+def test_traffic_in_other_namespaces_is_not_traced(network: Network, answers: Answers) -> None:
+    """The filter by namespace holds in the kernel: every message is of the test's own hosts."""
+    own = {network.a.ipv4, network.b.ipv4, network.a.ipv6, network.b.ipv6}
+    rows = [row for rows in answers.messages.values() for row in rows]
+    assert {row["sender_address"] for row in rows} | {row["receiver_address"] for row in rows} <= own
