@@ -162,7 +162,8 @@ class KafkaSource:
         """Whether the cluster has no controller, which is what would answer; asked once."""
         if self._no_controller is None:
             with translated("cluster"):
-                self._no_controller = self._admin.list_topics(timeout=REQUEST_SECONDS).controller_id < 0
+                cluster = self._admin.list_topics(timeout=REQUEST_SECONDS)
+            self._no_controller = cluster.controller_id not in cluster.brokers
         return self._no_controller
 
     def _count_partitions(self, name: str) -> int:
