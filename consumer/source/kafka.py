@@ -68,7 +68,7 @@ class KafkaSource:
     def describe(self, names: Iterable[str]) -> dict[str, Topic]:
         """Return what the broker says of these topics now; ConfigError where one does not exist."""
         if self._tells_no_ids():
-            return {name: Topic(NO_TOPIC_ID, self._count_partitions(name)) for name in names}
+            return {name: Topic(_stand_in(name), self._count_partitions(name)) for name in names}
         found = {}
         wanted = TopicCollection(list(names))
         for name, future in self._admin.describe_topics(wanted, request_timeout=REQUEST_SECONDS).items():
@@ -212,6 +212,11 @@ def translate(what: str, error: KafkaError) -> ConfigError | RuntimeFailure:
 def topic_id(uuid: Uuid) -> str:
     """Return a topic's id as Kafka's own tools print it: the client's text has `+` and `/` for `-` and `_`."""
     return str(uuid).replace("+", "-").replace("/", "_")
+
+
+def _stand_in(name: str) -> str:
+    """Return what takes the place of an id where none is told (of names, `.` and `_` are one to Kafka)."""
+    return f"{NO_TOPIC_ID}-{name.replace('.', '_')}"
 
 
 def _origin(message: Message) -> Partition:
