@@ -36,11 +36,12 @@ class World:
 
     def __init__(self, bootstrap: str, topics: Topics, folder: Path, shards: int = 4) -> None:
         self.bootstrap, self.shards, self.folder = bootstrap, shards, folder
-        self.events = topics("events", shards)
+        self.events = topics("events", shards, max_message_bytes="20000000")
         self.control = topics("control", 1, cleanup_policy="compact")
         self.latency = topics("latency", 2)
         self.poison = topics("poison", 1)
-        self._producer = Producer({"bootstrap.servers": bootstrap, "acks": "all", "linger.ms": 0, **QUICK})
+        options = {"acks": "all", "linger.ms": 0, "compression.type": "lz4", "message.max.bytes": 20_000_000}
+        self._producer = Producer({"bootstrap.servers": bootstrap, **options, **QUICK})
 
     def overrides(self, *more: str, lake: str = "lake") -> list[str]:
         """Return the texts for `--set`."""

@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -39,7 +40,11 @@ def _child(job: dict[str, Any]) -> int:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
         sys.stdout = sys.stderr = output
-        code = run_command("consume", lambda: _consume(job))
+        try:
+            code = run_command("consume", lambda: _consume(job))
+        except Exception:  # noqa: BLE001 - a test wants to see it, whatever it is
+            traceback.print_exc()
+            code = 70
         output.flush()
     return code
 

@@ -55,7 +55,7 @@ def test_kills_at_every_point_leave_the_rows_of_an_undisturbed_run(world: World,
 
     with Runner(world) as runner:
         codes = [runner.run(*SMALL_CYCLES, lake="killed", kill=kill) for kill in kills]
-        assert codes.count(KILLED) >= 30, codes
+        assert codes.count(KILLED) >= 30, f"{codes} {runner.output.read_text()}"
         assert runner.run(*SMALL_CYCLES, lake="killed") == 0
 
     assert len(world.rows("match", "killed")) == fleet.sends

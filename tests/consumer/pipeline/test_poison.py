@@ -16,7 +16,7 @@ DEEP = 1_000_000
 def hostile(shard: int) -> list[bytes]:
     """One value of each sort of trouble."""
     (_, good), *_ = [record for record in Fleet(seed=9).talk(5) if record[0] == shard]
-    batch = batch_codec.decode(good)
+    batch = msgspec.structs.replace(batch_codec.decode(good), sequence=5_000)
     forged = msgspec.structs.replace(batch, events=batch.events + 1)
     short = msgspec.structs.replace(
         batch, sends=msgspec.structs.replace(batch.sends, event_columns=(b"\x08",) * 9)
