@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The consumer as one would write it first: one Python object an event, matches found in dicts.
 
-It does what the real one does for the same records: de-duplicates, matches each send with the read that took its
-last byte and with its arrival, counts deliveries in histograms, commits to such a lake.
+It does what the real one does: drops duplicates, matches each send with the read that took its last byte and
+with its arrival, counts deliveries in histograms, commits to such a lake.
 """
 
 import math

@@ -210,7 +210,7 @@ def translate(what: str, error: KafkaError) -> ConfigError | RuntimeFailure:
 
 
 def topic_id(uuid: Uuid) -> str:
-    """Return a topic's id as Kafka's own tools print it: the client's text has `+` and `/` for `-` and `_`."""
+    """Return a topic's id as Kafka's tools print it: the client's text has `+` and `/` for `-` and `_`."""
     return str(uuid).replace("+", "-").replace("/", "_")
 
 
