@@ -104,7 +104,7 @@ static void derive_role(u64 sk, u8 state, struct hook *h, struct conn *c)
 }
 
 /* Starts to follow a connection that was open already. */
-static struct conn *adopt(u64 sk, struct hook *h)
+static struct conn *adopt(u64 sk, u32 which, struct hook *h)
 {
 	struct conn c = {};
 	u8 state = 0;
@@ -113,6 +113,11 @@ static struct conn *adopt(u64 sk, struct hook *h)
 	c.fact_flags = CONNECTION_OLDER;
 	if (state == STATE_CLOSE_WAIT || state == STATE_LAST_ACK || state == STATE_CLOSING)
 		c.flags = CONN_FIN;
+	if (which != HOOK_RECEIVE) {
+		/* before the copy that a receive reports: how far readers have come */
+		c.cursor = read_position(h);
+		c.flags |= CONN_CURSOR;
+	}
 	derive_role(sk, state, h, &c);
 	conns.update(&sk, &c);
 	return conns.lookup(&sk);

@@ -26,8 +26,7 @@
 /* Event flags */
 #define FLAG_LAST_PIECE (1 << 0) /* of a send or receive call */
 #define FLAG_FIRST_PIECE (1 << 1)
-#define FLAG_UNCERTAIN \
-	(1 << 2) /* position not read under the socket lock, or a piece was not seen */
+#define FLAG_UNCERTAIN (1 << 2) /* receive: a part of the call was not seen */
 #define FLAG_FAST_OPEN (1 << 3) /* send: went out with the SYN */
 #define FLAG_BACKLOG (1 << 4) /* arrival: run from the socket's backlog, stamped late */
 #define FLAG_SHARED_READ (1 << 5) /* receive: MSG_WAITALL, or other readers took bytes in between */
@@ -38,8 +37,7 @@
 #define FLAG_NO_CALL (1 << 10) /* receive: consumed, but no call's end was seen (splice, ...) */
 
 /* Connection flags */
-#define CONNECTION_OLDER \
-	(1 << 0) /* opened before the agent attached, or its opening was not seen */
+#define CONNECTION_OLDER (1 << 0) /* its opening was not seen */
 #define CONNECTION_NO_ROLE (1 << 1) /* FLAG_NO_ROLE is set on all its events */
 #define CONNECTION_MPTCP (1 << 2) /* blind: a subflow of multipath TCP; no events */
 #define CONNECTION_ULP (1 << 3) /* blind: kernel TLS or another upper layer; no events */

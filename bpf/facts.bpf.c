@@ -219,7 +219,7 @@ static struct conn *enter(void *ctx, struct hook *h, u32 which, u64 sk, u32 tgid
 	if (!read_block(h, sk))
 		return NULL;
 	if (!c)
-		c = adopt(sk, h);
+		c = adopt(sk, which, h);
 	if (!c)
 		return NULL;
 	iss = send_isn(h, c);
@@ -229,7 +229,7 @@ static struct conn *enter(void *ctx, struct hook *h, u32 which, u64 sk, u32 tgid
 	if (c->flags & CONN_ANNOUNCED && (c->iss != iss || c->irs != irs)) {
 		/* the address was used again and neither close nor open was seen */
 		h->identity_changes++;
-		c = adopt(sk, h);
+		c = adopt(sk, which, h);
 		if (!c)
 			return NULL;
 		iss = send_isn(h, c);

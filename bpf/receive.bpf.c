@@ -33,11 +33,9 @@ static void emit_receive(void *ctx, struct hook *h, struct receive_call *call, s
 static void emit_no_call(void *ctx, struct hook *h, u32 which, struct receive_call *call,
 			 struct range *range)
 {
-	h->events.attempts++;
-	if (range->length == 0) {
-		h->events.attempts--;
+	if (range->length == 0)
 		return;
-	}
+	h->events.attempts++;
 	if (!acquire(h)) {
 		h->events.nested++;
 		return;
@@ -45,6 +43,13 @@ static void emit_no_call(void *ctx, struct hook *h, u32 which, struct receive_ca
 	emit_receive(ctx, h, call, range, bpf_ktime_get_ns(), FLAG_NO_CALL);
 	commit_event(ctx, h, which);
 	release(h);
+}
+
+static void close_call(struct receive_call *call)
+{
+	call->sock = 0;
+	call->runs = 0;
+	call->early = 0;
 }
 
 /* Bytes were taken and no call's end was seen: by splice, by the kernel itself. They count as read. */
@@ -62,8 +67,7 @@ static void settle(void *ctx, struct hook *h, u32 which, struct receive_call *ca
 	current.position = call->position;
 	current.length = call->unknown_start ? 0 : call->end - call->position;
 	emit_no_call(ctx, h, which, call, &current);
-	call->sock = 0;
-	call->runs = 0;
+	close_call(call);
 }
 
 /* Puts the current run aside: another reader came between. */
@@ -77,6 +81,7 @@ static void finish_run(void *ctx, struct hook *h, struct receive_call *call)
 		struct range current = {call->position, call->end - call->position};
 
 		emit_no_call(ctx, h, HOOK_RECEIVE, call, &current);
+		call->early += current.length;
 		return;
 	}
 	run = &call->finished[bounded(call->runs, RUNS - 1)];
@@ -153,6 +158,18 @@ static void take_run(void *ctx, struct hook *h, struct receive_call *call, struc
 	commit_event(ctx, h, HOOK_RECEIVE);
 }
 
+/* Whether the runs seen are fewer bytes than the call took: then one of them, or its place, is missing. */
+static bool incomplete(struct receive_call *call, u64 length, u64 need)
+{
+	u32 i;
+
+	for (i = 0; i < RUNS; i++) {
+		if (i < call->runs)
+			length += call->finished[i].length;
+	}
+	return length < need;
+}
+
 /* The batch is held. */
 static void emit_runs(void *ctx, struct hook *h, struct receive_call *call, u64 need, u64 now,
 		      u16 flags)
@@ -164,8 +181,12 @@ static void emit_runs(void *ctx, struct hook *h, struct receive_call *call, u64 
 		run.position = call->end - need;
 		run.length = need;
 	}
-	if (run.length < need)
+	need = need > call->early ? need - call->early : 0;
+	if (run.length < need) {
 		flags |= FLAG_SHARED_READ;
+		if (incomplete(call, run.length, need))
+			flags |= FLAG_UNCERTAIN;
+	}
 	take_run(ctx, h, call, &run, &need, now, flags | FLAG_LAST_PIECE);
 	for (i = 0; i < RUNS && need; i++) {
 		u32 index = call->runs - 1 - i;
@@ -210,7 +231,6 @@ static int receive_end(void *ctx, u64 sk, s32 result, s32 msg_flags)
 	} else {
 		h->events.nested++;
 	}
-	call->sock = 0;
-	call->runs = 0;
+	close_call(call);
 	return 0;
 }

@@ -85,6 +85,7 @@ struct receive_call {
 	u16 flags;
 	u8 unknown_start; /* the first copy seen on this socket: where it began is not known */
 	u8 reserved[5];
+	u64 early; /* bytes of this call given out before its end, for want of room */
 	struct range finished[RUNS];
 };
 

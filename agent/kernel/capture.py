@@ -163,7 +163,7 @@ class Capture:
                 program.put(table, value.to_bytes(width, "little"), b"\1")
         program.put("settings", _KEY_ZERO, _SETTINGS.pack(0, self._epoch, settings.filters, 0))
         testrun.run(introduction)
-        program.open_rings("records", settings.ring_pages, self._records_append)
+        program.open_rings("records", settings.ring_pages, self._records_append, settings.wakeup_records)
         for hook in self._chosen:
             program.attach(hook.place, hook.program)
 

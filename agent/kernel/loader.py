@@ -90,15 +90,20 @@ class Program:
         for place in list(self._bpf.raw_tracepoint_fds):
             self._bpf.detach_raw_tracepoint(place)
 
-    def open_rings(self, table: str, pages: int, on_record: Callable[[bytes], None]) -> None:
-        """Open the perf buffer ``table`` on every online CPU; ``on_record`` gets a copy of each record."""
+    def open_rings(
+        self, table: str, pages: int, on_record: Callable[[bytes], None], wakeup_records: int = 1
+    ) -> None:
+        """Open the perf buffer ``table`` on every online CPU; ``on_record`` gets a copy of each record.
+
+        A CPU wakes ``poll`` once so many records are new; fewer wait for ``consume``.
+        """
         output = self._bpf[table.encode()]
 
         def copy(_cpu: int, data: int, size: int) -> None:
             on_record(ctypes.string_at(data, size))
 
         def open_one(cpu: int) -> None:
-            output._open_perf_buffer(cpu, copy, pages, _count_elsewhere, 1)  # noqa: SLF001 - adds one CPU
+            output._open_perf_buffer(cpu, copy, pages, _count_elsewhere, wakeup_records)  # noqa: SLF001 - one CPU
 
         self._open_ring = open_one
         self.follow_cpus()

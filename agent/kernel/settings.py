@@ -7,6 +7,9 @@ FILTER_PORTS, FILTER_NETNS, FILTER_CGROUPS, FILTER_EXCLUDED_PORTS = 1, 2, 4, 8
 """Bits of ``struct settings.filters`` (bpf/state.h)."""
 
 
+PAGE_BYTES, SLOT_BYTES = 4096, 64
+
+
 class CaptureSettings(msgspec.Struct, frozen=True, kw_only=True):
     """All lists empty = every TCP connection of the host but the agent's own."""
 
@@ -40,3 +43,8 @@ class CaptureSettings(msgspec.Struct, frozen=True, kw_only=True):
             | (FILTER_CGROUPS if self.cgroups else 0)
             | (FILTER_EXCLUDED_PORTS if self.exclude_ports else 0)
         )
+
+    @property
+    def wakeup_records(self) -> int:
+        """Full records after which a ring wakes the agent: a quarter of what it holds. Fewer wait for a flush."""
+        return max(1, self.ring_pages * PAGE_BYTES // (self.batch * SLOT_BYTES) // 4)

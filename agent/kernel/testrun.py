@@ -8,7 +8,8 @@ import ctypes
 import os
 import platform
 
-_NUMBERS = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "loongarch64": 280, "s390x": 351, "ppc64le": 361}
+NUMBERS = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "loongarch64": 280, "s390x": 351, "ppc64le": 361}
+"""Of the bpf() system call, by machine."""
 _PROG_TEST_RUN = 10
 _ON_CPU = 1
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -39,7 +40,7 @@ class _Attributes(ctypes.Structure):
 
 def supported() -> bool:
     """Say whether the number of the system call is known on this architecture."""
-    return platform.machine() in _NUMBERS
+    return platform.machine() in NUMBERS
 
 
 def run(program_fd: int, cpu: int | None = None, argument: int | None = None) -> int:
@@ -56,7 +57,7 @@ def run(program_fd: int, cpu: int | None = None, argument: int | None = None) ->
     if argument is not None:
         context = ctypes.c_uint64(argument)
         attributes.ctx_in, attributes.ctx_size_in = ctypes.addressof(context), ctypes.sizeof(context)
-    number = _NUMBERS[platform.machine()]
+    number = NUMBERS[platform.machine()]
     if _libc.syscall(number, _PROG_TEST_RUN, ctypes.byref(attributes), ctypes.sizeof(attributes)) < 0:
         code = ctypes.get_errno()
         raise OSError(code, f"BPF_PROG_TEST_RUN: {os.strerror(code)}")

@@ -2,14 +2,19 @@
 """Connections opened in unusual ways, or long before. Runs in a `Worker`."""
 
 import ctypes
+import platform
 import socket
+import struct
 import time
 
+from agent.kernel.testrun import NUMBERS
 from support.netns import Network
 from support.traffic import Call, End, bound, listener
 
 MSG_FASTOPEN = 0x20000000
 IPPROTO_MPTCP = 262
+_SOCKMAP = 15
+_MAP_CREATE, _MAP_UPDATE = 0, 2
 _kept: dict[str, tuple[socket.socket, socket.socket]] = {}
 
 
@@ -125,6 +130,25 @@ def one_way(name: str, size: int) -> int:
     active.sendall(bytes(size))
     End(accepted).receive_all(size)
     return time.monotonic_ns()
+
+
+def take_over(name: str) -> int:
+    """Put the sending end of a kept connection into a sockmap; return the map's descriptor."""
+    create = struct.pack("=4I112x", _SOCKMAP, 4, 4, 1)
+    descriptor = _bpf(_MAP_CREATE, create)
+    key, value = (ctypes.c_uint32(number) for number in (0, _kept[name][0].fileno()))
+    update = struct.pack("=I4xQQQ96x", descriptor, ctypes.addressof(key), ctypes.addressof(value), 0)
+    _bpf(_MAP_UPDATE, update)
+    return descriptor
+
+
+def _bpf(command: int, attributes: bytes) -> int:
+    result = int(
+        ctypes.CDLL(None, use_errno=True).syscall(NUMBERS[platform.machine()], command, attributes, 128)
+    )
+    if result < 0:
+        raise OSError(ctypes.get_errno(), "bpf()")
+    return result
 
 
 def _disconnect(sock: socket.socket) -> None:

@@ -9,6 +9,7 @@ import pickle
 import select
 import subprocess
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -60,6 +61,13 @@ class Worker:
         """Run there and wait."""
         return self.start(function, *args, **kwargs)()
 
+    def replace(self, name: str) -> None:
+        """Have the process become another program (exec) of that name, with the same number."""
+        assert self._process.stdin is not None
+        pickle.dump((name, (), {}), self._process.stdin)
+        self._process.stdin.flush()
+        self._answer()
+
     def _answer(self) -> Any:  # noqa: ANN401 - what the function returned
         assert self._process.stdout is not None
         ok, value = pickle.load(self._process.stdout)  # noqa: S301 - our own child
@@ -72,17 +80,30 @@ def serve() -> None:
     """Answer calls from standard input until it ends; what functions print goes to standard error."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    if "again" in sys.argv:
+        pickle.dump((True, None), answers)
+        answers.flush()
     while True:
         try:
             function, args, kwargs = pickle.load(sys.stdin.buffer)  # noqa: S301 - our own parent
         except EOFError:
             return
+        if isinstance(function, str):
+            _become(function, answers.fileno())
         try:
             answer = (True, function(*args, **kwargs))
         except Exception:  # noqa: BLE001 - whatever it is, the parent shows it
             answer = (False, traceback.format_exc())
         pickle.dump(answer, answers)
         answers.flush()
+
+
+def _become(name: str, answers: int) -> None:
+    """Start over as a copy of the interpreter with another file name; it answers first."""
+    os.dup2(answers, 1)
+    copy = Path(tempfile.mkdtemp()) / name
+    copy.symlink_to(sys.executable)
+    os.execv(copy, [sys.executable, "-m", "support.worker", "again"])  # noqa: S606
 
 
 if __name__ == "__main__":

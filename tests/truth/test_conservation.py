@@ -21,7 +21,9 @@ class CarelessFlush(Capture):
 
     def _text(self):
         text = super()._text()
-        careless = text.replace("	if (!acquire(h))\n		return 1 << which;\n	submit_facts", "	submit_facts")
+        careless = text.replace(
+            "	if (!acquire(h))\n		return 1 << which;\n	submit_facts", "	submit_facts"
+        )
         assert careless != text
         return careless
 

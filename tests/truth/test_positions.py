@@ -176,5 +176,18 @@ def test_multipath_is_told_as_blind_and_says_nothing_false(network, worker, trac
     assert all(flags & ConnectionFlag.MPTCP for flags in told["flags"])
 
 
+def test_a_connection_a_sockmap_takes_over_is_told_as_blind_from_then_on(network, worker, tracer):
+    client, server = worker.run(openings.keep, network, "taken", 8, 0)
+    worker.run(openings.use, "taken", close=False)
+    assert len(tracer.take().of(client, "send")) == 2
+    worker.run(openings.take_over, "taken")
+    worker.run(openings.use, "taken")
+    trace = tracer.take()
+    assert trace.connection(client)["flags"] & ConnectionFlag.REPLACED
+    assert not len(trace.of(client, "send"))
+    assert not len(trace.of(client, "receive"))
+    assert not len(trace.connections[trace.connections["local_port"] == server])
+
+
 def np_in(values, wanted):
     return [int(value) in wanted for value in values]

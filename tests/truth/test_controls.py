@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The controls: the obvious ways to find positions are wrong under the same traffic.
+
+Were one of these to pass, the tests beside it would prove nothing.
+"""
+
+import socket
+
+import pytest
+
+from agent.kernel.capture import Capture, CaptureSettings
+from schemas.event import Flag
+from support import shared
+from support.netns import hosts_of
+from support.trace import Tracer
+
+EXACT_SEND = "emit_send(ctx, h, call, call->position, length, now, FLAG_LAST_PIECE);"
+EXACT_RECEIVE = "emit_runs(ctx, h, call, result, bpf_ktime_get_ns(), flags);"
+
+
+class EndMinusResult(Capture):
+    """A send starts at write_seq minus its result, and a read likewise, both read when the call has ended."""
+
+    def _text(self):
+        text = super()._text()
+        assert EXACT_SEND in text
+        assert EXACT_RECEIVE in text
+        send = """{
+			struct conn *c = conns.lookup(&sk);
+			if (!c || !read_block(h, sk))
+				return;
+			emit_send(ctx, h, call, sent_position(h, c) - result, result, now, 3);
+		}"""
+        receive = """{
+			struct range all = { 0, result };
+			read_block(h, sk);
+			all.position = read_position(h) - result;
+			emit_receive(ctx, h, call, &all, bpf_ktime_get_ns(), 3);
+			commit_event(ctx, h, HOOK_RECEIVE);
+		}"""
+        text = text.replace(
+            "struct send_call *call, u64 result, u64 now)",
+            "struct send_call *call, u64 sk, u64 result, u64 now)",
+        )
+        text = text.replace(
+            "emit_last(ctx, h, call, result, bpf_ktime_get_ns())",
+            "emit_last(ctx, h, call, sk, result, bpf_ktime_get_ns())",
+        )
+        return text.replace(EXACT_SEND, send).replace(EXACT_RECEIVE, receive)
+
+
+@pytest.fixture(scope="module")
+def careless(network):
+    capture = EndMinusResult(CaptureSettings(netns=hosts_of(network), ring_pages=256))
+    capture.start()
+    yield Tracer(capture)
+    capture.stop()
+
+
+def _last_pieces(trace, port, kind):
+    """Return (position, length) of what the careless programs said at the end of each call."""
+    found = trace.of(port, kind)
+    found = found[found["flags"] & Flag.LAST_PIECE != 0]
+    return list(zip(found["position"].tolist(), found["length"].tolist(), strict=True))
+
+
+def _tiles(ranges):
+    """Whether ranges follow each other without a gap or an overlap."""
+    return all(a + length == b for (a, length), (b, _) in zip(ranges, ranges[1:], strict=False))
+
+
+def test_write_seq_minus_result_is_wrong_where_writers_meet(network, worker, careless):
+    port, _, runs = worker.run(shared.letters, network, 5, 10)
+    ranges = _last_pieces(careless.take(), port, "send")
+    assert sum(length for _, length in ranges) == sum(length for *_, length in runs)
+    assert not _tiles(ranges)
+
+
+@pytest.mark.parametrize("flags", [0, socket.MSG_WAITALL], ids=["plain", "waitall"])
+def test_positions_read_without_the_lock_are_wrong_where_readers_meet(network, worker, careless, flags):
+    for _ in range(10):
+        truth = worker.run(shared.shared_reads, network, 3, 200_000, flags, peek=False)
+        ranges = _last_pieces(careless.take(), truth.port, "receive")
+        assert sum(length for _, length in ranges) == sum(length for *_, length in truth.ranges)
+        if not _tiles(ranges):
+            return
+    pytest.fail("positions were right without the lock: the traffic proves nothing")
