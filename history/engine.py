@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from history.errors import AnswerError
 
-MEMORY_LIMIT = "1GB"
+MEMORY_LIMIT = "512MB"
 DISK_LIMIT = "16GB"
 BATCH_ROWS = 16_384
 Parameters = Mapping[str, object]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Single matched messages, one row a message and kind, streamed: a million need no more memory than a few.
+"""Single matched messages, one row a message and kind, streamed: millions stay within the memory limit.
 
 The order is total and always the same: by (sent_at_ns, connection, direction, begin, kind), or with
 ``slowest`` by latency first. One-way kinds between hosts without a common clock are left out unless asked
