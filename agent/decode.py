@@ -142,7 +142,8 @@ def _open(record: bytes) -> tuple[Any, bytes]:
     slot = CONNECTION_DTYPE if head["stream"] & STREAM_FACTS else EVENT_DTYPE
     end = RECORD_DTYPE.itemsize + int(head["count"]) * slot.itemsize
     if not end <= len(record) < end + 8:
-        raise MalformedRecordError(f"record of {len(record)} bytes for {head['count']} slots: {end} expected")
+        found = f"record of {len(record)} bytes for {head['count']} slots"
+        raise MalformedRecordError(f"{found}: {end} expected")
     return head, record[RECORD_DTYPE.itemsize : end]
 
 

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where this process listens: what arrives there is its own, before it has touched it."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +25,6 @@ def _socket_inodes(folder: Path) -> set[str]:
 def _links(folder: Path) -> Iterator[str]:
     for file in folder.iterdir():
         try:
-            yield os.readlink(file)
+            yield str(file.readlink())
         except OSError:  # closed meanwhile
             continue

@@ -46,5 +46,8 @@ class CaptureSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def wakeup_records(self) -> int:
-        """Full records after which a ring wakes the agent: a quarter of what it holds. Fewer wait for a flush."""
+        """Full records after which a ring wakes the agent: a quarter of what it holds.
+
+        Fewer wait for the next flush.
+        """
         return max(1, self.ring_pages * PAGE_BYTES // (self.batch * SLOT_BYTES) // 4)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Decoding takes whole records to arrays, and refuses what the programs cannot have written."""
 
+import contextlib
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -74,10 +76,8 @@ def test_a_malformed_record_is_refused_with_what_is_wrong(data, says):
 
 @given(st.binary(max_size=400))
 def test_any_bytes_are_decoded_or_refused(data):
-    try:
+    with contextlib.suppress(MalformedRecordError):
         decode([data])
-    except MalformedRecordError:
-        pass
 
 
 def test_a_hole_in_a_stream_is_the_number_of_missing_slots():

@@ -55,6 +55,7 @@ class Worker:
     @property
     def busy(self) -> bool:
         """Whether the call begun last has not answered yet."""
+        assert self._process.stdout is not None
         return not select.select([self._process.stdout], [], [], 0)[0]
 
     def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:

@@ -4,6 +4,7 @@
 Were one of these to pass, the tests beside it would prove nothing.
 """
 
+import itertools
 import socket
 
 import pytest
@@ -66,7 +67,7 @@ def _last_pieces(trace, port, kind):
 
 def _tiles(ranges):
     """Whether ranges follow each other without a gap or an overlap."""
-    return all(a + length == b for (a, length), (b, _) in zip(ranges, ranges[1:], strict=False))
+    return all(a + length == b for (a, length), (b, _) in itertools.pairwise(ranges))
 
 
 def test_write_seq_minus_result_is_wrong_where_writers_meet(network, worker, careless):

@@ -10,7 +10,7 @@ QUIET_SECONDS = 0.15
 
 def test_a_lone_message_on_idle_cpus_comes_with_the_next_flush(network, worker, tracer):
     """A batch of 128 would wait for hours, and a timer may sleep with its CPU: a flush reaches it at once."""
-    client, server = worker.run(openings.keep, network, "quiet", 8, 0)
+    worker.run(openings.keep, network, "quiet", 8, 0)
     for i in range(5):
         time.sleep(QUIET_SECONDS)  # the quiet itself, not a wait for anything
         read_ns = worker.run(openings.one_way, "quiet", 10)

@@ -39,9 +39,9 @@ def tracer(network):
 
 def _bpf_descriptors():
     found = []
-    for name in os.listdir("/proc/self/fd"):
+    for file in Path("/proc/self/fd").iterdir():
         try:
-            target = os.readlink(f"/proc/self/fd/{name}")
+            target = str(file.readlink())
         except FileNotFoundError:
             continue
         if "bpf" in target or "perf_event" in target:
