@@ -28,6 +28,8 @@ from consumer.engine import Record
 from consumer.source.topics import Mark, Partition, Topic
 
 REQUEST_SECONDS = 10.0
+IN_PROCESS = "mockCluster"
+"""How the cluster id of librdkafka's in-process broker begins."""
 NO_TOPIC_ID = "no-topic-id"
 """Stands for the id where the broker tells none: librdkafka's in-process broker of the demo."""
 _OUTRIGHT = frozenset(
@@ -60,7 +62,7 @@ class KafkaSource:
         self._throttle = Throttle()
         self._options = {**options, "enable.partition.eof": True}
         self._ends: dict[Partition, int] = {}
-        self._no_controller: bool | None = None
+        self._in_process: bool | None = None
         with translated("Kafka client"):
             self._consumer = Consumer(self._options, logger=logging.getLogger("librdkafka"))
             self._admin = AdminClient(admin)
@@ -159,12 +161,15 @@ class KafkaSource:
             self._consumer.close()
 
     def _tells_no_ids(self) -> bool:
-        """Whether the cluster has no controller, which is what would answer; asked once."""
-        if self._no_controller is None:
+        """Whether this is the client's in-process broker, known by its name: it has no controller to ask.
+
+        A real cluster may be without one for a moment; it must never be taken for a cluster without ids.
+        """
+        if self._in_process is None:
             with translated("cluster"):
                 cluster = self._admin.list_topics(timeout=REQUEST_SECONDS)
-            self._no_controller = cluster.controller_id not in cluster.brokers
-        return self._no_controller
+            self._in_process = (cluster.cluster_id or "").startswith(IN_PROCESS)
+        return self._in_process
 
     def _count_partitions(self, name: str) -> int:
         with translated(f"topic {name}"):
