@@ -22,7 +22,7 @@ from schemas.control import Heartbeat, decode
 from schemas.errors import RecordError
 
 VERSION = 1
-MAX_RUNS = 65_536
+MAX_RUNS = 16_384
 _CRC_BYTES = 4
 
 

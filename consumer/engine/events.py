@@ -22,11 +22,10 @@ from consumer.engine.ledger import Ledger
 from consumer.engine.records import Output, Poison, Record, combine
 from consumer.engine.settings import EngineSettings
 from consumer.engine.streams import Streams
+from consumer.engine.unpack import Body, read
 from consumer.latency.match import Now, Open, add, match, nothing
-from schemas.batch import EventBatch, columns, decode
+from schemas.batch import EventBatch
 from schemas.errors import RecordError
-from schemas.event import Kind
-from schemas.section import Columns
 
 
 class EventEngine:
@@ -61,18 +60,15 @@ class EventEngine:
         """Take records in the order of the partition; returns the rows of the ticks that became complete."""
         ticks: list[dict[str, pa.Table]] = []
         poison: list[Poison] = []
-        for record in records:
-            try:
-                batch = decode(record.value)
-                known = self.streams.knows(batch)
-                tables = {} if known else collect.wanted(columns(batch))
-            except RecordError as error:
-                poison.append(Poison(record.kafka_offset, error.reason, str(error), record.value))
-                self.ledger.add(("", "", 0), {"poison": 1})
-                continue
-            if self._due(record.timestamp_ms):
-                ticks.append(self._tick(final=False))
-            self._collect(record, batch, None if known else tables)
+        for record, head, body in read(records):
+            if isinstance(head, RecordError):
+                poison.append(self._refused(record, head))
+            elif isinstance(body, RecordError) and not self.streams.knows(head):
+                poison.append(self._refused(record, body))
+            else:
+                if self._due(record.timestamp_ms):
+                    ticks.append(self._tick(final=False))
+                self._take(record, head, body)
         return Output(combine(ticks), poison)
 
     def flush(self) -> Output:
@@ -89,15 +85,19 @@ class EventEngine:
         full = self.collected_events >= self.settings.max_tick_events
         return full or timestamp_ms // tick_ms > self.broker_ms // tick_ms
 
-    def _collect(self, record: Record, batch: EventBatch, tables: dict[Kind, Columns] | None) -> None:
+    def _refused(self, record: Record, error: RecordError) -> Poison:
+        self.ledger.add(("", "", 0), {"poison": 1})
+        return Poison(record.kafka_offset, error.reason, str(error), record.value)
+
+    def _take(self, record: Record, batch: EventBatch, body: Body) -> None:
         now = record.timestamp_ms if self.broker_ms is None else max(self.broker_ms, record.timestamp_ms)
         self.broker_ms = now
         agent = (batch.host, batch.boot, batch.epoch)
-        if tables is None:
+        if isinstance(body, RecordError) or self.streams.knows(batch):
             self.ledger.add(agent, {"duplicate": batch.events})
             return
         self.ledger.add(agent, self.streams.take(batch))
-        self.collected.append(collect.Collected(batch, tables, now, record))
+        self.collected.append(collect.Collected(batch, collect.wanted(body), now, record))
         self.collected_events += batch.events
 
     def _tick(self, *, final: bool) -> dict[str, pa.Table]:

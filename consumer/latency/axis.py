@@ -19,7 +19,7 @@ _SHORT = 1 << 16
 
 
 class Points(NamedTuple):
-    """(n,) flow numbers in ascending order and, beside them, any number of (n,) columns of positions."""
+    """(n,) flow numbers in ascending order and (n,) columns of positions that rise from left to right."""
 
     flow: I32
     positions: tuple[I64, ...]
@@ -54,9 +54,8 @@ def _shifts(tables: Sequence[Points], flows: int) -> I64 | None:
             continue
         starts = np.flatnonzero(np.diff(table.flow, prepend=-1))
         present = table.flow[starts]
-        for position in table.positions:
-            low[present] = np.minimum(low[present], np.minimum.reduceat(position, starts))
-            high[present] = np.maximum(high[present], np.maximum.reduceat(position, starts))
+        low[present] = np.minimum(low[present], np.minimum.reduceat(table.positions[0], starts))
+        high[present] = np.maximum(high[present], np.maximum.reduceat(table.positions[-1], starts))
     used = high >= 0
     span = np.where(used, high - np.where(used, low, 0) + 2, 0)
     if float(span.sum(dtype=np.float64)) >= _ROOM:

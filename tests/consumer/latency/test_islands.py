@@ -58,3 +58,16 @@ def test_holes_are_the_bytes_of_a_range_that_no_island_has(
         ]
         assert covered(mine) == set(range(low, high)) - covered(one)
         assert bool(whole[number]) == (not mine)
+
+
+@given(RANGES, st.sets(st.integers(1, 75)))
+def test_an_arrival_is_needless_when_all_bytes_it_stands_for_are_matched(
+    ranges: list[tuple[int, int]], positions: set[int]
+) -> None:
+    """It stands for the bytes above the arrival before it: a message ending there would take it."""
+    matched, bytes_matched = land.union(located(ranges), located([])), covered(ranges)
+    ordered = sorted(positions)
+    answer = land.needless(matched, np.array(ordered, dtype=np.int64))
+    before = [0, *ordered[:-1]]
+    expected = [set(range(low, high)) <= bytes_matched for low, high in zip(before, ordered, strict=False)]
+    assert answer.tolist() == expected

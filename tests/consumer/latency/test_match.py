@@ -98,6 +98,24 @@ def test_a_pair_waits_for_its_arrival_until_the_horizon() -> None:
     assert found(closed) == {(0, 0, 10, 9, -1)}
 
 
+def test_a_pair_closes_at_the_horizon_of_its_older_half() -> None:
+    """When the send is old enough to expire, the pair is given as a match, not the send as unmatched."""
+    for older, younger in ((Sends, Receives), (Receives, Sends)):
+        waiting, _ = match(add(nothing(), [Event(older, 0, 0, 10, 1)], born=0), FLOWS, at(50, horizon=100))
+        waiting = add(waiting, [Event(younger, 0, 0, 10, 1)], born=60)
+        waiting, closed = match(waiting, FLOWS, at(60, horizon=100))
+        assert closed.sends.flow.size == 0
+        waiting, closed = match(waiting, FLOWS, at(100, horizon=100))
+        assert found(closed) == {(0, 0, 10, 1, -1)}
+        assert closed.expired.flow.size == closed.holes.begin.size == 0
+
+
+def test_an_arrival_at_the_instant_of_the_read_is_its_own() -> None:
+    """Clocks are not that fine: equal stamps are a receive wait of zero."""
+    events = [Event(Sends, 0, 0, 10, 1), Event(Receives, 0, 0, 10, 9), Event(Arrivals, 0, 0, 10, 9)]
+    assert found(once(events)) == {(0, 0, 10, 9, 9)}
+
+
 def test_a_pair_takes_an_arrival_that_comes_later() -> None:
     """The arrival's record may come after those of the send and the read."""
     events = [Event(Sends, 0, 0, 10, 1), Event(Receives, 0, 0, 10, 9)]
