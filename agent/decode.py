@@ -154,7 +154,7 @@ class SequenceCheck:
         self._next: dict[tuple[int, int], int] = {}
 
     def update(self, spans: NDArray[Any]) -> int:
-        """Take (r,) spans of one or more cycles in the order they came; return the number of missing slots."""
+        """Take (r,) spans in the order they came; return the number of missing slots."""
         missing = 0
         for cpu, stream, first, count in spans.tolist():
             missing += first - self._next.get((cpu, stream), 0)
