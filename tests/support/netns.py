@@ -90,6 +90,9 @@ class VethPair:
                 host.run("ip", "address", "add", f"{host.ipv6}/64", "dev", host.interface, "nodad")
                 host.run("ip", "link", "set", host.interface, "up")
                 host.run("ip", "link", "set", "lo", "up")
+            # A port then names its host too.
+            a.sysctl("net.ipv4.ip_local_port_range", "20000 29999")
+            b.sysctl("net.ipv4.ip_local_port_range", "30000 39999")
         except BaseException:
             self._remove()
             raise
