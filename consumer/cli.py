@@ -128,7 +128,9 @@ def _service(
     until_end: bool,
 ) -> Service:
     own, kafka = settings.consumer, settings.kafka
-    rules = Rules(kafka.events_topic, kafka.control_topic, kafka.shards, own.accept_new_topic)
+    latency_topic = kafka.latency_topic if own.publish else ""
+    outputs = tuple(filter(None, (kafka.poison_topic, latency_topic)))
+    rules = Rules(kafka.events_topic, kafka.control_topic, kafka.shards, own.accept_new_topic, outputs)
     owned = Owned(reader, lake, engines(settings), rules)
     cycle = Cycle(
         lake=lake,
@@ -137,7 +139,7 @@ def _service(
         metrics=metrics,
         check_unchanged=owned.check_unchanged,
         poison_topic=kafka.poison_topic,
-        latency_topic=kafka.latency_topic if own.publish else "",
+        latency_topic=latency_topic,
         throttle=Throttle(),
     )
     pace = Pace(

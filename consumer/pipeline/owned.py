@@ -53,6 +53,8 @@ class Rules:
     control_topic: str
     shards: int
     accept_new_topic: bool = False
+    outputs: tuple[str, ...] = ()
+    """Topics that must exist, for what we send."""
 
     @property
     def topics(self) -> tuple[str, str]:
@@ -76,7 +78,8 @@ class Owned:
 
     def identify(self) -> dict[str, Topic]:
         """Refuse topics that are not the ones of the settings and of the lake; return what they are."""
-        found = self.source.describe(self.rules.topics)
+        found = self.source.describe((*self.rules.topics, *self.rules.outputs))
+        found = {name: found[name] for name in self.rules.topics}
         check_partitions(
             self.rules.events_topic, found[self.rules.events_topic], self.rules.shards, "kafka.shards"
         )

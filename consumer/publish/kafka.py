@@ -33,7 +33,8 @@ class Sender:
 
     def __init__(self, options: Options, clock: Callable[[], float] = time.monotonic) -> None:
         timeout_ms = min(int(options.get("delivery.timeout.ms", 120_000)), int(SEND_SECONDS * 1000))
-        self._options = {**options, "delivery.timeout.ms": timeout_ms, "linger.ms": 5}
+        own = {"delivery.timeout.ms": timeout_ms, "linger.ms": 5, "topic.metadata.propagation.max.ms": 2_000}
+        self._options = {**options, **own}
         self._clock = clock
         self._producer: Producer | None = None
 

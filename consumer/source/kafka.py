@@ -168,7 +168,7 @@ class KafkaSource:
         if self._in_process is None:
             with translated("cluster"):
                 cluster = self._admin.list_topics(timeout=REQUEST_SECONDS)
-            self._in_process = (cluster.cluster_id or "").startswith(IN_PROCESS)
+            self._in_process = str(cluster.cluster_id).startswith(IN_PROCESS)
         return self._in_process
 
     def _count_partitions(self, name: str) -> int:

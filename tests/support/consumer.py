@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -85,6 +86,10 @@ class World:
         table = read_kind(self.folder / lake, kind)
         return sorted((tuple(row.values()) for row in table.to_pylist()), key=repr)
 
+    def matched(self) -> int:
+        """Return the number of matches in the lake so far, 0 while there is none."""
+        return len(self.rows("match")) if (self.folder / "lake" / "_delta_log").exists() else 0
+
     def latencies(self) -> list[LatencyRecord]:
         """Return every record of the latency topic."""
         return [
@@ -102,6 +107,14 @@ class World:
 
     def _read(self, topic: str, partitions: int) -> list[Message]:
         return read_topic(self.bootstrap, topic, partitions)
+
+
+def wait_for(true: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Return once it is true; fail after ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "did not become true in time"
+        time.sleep(0.1)
 
 
 def read_topic(bootstrap: str, topic: str, partitions: int) -> list[Message]:

@@ -3,23 +3,11 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable
 
 import pytest
 
 from support.batches import Fleet
-from support.consumer import Runner, World
-
-
-def wait_for(true: Callable[[], bool], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "did not become true in time"
-        time.sleep(0.05)
-
-
-def matches(world: World) -> int:
-    return len(world.rows("match")) if (world.folder / "lake" / "_delta_log").exists() else 0
+from support.consumer import Runner, World, wait_for
 
 
 def test_every_send_of_complete_traffic_is_matched_once(world: World) -> None:
@@ -98,9 +86,9 @@ def test_following_commits_what_comes_and_ends_on_sigterm(world: World) -> None:
     world.send(fleet.talk(20))
     with Runner(world) as runner:
         pid = runner.start("consumer.idle-flush=300ms", until_end=False)
-        wait_for(lambda: matches(world) == fleet.sends)
+        wait_for(lambda: world.matched() == fleet.sends)
         world.send(fleet.talk(20))
-        wait_for(lambda: matches(world) == fleet.sends)
+        wait_for(lambda: world.matched() == fleet.sends)
 
         assert runner.stop(pid) == 0
 
@@ -113,7 +101,7 @@ def test_a_quiet_partition_is_flushed_once(world: World) -> None:
     world.send(fleet.talk(20))
     with Runner(world) as runner:
         pid = runner.start("consumer.idle-flush=200ms", until_end=False)
-        wait_for(lambda: matches(world) == fleet.sends)
+        wait_for(lambda: world.matched() == fleet.sends)
         time.sleep(1.5)
         runner.stop(pid)
 
@@ -128,14 +116,14 @@ def test_two_members_share_the_partitions_and_lose_nothing(world: World, protoco
     with Runner(world) as first, Runner(world) as second:
         one = first.start(*more, until_end=False)
         world.send(fleet.talk(20))
-        wait_for(lambda: matches(world) == fleet.sends)
+        wait_for(lambda: world.matched() == fleet.sends)
         two = second.start(*more, until_end=False)
         for _ in range(10):
             world.send(fleet.talk(5))
             time.sleep(0.2)
         first.stop(one)
         world.send(fleet.talk(5))
-        wait_for(lambda: matches(world) == fleet.sends)
+        wait_for(lambda: world.matched() == fleet.sends)
         second.stop(two)
 
     assert len(world.rows("match")) == fleet.sends

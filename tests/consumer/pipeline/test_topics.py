@@ -108,3 +108,10 @@ def test_a_topic_shortened_below_the_position_ends_with_exit_code_2(world: World
     with Runner(world) as runner:
         assert runner.run() == 2
     assert "1 records were deleted before they were read" in runner.output.read_text()
+
+
+@pytest.mark.parametrize("setting", ["kafka.poison-topic", "kafka.latency-topic"])
+def test_a_missing_topic_of_ours_is_told_before_anything_is_read(world: World, setting: str) -> None:
+    world.send(Fleet(shards=world.shards).talk(5))
+    with pytest.raises(ConfigError, match="absent: does not exist"):
+        world.consume(f"{setting}=absent")
