@@ -2,8 +2,8 @@
 """The same events in several formats, compressed: each function takes columns by kind and returns bytes.
 
 All carry the same columns, connections and processes as indices; heads and dictionaries, which would be the
-same bytes for all, are left out. A rival as it comes has its rows in the order of time and its own zstd; tuned it
-also gets our order of runs and the best of several encodings. zstd is at level 3, what Kafka clients use.
+same bytes for all, are left out. A rival as it comes has its rows in the order of time and its own zstd.
+Tuned it also gets our order of runs and the best of several encodings. zstd has level 3, as in Kafka clients.
 """
 
 import io

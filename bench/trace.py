@@ -2,8 +2,8 @@
 """Made-up traffic of one host, to look like a captured one: requests and responses of a few services.
 
 Every figure that compresses badly in real traces is drawn, none is repeated for convenience: times and
-durations to the nanosecond, lengths from each service's own mix, smoothed round-trip times that wander, threads
-of a pool. The same seed gives the same events.
+durations to the nanosecond, lengths from each service's own mix, smoothed round-trip times that wander,
+threads of a pool. The same seed gives the same events.
 """
 
 import numpy as np
