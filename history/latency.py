@@ -10,6 +10,7 @@ at all is missing, and None where a sending host has no ledger rows in the span.
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from history.completeness import HOSTS
 from history.engine import Engine
@@ -21,6 +22,8 @@ from schemas.histogram import Histogram, quantile
 
 By = Literal["edge", "host", "measure", "minute"]
 MINUTE_NS = 60 * 10**9
+Cells = tuple[NDArray[np.int32], NDArray[np.int64]]
+_NO_CELLS: Cells = (np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64))
 _LABELS = {
     "edge": "edge",
     "host": """CASE measure WHEN 'send-block' THEN sender_host WHEN 'receive-wait' THEN receiver_host
@@ -30,7 +33,7 @@ _LABELS = {
 }
 _PARTS = """
     part AS (
-        SELECT {label} AS label, * FROM histogram
+        SELECT coalesce({label}, {none}) AS label, * FROM histogram
         WHERE window_start_ns >= $from_ns AND window_start_ns < $to_ns
             AND list_contains($kinds, measure) {where})"""
 _GROUPS = """
@@ -42,12 +45,15 @@ SELECT label, measure, min(scale) AS scale, sum(n) AS n, sum(seen) AS seen, sum(
 FROM part LEFT JOIN host AS sender ON sender.host = sender_host
 GROUP BY label, measure ORDER BY label, list_position($kinds, measure)"""
 _BUCKETS = """
-WITH {parts}, cell AS (
-    SELECT label, measure, unnest(buckets) AS fine, unnest(counts) AS amount,
-        scale - min(scale) OVER (PARTITION BY label, measure) AS steps
-    FROM part)
-SELECT label, measure, fine >> steps AS bucket, sum(amount)::BIGINT AS amount FROM cell
-GROUP BY label, measure, bucket ORDER BY label, list_position($kinds, measure), bucket"""
+WITH {parts}, numbered AS (
+    SELECT label, measure, min(scale) AS lowest,
+        row_number() OVER (ORDER BY label, list_position($kinds, measure)) - 1 AS number
+    FROM part GROUP BY label, measure),
+cell AS (
+    SELECT number, unnest(buckets) AS fine, unnest(counts) AS amount, scale - lowest AS steps
+    FROM part JOIN numbered USING (label, measure))
+SELECT number, (fine >> steps)::INTEGER AS bucket, sum(amount)::BIGINT AS amount FROM cell
+GROUP BY number, bucket ORDER BY number, bucket"""
 _WITHHELD = """
 SELECT count(*) AS messages FROM match
 WHERE clock = 'unsynced' AND last_piece AND sent_at_ns >= $from_ns AND sent_at_ns < $to_ns {where}"""
@@ -107,39 +113,36 @@ def latency(
     begun = Span(span.from_ns - span.from_ns % MINUTE_NS, span.to_ns)
     condition, parameters = where(begun, edge=edge, host=host)
     parameters["kinds"] = wanted
-    parts = _PARTS.format(label=_LABELS[by], where=condition)
+    parts = _PARTS.format(label=_LABELS[by], none="0" if by == "minute" else "''", where=condition)
     with source.engine({"histogram": begun, "ledger": span, "match": span}) as engine:
         groups = engine.rows(_GROUPS.format(hosts=HOSTS, parts=parts), parameters)
-        cells = _cells(engine, _BUCKETS.format(parts=parts), parameters)
+        cells = _cells(engine, _BUCKETS.format(parts=parts), parameters, len(groups))
         withheld = _withheld(engine, condition, parameters) if {"delivery", "wire"} & set(wanted) else 0
-    return Answer([_figures(group, by, cells) for group in groups], withheld)
+    return Answer([_figures(group, by, own) for group, own in zip(groups, cells, strict=True)], withheld)
 
 
 def _withheld(engine: Engine, condition: str, parameters: dict[str, object]) -> int:
     return int(engine.rows(_WITHHELD.format(where=condition), parameters)[0]["messages"])
 
 
-Cells = dict[tuple[object, str], tuple[Any, Any]]
-
-
-def _cells(engine: Engine, statement: str, parameters: dict[str, object]) -> Cells:
-    """Return (buckets, counts) by (label, measure)."""
-    cells: dict[tuple[object, str], tuple[list[int], list[int]]] = {}
-    for batch in engine.batches(statement, parameters):
-        columns = (batch.column(index).to_pylist() for index in range(4))
-        for label, measure, bucket, amount in zip(*columns, strict=True):
-            buckets, counts = cells.setdefault((label, measure), ([], []))
-            buckets.append(bucket)
-            counts.append(amount)
-    return cells
+def _cells(engine: Engine, statement: str, parameters: dict[str, object], groups: int) -> list[Cells]:
+    """Return (buckets, counts) of each group, in the order of the groups."""
+    batches = [
+        [column.to_numpy() for column in batch.columns] for batch in engine.batches(statement, parameters)
+    ]
+    if not batches:
+        return [_NO_CELLS] * groups
+    number, bucket, amount = (np.concatenate(columns) for columns in zip(*batches, strict=True))
+    cuts = np.searchsorted(number, np.arange(1, groups))
+    return list(zip(np.split(bucket, cuts), np.split(amount, cuts), strict=True))
 
 
 def _figures(row: dict[str, Any], by: str, cells: Cells) -> Latency:
-    buckets, counts = cells.get((row["label"], row["measure"]), ([], []))
+    buckets, counts = cells
     histogram = Histogram(
         scale=row["scale"],
-        buckets=np.array(buckets, dtype=np.int32),
-        counts=np.array(counts, dtype=np.int64),
+        buckets=buckets,
+        counts=counts,
         n=int(row["n"]),
         negative=int(row["negative"]),
         total=int(row["total"]),
