@@ -12,6 +12,7 @@ from common.service import ServiceSettings
 from common.units import ByteSize, Duration
 
 ENV_PREFIX = "WIRELAG_CONSUMER"
+_LEAST = Duration.parse("1ms")
 _SECRET = re.compile(r"secret|password|token|access_key$|account_key|sas_")
 
 
@@ -70,9 +71,9 @@ class ConsumeSettings(Settings, frozen=True):
     def __post_init__(self) -> None:
         """Refuse times that cannot work."""
         for name in ("cycle", "tick", "horizon", "window", "idle_flush"):
-            if getattr(self, name) <= 0:
+            if getattr(self, name) < _LEAST:
                 key = name.replace("_", "-")
-                raise ValueError(f"{key}: found {getattr(self, name)}; allowed is more than 0s")
+                raise ValueError(f"{key}: found {getattr(self, name)}; allowed is {_LEAST} or more")
         if self.group_protocol == "consumer" and self.instance_id:
             raise ValueError("instance-id: allowed only with group-protocol = classic")
 
