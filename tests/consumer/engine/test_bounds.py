@@ -94,3 +94,18 @@ def test_state_does_not_grow_with_a_matched_stream() -> None:
     assert len(rows["match"]) == 40
     assert [table.flow.size for table in engine.waiting] == [0, 0, 0, 1]
     assert "unmatched" not in run(topic.records)
+
+
+def test_parts_of_what_was_evicted_and_of_what_matched_have_different_names() -> None:
+    """An eviction takes a tick number of its own, and the next tick does not take it again."""
+    topic, alpha, beta, pair = Topic(), Host("alpha"), Host("beta"), ends()
+    for step in range(5):
+        begin = 100 * step
+        sends = [send(begin + 10 * i, begin + 10 * i + 10, i) for i in range(5)]
+        topic.put(step * 1_000, alpha.batch([pair[0]], {Kind.SEND: sends}))
+        topic.put(step * 1_000, beta.batch([pair[1]], {Kind.RECEIVE: [receive(begin, begin + 10, 9)]}))
+    engine = EventEngine(0, EngineSettings(tick_ms=1_000, max_open_events=2))
+    rows = collect([engine.apply(topic.records), engine.flush()])
+    names = [(row["tick"], row["window_start_ns"], row["measure"]) for row in rows["histogram"]]
+    assert len(names) == len(set(names))
+    assert {row["reason"] for row in rows["unmatched"]} == {"evicted"}

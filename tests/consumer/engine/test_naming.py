@@ -94,6 +94,18 @@ def test_the_process_of_the_event_names_its_side() -> None:
     ]
 
 
+def test_the_newest_process_names_an_end_whose_event_is_missing() -> None:
+    """A send without its read is still between two processes: the last one heard at the other end."""
+    topic, pair = Topic(), ends()
+    beta = Host("beta", processes=(KERNEL, Process(5, "old"), Process(6, "new")))
+    topic.put(0, Host("alpha").batch([pair[0]], {Kind.SEND: [send(0, 9, 0)]}))
+    reads = [receive(20, 29, 5), receive(29, 30, 6, process=2)]
+    topic.put(1, beta.batch([pair[1]], {Kind.RECEIVE: reads}))
+    topic.put(60_000, Host("later").batch([], {}))
+    rows = run(topic.records)["unmatched"]
+    assert [row["edge"] for row in rows if row["side"] == "send"] == ["app@alpha > new@beta:80"]
+
+
 def test_a_role_learnt_later_is_taken() -> None:
     """An end heard first without a role is named by the role it says later."""
     topic, pair = Topic(), ends(roles=(0, 0), ports=(25, 9_000))

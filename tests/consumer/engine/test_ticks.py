@@ -84,3 +84,12 @@ def test_an_engine_that_heard_nothing_has_nothing_to_say() -> None:
     engine = EventEngine(3, SETTINGS)
     assert engine.flush().rows == {}
     assert engine.apply([]).rows == {}
+
+
+def test_a_brokers_time_that_goes_back_makes_no_tick() -> None:
+    """The broker's time of a partition is the largest so far, so an older timestamp belongs to the same tick."""
+    alpha, pair, topic = Host("alpha"), ends(), Topic()
+    for step, at in enumerate((0, 1_500, 400, 1_600, 3_000)):
+        topic.put(at, alpha.batch([pair[0]], {Kind.SEND: [send(10 * step, 10 * step + 10, step)]}))
+    ticks = collect([EventEngine(0, SETTINGS).apply(topic.records)])["ledger"]
+    assert [row["events"] for row in ticks] == [1, 3]
