@@ -4,6 +4,7 @@
 The layouts mirror bpf/event.h; a test holds them equal.
 """
 
+import struct
 from collections.abc import Sequence
 from enum import IntFlag
 from typing import Any, NamedTuple
@@ -20,6 +21,8 @@ KIND_CONNECTION, KIND_TASK = 4, 5
 RECORD_DTYPE = np.dtype(
     [("first_sequence", "=u8"), ("count", "=u4"), ("cpu", "=u2"), ("stream", "u1"), ("version", "u1")]
 )
+_HEAD = struct.Struct("=QIHBB")
+"""The same, for one record at a time."""
 EVENT_DTYPE = np.dtype(
     [
         ("time_ns", "=u8"),
@@ -111,40 +114,47 @@ def decode(records: Sequence[bytes]) -> Decoded:
     Raises:
         MalformedRecordError: a record's sizes do not agree, or its version or a slot's kind is another one.
     """
-    events: list[bytes] = []
-    facts: list[bytes] = []
-    spans = np.empty(len(records), SPAN_DTYPE)
-    for i, record in enumerate(records):
-        head, body = _open(record)
-        spans[i] = (head["cpu"], head["stream"], head["first_sequence"], head["count"])
-        (facts if head["stream"] & STREAM_FACTS else events).append(body)
-    slots = np.frombuffer(b"".join(facts), CONNECTION_DTYPE)
-    is_task = slots["kind"] == KIND_TASK
-    if not np.all(is_task | (slots["kind"] == KIND_CONNECTION)):
-        raise MalformedRecordError(f"fact of unknown kind {slots['kind'].max()}")
+    events: list[memoryview] = []
+    facts: list[memoryview] = []
+    spans = []
+    for record in records:
+        first, count, cpu, stream, slots = _open(record)
+        spans.append((cpu, stream, first, count))
+        (facts if stream & STREAM_FACTS else events).append(slots)
+    told = np.frombuffer(b"".join(facts), CONNECTION_DTYPE)
+    is_task = told["kind"] == KIND_TASK
+    if not np.all(is_task | (told["kind"] == KIND_CONNECTION)):
+        raise MalformedRecordError(f"fact of unknown kind {told['kind'].max()}")
     return Decoded(
         np.frombuffer(b"".join(events), EVENT_DTYPE),
-        slots[~is_task],
-        slots[is_task].view(TASK_DTYPE),
-        spans,
+        told[~is_task],
+        told[is_task].view(TASK_DTYPE),
+        np.array(spans, SPAN_DTYPE),
     )
 
 
-def _open(record: bytes) -> tuple[Any, bytes]:
+class _Opened(NamedTuple):
+    """A record's head and its slots."""
+
+    first: int
+    count: int
+    cpu: int
+    stream: int
+    slots: memoryview
+
+
+def _open(record: bytes) -> _Opened:
     """Split a record into head and slots; the perf buffer pads records to its own alignment."""
-    if len(record) < RECORD_DTYPE.itemsize:
-        raise MalformedRecordError(
-            f"record of {len(record)} bytes, its head alone has {RECORD_DTYPE.itemsize}"
-        )
-    head = np.frombuffer(record, RECORD_DTYPE, 1)[0]
-    if head["version"] != RECORD_VERSION:
-        raise MalformedRecordError(f"record of version {head['version']}, this agent reads {RECORD_VERSION}")
-    slot = CONNECTION_DTYPE if head["stream"] & STREAM_FACTS else EVENT_DTYPE
-    end = RECORD_DTYPE.itemsize + int(head["count"]) * slot.itemsize
+    if len(record) < _HEAD.size:
+        raise MalformedRecordError(f"record of {len(record)} bytes, its head alone has {_HEAD.size}")
+    first, count, cpu, stream, version = _HEAD.unpack_from(record)
+    if version != RECORD_VERSION:
+        raise MalformedRecordError(f"record of version {version}, this agent reads {RECORD_VERSION}")
+    slot = CONNECTION_DTYPE if stream & STREAM_FACTS else EVENT_DTYPE
+    end = _HEAD.size + count * slot.itemsize
     if not end <= len(record) < end + 8:
-        found = f"record of {len(record)} bytes for {head['count']} slots"
-        raise MalformedRecordError(f"{found}: {end} expected")
-    return head, record[RECORD_DTYPE.itemsize : end]
+        raise MalformedRecordError(f"record of {len(record)} bytes for {count} slots: {end} expected")
+    return _Opened(first, count, cpu, stream, memoryview(record)[_HEAD.size : end])
 
 
 class SequenceCheck:

@@ -5,10 +5,10 @@ Pure but for `load`: names in, byte offsets out. Format: Documentation/bpf/btf.r
 """
 
 import struct
+from array import array
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
-
-import numpy as np
 
 from agent.kernel.errors import KernelUnfitError
 
@@ -46,15 +46,10 @@ class Btf:
             raise KernelUnfitError("the kernel's BTF cannot be read: not little-endian BTF")
         _, _, _, header, type_start, type_size, text_start, text_size = _HEADER.unpack_from(data)
         types = data[header + type_start : header + type_start + type_size]
-        self._words: list[int] = np.frombuffer(types, dtype="<u4").tolist()
+        self._words = array("I", types)
         self._text = data[header + text_start : header + text_start + text_size]
         self._start = _index(self._words)
-        self._named: dict[tuple[int, int], int] = {}
-        words = self._words
-        for number, at in enumerate(self._start):
-            kind = words[at + 1] >> 24 & 31
-            if kind in (_STRUCT, _TYPEDEF) and words[at]:
-                self._named.setdefault((kind, words[at]), number)
+        self._named = _names(self._words, self._start)
 
     def has_tracepoint(self, name: str) -> bool:
         """Say whether the kernel has the tracepoint ``name``."""
@@ -136,9 +131,19 @@ class Btf:
         return None
 
 
-def _index(words: list[int]) -> list[int]:
+def _names(words: Sequence[int], start: Sequence[int]) -> dict[tuple[int, int], int]:
+    """Return the numbers of named structs and typedefs by (kind, place of the name)."""
+    found: dict[tuple[int, int], int] = {}
+    for number, at in enumerate(start):
+        kind = words[at + 1] >> 24 & 31
+        if kind in (_STRUCT, _TYPEDEF) and words[at]:
+            found.setdefault((kind, words[at]), number)
+    return found
+
+
+def _index(words: Sequence[int]) -> Sequence[int]:
     """Return the position of each type's first word; type 0 is void and shares that of type 1."""
-    start, at, end = [0], 0, len(words)
+    start, at, end = array("I", (0,)), 0, len(words)
     while at < end:
         start.append(at)
         info = words[at + 1]

@@ -6,12 +6,13 @@ Guarantee: between `start` and `stop` each event of a traced connection is hande
 ``Cycle.complete_until_ns`` says up to which moment there are no more to come.
 """
 
+import errno
 import struct
 import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from agent.kernel import btf, counters, hooks, layout, own, privileges, source, testrun
+from agent.kernel import btf, counters, hooks, layout, memory, own, privileges, source, testrun
 from agent.kernel.counters import Counters
 from agent.kernel.errors import KernelUnfitError
 from agent.kernel.loader import Program, import_bcc
@@ -164,6 +165,7 @@ class Capture:
         program.put("settings", _KEY_ZERO, _SETTINGS.pack(0, self._epoch, settings.filters, 0))
         testrun.run(introduction)
         program.open_rings("records", settings.ring_pages, self._records_append, settings.wakeup_records)
+        memory.release()
         for hook in self._chosen:
             program.attach(hook.place, hook.program)
 
@@ -184,8 +186,10 @@ class Capture:
             try:
                 if testrun.run(self._flush_fd, cpu) == 0:
                     return True
-            except OSError:
-                return False
+            except OSError as error:
+                if error.errno != errno.ENXIO:
+                    raise
+                return False  # it went offline just now
         return False
 
     def _running(self) -> Program:

@@ -55,6 +55,7 @@ class Program:
                 raise KernelUnfitError(f"BCC cannot compile the programs: {error}") from error
         self._fds: dict[str, int] = {}
         self._rings: set[int] = set()
+        self._sizes: dict[str, int] = {}
         self._open_ring: Callable[[int], None] | None = None
 
     @property
@@ -141,7 +142,7 @@ class Program:
 
     def per_cpu(self, table: str, entries: int, head: np.dtype[Any]) -> NDArray[Any]:
         """Read the first bytes of each value of a per-CPU array: (entries, CPUs) of ``head``."""
-        size = self._value_size(table) + 7 & ~7
+        size = self._sizes.get(table) or self._sizes.setdefault(table, self._value_size(table) + 7 & ~7)
         cpus = len(_cpus(_POSSIBLE))
         rows = []
         for entry in range(entries):

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """A connection that was open before the agent attached is seen as exactly as any other."""
 
+import numpy as np
 import pytest
 
 from agent.decode import ConnectionFlag
 from agent.kernel.capture import Capture, CaptureSettings
 from support import openings
 from support.netns import hosts_of
-from support.trace import Tracer
+from support.trace import KINDS, Tracer
 
+MANY = 200
 BEFORE = {"idle": 0, "used": 5_000}
 
 
@@ -41,3 +43,39 @@ def test_role_and_positions_are_found_from_the_socket(older, worker, use, backlo
     assert (one["role"], other["role"]) == (1, 2)
     assert (one["iss"], one["irs"]) == (other["irs"], other["iss"])
     assert one["flags"] == other["flags"] == ConnectionFlag.OLDER
+
+
+def test_connections_that_gave_way_to_others_are_found_again(network, worker):
+    """More connections than the programs keep: each is adopted anew, none becomes another."""
+    names = [f"many{i}" for i in range(MANY)]
+    capture = Capture(CaptureSettings(netns=hosts_of(network), connections=64))
+    capture.start()
+    tracer = Tracer(capture)
+    try:
+        ports = [worker.run(openings.keep, network, name, 8, 0) for name in names]
+        first = [worker.run(openings.use, name, close=False) for name in names]
+        again = [worker.run(openings.use, name) for name in names]
+        trace = tracer.take()
+        assert len(trace.connections) > 2 * MANY, "nothing gave way: the traffic proves nothing"
+        assert all(hook.identity_changes == 0 for hook in capture.counters().hooks.values())
+    finally:
+        capture.stop()
+    for (client, server), before, after in zip(ports, first, again, strict=True):
+        facts = trace.connections[trace.connections["local_port"] == client]
+        assert set(facts["role"].tolist()) == {1}
+        for port in (client, server):
+            for kind in ("send", "receive"):
+                mine = _ranges(trace, port, kind)
+                moved = sum(c.length for c in before if (c.port, c.kind) == (port, kind))
+                truth = [(c.position, c.length) for c in before if (c.port, c.kind) == (port, kind)]
+                truth += [(moved + c.position, c.length) for c in after if (c.port, c.kind) == (port, kind)]
+                assert mine == truth
+
+
+def _ranges(trace, port, kind):
+    """Return (position, length) of the events of all facts of one end."""
+    facts = trace.connections[trace.connections["local_port"] == port]
+    assert len(set(zip(facts["iss"].tolist(), facts["irs"].tolist(), strict=True))) == 1
+    events = trace.events[(trace.events["iss"] == facts["iss"][0]) & (trace.events["irs"] == facts["irs"][0])]
+    events = np.sort(events[events["kind"] == KINDS[kind]], order="position")
+    return list(zip(events["position"].tolist(), events["length"].tolist(), strict=True))
