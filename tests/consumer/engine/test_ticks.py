@@ -87,7 +87,7 @@ def test_an_engine_that_heard_nothing_has_nothing_to_say() -> None:
 
 
 def test_a_brokers_time_that_goes_back_makes_no_tick() -> None:
-    """The broker's time of a partition is the largest so far, so an older timestamp belongs to the same tick."""
+    """The broker's time is the largest so far, so an older timestamp belongs to the same tick."""
     alpha, pair, topic = Host("alpha"), ends(), Topic()
     for step, at in enumerate((0, 1_500, 400, 1_600, 3_000)):
         topic.put(at, alpha.batch([pair[0]], {Kind.SEND: [send(10 * step, 10 * step + 10, step)]}))
