@@ -137,7 +137,7 @@ class _Opened(NamedTuple):
     """A record's head and its slots."""
 
     first: int
-    count: int
+    length: int
     cpu: int
     stream: int
     slots: memoryview

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.registry import Registry
-from agent.release import rows
+from agent.release import EventArray
 from schemas.batch import Flow, Process
 from schemas.key import connection_name
 
@@ -22,17 +22,20 @@ MAPPED_PREFIX = bytes(10) + b"\xff\xff"
 
 
 class Resolved(NamedTuple):
-    """Events with what the directory knows of them; all arrays (n,) and aligned."""
+    """Events with what the directory knows of them; all but ``events`` are (n,) and aligned."""
 
-    events: NDArray[Any]
+    events: EventArray
+    """(m,) in no order."""
+    order: NDArray[np.intp]
+    """Indices of the events meant, oldest first."""
     flow: NDArray[np.int64]
     """Index into ``Directory.flows``, -1 = the kernel has not told of this connection yet."""
     process: NDArray[np.int64]
     """Index into ``Directory.processes``, 0 = the kernel."""
 
     def select(self, index: NDArray[np.intp]) -> "Resolved":
-        """Return the events at (m,) indices, in their order."""
-        return Resolved(rows(self.events, index), self.flow[index], self.process[index])
+        """Return those at (k,) places of the order."""
+        return Resolved(self.events, self.order[index], self.flow[index], self.process[index])
 
 
 class Directory:
@@ -61,11 +64,12 @@ class Directory:
             process = Process(int(row["tgid"]), name, int(row["cgroup"]))
             self.processes.learn(process.pid, process, int(row["time_ns"]))
 
-    def resolve(self, events: NDArray[Any], now_ns: int) -> Resolved:
-        """Look up the flow and process of (n,) events; those of no process (arrivals) have ``tgid`` 0."""
-        pair = events["iss"].astype(np.uint64) << np.uint64(32) | events["irs"]
-        pids = events["tgid"].astype(np.uint64)
-        return Resolved(events, self.flows.look_up(pair, now_ns), self.processes.look_up(pids, now_ns))
+    def resolve(self, events: EventArray, order: NDArray[np.intp], now_ns: int) -> Resolved:
+        """Look up the flow and process of the events at (n,) ``order``; arrivals have ``tgid`` 0."""
+        pair = events["iss"][order].astype(np.uint64) << np.uint64(32) | events["irs"][order]
+        pids = events["tgid"][order].astype(np.uint64)
+        flow, process = self.flows.look_up(pair, now_ns), self.processes.look_up(pids, now_ns)
+        return Resolved(events, order, flow, process)
 
     def forget(self, unused_since_ns: int, now_ns: int) -> None:
         """Drop flows and processes not used since a moment (monotonic).

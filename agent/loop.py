@@ -5,9 +5,11 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
+import numpy as np
+
 from agent import decode
 from agent.delivery.outstanding import Ticket
-from agent.directory import Directory
+from agent.directory import Directory, Resolved
 from agent.kernel.capture import Capture
 from agent.kernel.counters import Counters
 from agent.ledger import ATTEMPTED, Ledger
@@ -16,7 +18,12 @@ from agent.pending import Pending
 from agent.release import ReorderBuffer
 from schemas import batch
 
-PATIENCE_CYCLES = 20
+PATIENCE_PASSES = 8
+ENOUGH_EVENTS = 16_384
+"""Events that are worth a pass of their own: array operations cost the less an event the more there are."""
+NO_EVENTS = np.zeros(0, dtype=decode.EVENT_DTYPE)
+NO_INDICES = np.zeros(0, dtype=np.intp)
+NOTHING = Resolved(NO_EVENTS, NO_INDICES, NO_INDICES, NO_INDICES)
 FORGET_NS = 600 * 10**9
 FORGET_EVERY_NS = 60 * 10**9
 
@@ -41,36 +48,39 @@ class Parts(NamedTuple):
 class Loop:
     """Moves events from the capture to the sink."""
 
-    def __init__(self, parts: Parts, clock: Callable[[], Clock]) -> None:
+    def __init__(self, parts: Parts, clock: Callable[[], Clock], pass_every_ns: int) -> None:
         self._parts = parts
         self._clock = clock
         self._reorder = ReorderBuffer()
-        self._pending = Pending(parts.directory, PATIENCE_CYCLES)
+        self._pending = Pending(parts.directory, PATIENCE_PASSES)
+        self._pass_every_ns = pass_every_ns
+        self._pass_at_ns = 0
         self._forget_at_ns = clock().monotonic_ns + FORGET_EVERY_NS
         self.kernel: Counters | None = None
 
-    def turn(self) -> int:
-        """Flush the kernel's batches, take them, send what is due; returns how many events came."""
+    def turn(self) -> None:
+        """Flush the kernel's batches, take them, send what is due."""
         cycle = self._parts.capture.cycle()
-        events = self._take(cycle.records, cycle.complete_until_ns)
-        self._send(everything=False)
-        self.count(self._parts.capture.counters())
+        self._hold(cycle.records)
         now = self._clock().monotonic_ns
+        if self._reorder.held >= ENOUGH_EVENTS or now >= self._pass_at_ns:
+            self._pass(cycle.complete_until_ns, now)
+            self._pass_at_ns = now + self._pass_every_ns
+        self._send(everything=False)
         if now >= self._forget_at_ns:
             self._parts.directory.forget(now - FORGET_NS, now)
             self._forget_at_ns = now + FORGET_EVERY_NS
-        return events
 
     def finish(self, records: list[bytes], counters: Counters) -> None:
         """Send what is left once the capture has stopped; ``records`` are its last ones."""
-        self._take(records, 2**64 - 1)
-        for _ in range(PATIENCE_CYCLES):
-            self._take([], 2**64 - 1)
+        self._hold(records)
+        for _ in range(PATIENCE_PASSES + 1):
+            self._pass(2**64 - 1, self._clock().monotonic_ns)
         self._send(everything=True)
         self.count(counters)
 
     def count(self, counters: Counters) -> None:
-        """Put the kernel's own totals into the ledger."""
+        """Put the kernel's own totals into the ledger, for whoever reads it next."""
         self.kernel = counters
         ledger = self._parts.ledger
         ledger.put(*ATTEMPTED, counters.attempts + counters.misses)
@@ -78,20 +88,24 @@ class Loop:
         ledger.put("kernel", "missed", counters.misses)
         ledger.put("perf-buffer", "full", counters.lost)
 
-    def _take(self, records: list[bytes], complete_until_ns: int) -> int:
+    def _hold(self, records: list[bytes]) -> None:
         decoded = decode.decode(records)
-        parts, now = self._parts, self._clock().monotonic_ns
-        parts.directory.learn(decoded.connections, decoded.tasks)
-        released = self._reorder.release(decoded.events, complete_until_ns)
-        if not (released.size or self._pending.held):
-            return decoded.events.size
-        outcome = self._pending.cycle(parts.directory.resolve(released, now), now)
-        parts.packer.add(outcome.known, now)
+        self._parts.directory.learn(decoded.connections, decoded.tasks)
+        self._reorder.hold(decoded.events)
+
+    def _pass(self, complete_until_ns: int, now: int) -> None:
+        """Name the events that are complete and hand them to the packer."""
+        parts, resolved = self._parts, NOTHING
+        if self._reorder.held:
+            released = self._reorder.release(complete_until_ns)
+            resolved = parts.directory.resolve(released.events, released.order, now)
+        outcome = self._pending.cycle(resolved, now)
+        for known in outcome.known:
+            parts.packer.add(known, now)
         if outcome.lost:
             parts.ledger.add("agent", "no-connection-facts", outcome.lost)
         if outcome.ask:
             parts.capture.reannounce(outcome.ask)
-        return decoded.events.size
 
     def _send(self, *, everything: bool) -> None:
         for one in self._parts.packer.take(self._clock(), everything=everything):

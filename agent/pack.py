@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.directory import Directory, Resolved
-from agent.release import rows
+from agent.release import EventArray, rows
 from schemas.batch import VERSION, EventBatch
 from schemas.event import STRUCTS, Kind
 from schemas.field import columns_of
@@ -99,14 +99,12 @@ class Packer:
         return batches
 
     def _cut(self, index: int, shard: _Shard, clock: Clock, *, rest: bool) -> list[EventBatch]:
-        joined = Resolved(*(np.concatenate(arrays) for arrays in zip(*shard.parts, strict=True)))
+        joined = _joined(shard.parts, shard.events)
         size = self._max_events
-        stop = joined.flow.size if rest else joined.flow.size - joined.flow.size % size
-        batches = []
-        for start in range(0, stop, size):
-            chunk = Resolved(*(array[start : min(start + size, stop)] for array in joined))
-            batches.append(self._batch(index, shard, chunk, clock))
-        left = Resolved(*(array[stop:] for array in joined))
+        stop = shard.events if rest else shard.events - shard.events % size
+        chunks = [_slice(joined, start, min(start + size, stop)) for start in range(0, stop, size)]
+        batches = [self._batch(index, shard, chunk, clock) for chunk in chunks]
+        left = _slice(joined, stop, shard.events)
         shard.parts, shard.events = ([left], left.flow.size) if left.flow.size else ([], 0)
         shard.oldest_ns = clock.monotonic_ns
         return batches
@@ -152,10 +150,11 @@ def _sections(
     small = 4 * stride < 1 << 16
     order = np.argsort(key.astype(np.uint16) if small else key, kind="stable")
     ends = np.cumsum(np.bincount(events["kind"], minlength=len(Kind) + 1)).tolist()
-    ordered = rows(events, order)
-    flow, process = flow[order], process[order]
-    parts = {kind: slice(ends[kind - 1], ends[kind]) for kind in Kind}
-    return {kind: pack(kind, _table(kind, ordered[s], flow[s], process[s])) for kind, s in parts.items()}
+    sections = {}
+    for kind in Kind:
+        part = order[ends[kind - 1] : ends[kind]]
+        sections[kind] = pack(kind, _table(kind, events, part, flow[part], process[part]))
+    return sections
 
 
 def dense(indices: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -168,10 +167,33 @@ def dense(indices: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.intp
 
 
 def _table(
-    kind: Kind, events: NDArray[Any], flow: NDArray[np.int64], process: NDArray[np.int64]
+    kind: Kind,
+    events: EventArray,
+    part: NDArray[np.intp],
+    flow: NDArray[np.int64],
+    process: NDArray[np.int64],
 ) -> dict[str, NDArray[np.uint64]]:
-    table = {"flow": flow.astype(np.uint64), "process": process.astype(np.uint64)}
+    table = {"flow": flow.view(np.uint64), "process": process.view(np.uint64)}
     for column in columns_of(STRUCTS[kind]):
         if column.name not in table:
-            table[column.name] = events[SOURCE_FIELD.get(column.name, column.name)].astype(np.uint64)
+            field = events[SOURCE_FIELD.get(column.name, column.name)]
+            table[column.name] = field[part].astype(np.uint64, copy=False)
     return table
+
+
+def _joined(parts: list[Resolved], size: int) -> Resolved:
+    """Put the events of several parts into one array, in their order: (size,) of each."""
+    events = np.empty(size, dtype=parts[0].events.dtype)
+    begin = 0
+    for part in parts:
+        rows(part.events, part.order, events[begin : begin + part.order.size])
+        begin += part.order.size
+    flow, process = (np.concatenate([part[field] for part in parts]) for field in (2, 3))
+    return Resolved(events, np.arange(size), flow, process)
+
+
+def _slice(joined: Resolved, begin: int, end: int) -> Resolved:
+    """Return events [begin, end) of what ``_joined`` made."""
+    return Resolved(
+        joined.events[begin:end], np.arange(end - begin), joined.flow[begin:end], joined.process[begin:end]
+    )

@@ -15,7 +15,8 @@ from agent.directory import Directory, Resolved
 class Outcome(NamedTuple):
     """What one cycle made of its events."""
 
-    known: Resolved
+    known: list[Resolved]
+    """Oldest first."""
     ask: list[int]
     """Sockets whose facts the kernel should tell again."""
     lost: int
@@ -38,13 +39,13 @@ class Pending:
     def cycle(self, resolved: Resolved, now_ns: int) -> Outcome:
         """Split (n,) events into those with a flow and those to hold.
 
-        Earlier ones that became known come first.
+        What became known comes first, as it is older.
         """
         known: list[Resolved] = []
         held: list[tuple[int, Resolved]] = []
         lost = 0
         for age, part in self._held:
-            again = self._directory.resolve(part.events, now_ns)
+            again = self._directory.resolve(part.events, part.order, now_ns)
             known.append(again.select(np.flatnonzero(again.flow >= 0)))
             rest = again.select(np.flatnonzero(again.flow < 0))
             if rest.flow.size and age + 1 < self._patience:
@@ -57,17 +58,11 @@ class Pending:
             resolved = resolved.select(np.flatnonzero(~missing))
         self._held = held
         known.append(resolved)
-        ask = np.unique(np.concatenate([part.events["sock"] for _, part in held])).tolist() if held else []
-        return Outcome(_joined(known), ask, lost)
+        socks = [part.events["sock"][part.order] for _, part in held]
+        ask = np.unique(np.concatenate(socks)).tolist() if socks else []
+        return Outcome([part for part in known if part.flow.size], ask, lost)
 
     def give_up(self) -> int:
         """Drop what is held, when the agent ends; returns how many events."""
         lost, self._held = self.held, []
         return lost
-
-
-def _joined(parts: list[Resolved]) -> Resolved:
-    filled = [part for part in parts if part.flow.size] or parts[-1:]
-    if len(filled) == 1:
-        return filled[0]
-    return Resolved(*(np.concatenate(arrays) for arrays in zip(*filled, strict=True)))

@@ -7,7 +7,7 @@ therefore leave the host in the order in which the kernel emitted them, which is
 matching builds on.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,17 @@ EventArray = NDArray[Any]
 """(n,) structured array of ``agent.decode.EVENT_DTYPE``."""
 
 
+class Released(NamedTuple):
+    """Events that are complete, without a copy: which of an array's, and in which order."""
+
+    events: EventArray
+    """(m,) as they came."""
+    order: NDArray[np.intp]
+    """(n,) indices of those released, oldest first."""
+
+
 class ReorderBuffer:
-    """Holds events until their moment is complete."""
+    """Holds events until their moment is complete and there are enough of them to be worth a pass."""
 
     def __init__(self) -> None:
         self._held: list[EventArray] = []
@@ -29,27 +38,32 @@ class ReorderBuffer:
         """Number of events that wait."""
         return sum(part.size for part in self._held)
 
-    def release(self, events: EventArray, complete_until_ns: int) -> EventArray:
-        """Add (n,) events and return all that were emitted before ``complete_until_ns``, oldest first."""
-        parts = [*self._held, events] if events.size else self._held
-        if not parts:
-            return events
-        pending = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    def hold(self, events: EventArray) -> None:
+        """Add (n,) events, which must stay as they are."""
+        if events.size:
+            self._held.append(events)
+
+    def release(self, complete_until_ns: int) -> Released:
+        """Release all that were emitted before ``complete_until_ns``; at least one must be held."""
+        pending = self._held[0] if len(self._held) == 1 else np.concatenate(self._held)
         moment = emitted_ns(pending)
         # Each CPU's and hook's events are in order already, so this is a merge of a few sorted runs.
         order = np.argsort(moment, kind="stable")
         ready = int(np.searchsorted(moment, complete_until_ns, sorter=order))
         self._held = [rows(pending, order[ready:])] if ready < order.size else []
-        return rows(pending, order[:ready])
-
-
-def rows(events: EventArray, index: NDArray[np.intp]) -> EventArray:
-    """Return ``events[index]``, several times faster than numpy copies structured elements."""
-    words = events.view(np.uint64).reshape(events.size, -1)
-    return words.take(index, axis=0).reshape(-1).view(events.dtype)
+        return Released(pending, order[:ready])
 
 
 def emitted_ns(events: EventArray) -> NDArray[np.uint64]:
     """Return when each of (n,) events left its hook: the end of its call."""
     moment: NDArray[np.uint64] = events["time_ns"] + events["duration_ns"] * (events["kind"] == Kind.SEND)
     return moment
+
+
+def rows(events: EventArray, index: NDArray[np.intp], out: EventArray | None = None) -> EventArray:
+    """Return ``events[index]``, several times faster than numpy copies structured elements."""
+    words = events.view(np.uint64).reshape(events.size, -1)
+    if out is None:
+        return words.take(index, axis=0).reshape(-1).view(events.dtype)
+    words.take(index, axis=0, out=out.view(np.uint64).reshape(out.size, -1), mode="clip")
+    return out

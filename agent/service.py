@@ -4,6 +4,7 @@
 import hashlib
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
@@ -24,8 +25,9 @@ from schemas import control
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 LAST_DELIVERY_SECONDS = 10.0
 FINAL_SECONDS = 2.0
-BUSY_EVENTS = 2_000
-"""Events in a turn from which on the agent turns ten times as often."""
+LONGEST_FLUSH_SECONDS = 0.2
+PASSES_PER_AGE = 4
+"""How often, within the age that a batch may reach, few events are packed all the same."""
 
 
 def capture_settings(section: CaptureSection) -> CaptureSettings:
@@ -60,8 +62,8 @@ class AgentService:
         self._beats = 0
         self.ledger = Ledger()
 
-    def run(self, stop: threading.Event) -> None:
-        """Trace until ``stop`` is set, then deliver what is left.
+    def run(self, stop: threading.Event, *, on_started: Callable[[], None] = lambda: None) -> None:
+        """Trace until ``stop`` is set, then deliver what is left; ``on_started`` is called in between.
 
         Raises:
             WirelagError: the kernel or Kafka cannot be used as the settings say; nothing stays attached.
@@ -80,9 +82,11 @@ class AgentService:
         capture = Capture(capture_settings(settings.capture))
         capture.start()
         self._meter = Meter(time.monotonic, cpu_seconds)
-        loop = Loop(Parts(capture, directory, packer, delivery, self.ledger), system_clock)
+        parts = Parts(capture, directory, packer, delivery, self.ledger)
+        loop = Loop(parts, system_clock, settings.batch.max_age.nanoseconds // PASSES_PER_AGE)
         self._log.info("tracing", host=identity.host, shards=identity.shards, key=self._key_id())
         systemd.notify("READY=1")
+        on_started()
         try:
             self._turn(loop, capture, delivery, identity, stop)
         finally:
@@ -92,19 +96,18 @@ class AgentService:
     def _turn(
         self, loop: Loop, capture: Capture, delivery: KafkaDelivery, identity: Identity, stop: threading.Event
     ) -> None:
-        flush = min(self._settings.capture.flush, 0.2)
+        flush_ms = max(1, round(1000 * min(self._settings.capture.flush, LONGEST_FLUSH_SECONDS)))
         every = self._settings.agent.heartbeat
-        next_beat = next_flush = time.monotonic()
+        next_beat = time.monotonic()
         while not stop.is_set():
-            capture.poll(max(1, round((next_flush - time.monotonic()) * 1000)))
+            # Returns early where a ring fills up, so turns are as frequent and as large as the load asks for.
+            capture.poll(flush_ms)
+            loop.turn()
             now = time.monotonic()
-            if now < next_flush:
-                continue
-            # Under load more and smaller turns: less to hold, and the rings have room again sooner.
-            next_flush = now + (flush / 10 if loop.turn() > BUSY_EVENTS else flush)
             delivery.poll()
             if now >= next_beat:
                 next_beat = now + every
+                loop.count(capture.counters())
                 self._beat(delivery, identity, final=False)
                 systemd.notify("WATCHDOG=1")
 

@@ -82,7 +82,7 @@ def look_at_topic(broker: InProcessBroker) -> int:
 def wirelag(*arguments: str) -> str:
     """Run a ``wirelag`` command and return what it printed."""
     done = subprocess.run(  # noqa: S603
-        [sys.executable, "-m", "wirelag", *arguments],
+        [str(Path(sys.executable).with_name("wirelag")), *arguments],
         stdout=subprocess.PIPE,
         text=True,
         check=False,

@@ -20,8 +20,10 @@ def pack_plain(values: U64) -> bytes:
     """Pack (n,) unsigned values."""
     top = int(values.max()) if values.size else 0
     width = (top.bit_length() + 7) // 8
-    words = np.ascontiguousarray(values, dtype="<u8")
-    planes = words.view(np.uint8).reshape(-1, MAX_WIDTH)[:, :width]
+    if not width:
+        return b"\0"
+    word = next(word for word in (1, 2, 4, 8) if word >= width)
+    planes = values.astype(f"<u{word}").view(np.uint8).reshape(-1, word)[:, :width]
     return bytes([width]) + planes.T.tobytes()
 
 
@@ -56,10 +58,16 @@ def unzigzag(values: U64) -> NDArray[np.int64]:
     return ((values >> one) ^ (np.uint64(0) - (values & one))).view(np.int64)
 
 
-def differences(values: U64, starts: NDArray[np.intp]) -> U64:
-    """Return zigzag differences of (n,) values to the one before; 0 at ``starts``, where runs begin."""
-    signed = np.zeros(values.size, dtype=np.int64)
-    np.subtract(values[1:], values[:-1], out=signed[1:].view(np.uint64))
+def differences(values: U64, starts: NDArray[np.intp], lengths: U64 | None = None) -> U64:
+    """Return zigzag differences of (n,) values to the one before; 0 at ``starts``, where runs begin.
+
+    With ``lengths`` the difference is to where the one before ended: to its value plus its length.
+    """
+    signed = np.empty(values.size, dtype=np.int64)
+    steps = signed[1:].view(np.uint64)
+    np.subtract(values[1:], values[:-1], out=steps)
+    if lengths is not None:
+        np.subtract(steps, lengths[:-1], out=steps)
     signed[starts] = 0
     return zigzag(signed)
 

@@ -6,6 +6,7 @@ which the packing ``continue`` builds on. ``pack`` and ``unpack`` are inverse to
 """
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated
 
 import msgspec
@@ -46,6 +47,7 @@ class Section(msgspec.Struct, frozen=True, array_like=True):
 EMPTY = Section(0, 0)
 
 
+@cache
 def split(kind: Kind) -> tuple[list[Column], list[Column]]:
     """Return the kind's fields as (stored once a run, stored for each event)."""
     described = columns_of(STRUCTS[kind])
@@ -70,7 +72,8 @@ def pack(kind: Kind, table: Mapping[str, U64]) -> Section:
             packed.append(codec.pack_plain(values))
             continue
         firsts.append(codec.pack_plain(values[starts]))
-        packed.append(codec.pack_plain(codec.differences(_expected(column, values, table, starts), starts)))
+        lengths = table["length"] if column.packing is Packing.CONTINUE else None
+        packed.append(codec.pack_plain(codec.differences(values, starts, lengths)))
     return Section(
         events=events,
         runs=starts.size,
@@ -119,14 +122,6 @@ def _run_starts(keys: list[U64]) -> NDArray[np.intp]:
     for key in keys:
         change[1:] |= key[1:] != key[:-1]
     return np.flatnonzero(change)
-
-
-def _expected(column: Column, values: U64, table: Mapping[str, U64], starts: NDArray[np.intp]) -> U64:
-    """Take from a ``continue`` column what the lengths already say, so that plain differences remain."""
-    if column.packing is not Packing.CONTINUE:
-        return values
-    counts = np.diff(starts, append=values.size)
-    return values - _before(table["length"].astype(np.uint64, copy=False), starts, counts)
 
 
 def _before(lengths: U64, starts: NDArray[np.intp], counts: NDArray[np.int64]) -> U64:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Columns of the lake's one table ``facts``, by kind. Only this file of the package needs pyarrow.
 
-Every kind's files hold the columns listed for it and the three partition columns ``kind``, ``date``, ``hour``.
+Every kind's files hold the columns listed for it and three to partition by: ``kind``, ``date``, ``hour``.
 64-bit hashes are stored as signed integers of the same bits, as Delta has no unsigned type.
 """
 
@@ -43,7 +43,7 @@ MATCH = pa.schema(
         pa.field("flags", pa.int32()),
     ]
 )
-"""One matched send, or piece of one. ``wire_ns`` and ``receive_wait_ns`` are null where no arrival was seen."""
+"""One matched send, or piece of one. Without an arrival ``wire_ns`` and ``receive_wait_ns`` are null."""
 
 HISTOGRAM = pa.schema(
     [
@@ -104,7 +104,7 @@ UNMATCHED = pa.schema(
         pa.field("reason", pa.string()),
     ]
 )
-"""One interval (``side`` = send or receive) that closed without its other end; ``end - begin`` bytes are open."""
+"""One interval (``side`` = send or receive) that closed without its other end: [begin, end) is open."""
 
 LEDGER = pa.schema(
     [
@@ -132,7 +132,7 @@ PROGRESS = pa.schema(
         pa.field("committed_at_ns", pa.int64()),
     ]
 )
-"""One partition's part of one commit: the Kafka offsets it covers and the state object that goes with them."""
+"""One partition's part of one commit: the Kafka offsets it covers and the state object of its end."""
 
 KINDS: dict[str, pa.Schema] = {
     "match": MATCH,

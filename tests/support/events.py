@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kernel events and facts made by hand, as the decoder would hand them over, for tests that need no kernel."""
+"""Kernel events and facts made by hand, as the decoder would hand them over, with no kernel."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.decode import CONNECTION_DTYPE, EVENT_DTYPE, TASK_DTYPE
+from agent.directory import Directory, Resolved
 from schemas.event import Flag, Kind
 
 WHOLE = int(Flag.FIRST_PIECE | Flag.LAST_PIECE)
@@ -41,7 +42,10 @@ def arrival(time_ns: int, position: int, **more: int) -> dict[str, int]:
 def connection(iss: int, irs: int, role: int = 1, **more: int) -> NDArray[Any]:
     """Return the facts of one end of an IPv4 connection between 10.0.0.1:40000 and 10.0.0.2:80."""
     facts = np.zeros(1, dtype=CONNECTION_DTYPE)
-    active, passive = (bytes(10) + b"\xff\xff\x0a\x00\x00\x01", 40_000), (bytes(10) + b"\xff\xff\x0a\x00\x00\x02", 80)
+    active, passive = (
+        (bytes(10) + b"\xff\xff\x0a\x00\x00\x01", 40_000),
+        (bytes(10) + b"\xff\xff\x0a\x00\x00\x02", 80),
+    )
     local, remote = (active, passive) if role == 1 else (passive, active)
     facts["iss"], facts["irs"], facts["role"], facts["netns"] = iss, irs, role, 99
     facts["local_address"], facts["local_port"] = np.frombuffer(local[0], dtype=np.uint8), local[1]
@@ -54,5 +58,15 @@ def connection(iss: int, irs: int, role: int = 1, **more: int) -> NDArray[Any]:
 def task(tgid: int, name: str) -> NDArray[Any]:
     """Return the facts of one single-threaded process."""
     facts = np.zeros(1, dtype=TASK_DTYPE)
-    facts["tgid"], facts["tid"], facts["comm"], facts["leader_comm"] = tgid, tgid, name.encode(), name.encode()
+    facts["tgid"], facts["tid"], facts["comm"], facts["leader_comm"] = (
+        tgid,
+        tgid,
+        name.encode(),
+        name.encode(),
+    )
     return facts
+
+
+def look_up(directory: Directory, table: NDArray[Any], now_ns: int) -> Resolved:
+    """Resolve all of (n,) events, in the order given."""
+    return directory.resolve(table, np.arange(table.size), now_ns)
