@@ -62,17 +62,13 @@ def answers(network: Network, kafka: str, tmp_path_factory: pytest.TempPathFacto
     return Answers(truths, messages, latency, agent.totals, query("losses", lake), offset)
 
 
-def every_flow(answers: Answers) -> list[tuple[str, Truth, list[dict[str, Any]]]]:
-    return [
-        (
-            name,
-            truth,
-            sorted(answers.messages[truth.sender_port, truth.receiver_port], key=lambda row: row["begin"]),
-        )
-        for name, truths in answers.truths.items()
-        for truth in truths
-        if truth.sends
-    ]
+def every_flow(answers: Answers) -> Iterator[tuple[str, Truth, list[dict[str, Any]]]]:
+    """Yield scenario, truth and matched messages of each direction in which something was sent."""
+    for name, truths in answers.truths.items():
+        for truth in truths:
+            found = answers.messages[truth.sender_port, truth.receiver_port]
+            if truth.sends:
+                yield name, truth, sorted(found, key=lambda row: int(row["begin"]))
 
 
 def test_matched_bytes_are_written_bytes_and_overlap_nowhere(answers: Answers) -> None:
