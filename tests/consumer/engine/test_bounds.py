@@ -109,3 +109,14 @@ def test_parts_of_what_was_evicted_and_of_what_matched_have_different_names() ->
     names = [(row["tick"], row["window_start_ns"], row["measure"]) for row in rows["histogram"]]
     assert len(names) == len(set(names))
     assert {row["reason"] for row in rows["unmatched"]} == {"evicted"}
+
+
+def test_a_restarted_agent_speaks_for_its_end() -> None:
+    """What is evicted from an end is counted for the agent run, and the boot, heard last."""
+    topic, pair = Topic(), ends()
+    topic.put(0, Host("alpha").batch([pair[0]], {Kind.SEND: [send(0, 10, 0)]}))
+    topic.put(1, Host("alpha", epoch=8, boot="again").batch([pair[0]], {Kind.SEND: [send(10, 20, 0)]}))
+    engine = EventEngine(0, EngineSettings(max_open_events=1))
+    engine.apply(topic.records)
+    rows = [row for row in collect([engine.flush()])["ledger"] if row["reason"] == "evicted"]
+    assert [(row["boot"], row["epoch"], row["events"]) for row in rows] == [("again", 8, 1)]

@@ -108,11 +108,14 @@ def test_the_newest_process_names_an_end_whose_event_is_missing() -> None:
 
 def test_a_role_learnt_later_is_taken() -> None:
     """An end heard first without a role is named by the role it says later."""
-    topic, pair = Topic(), ends(roles=(0, 0), ports=(25, 9_000))
-    alpha, beta = Host("alpha"), Host("beta")
+    topic, alpha, pair = Topic(), Host("alpha"), ends(roles=(0, 0), ports=(25, 9_000))
     topic.put(0, alpha.batch([pair[0]], {Kind.SEND: [send(0, 9, 0)]}))
-    topic.put(1, beta.batch([ends(roles=(0, 2), ports=(25, 9_000))[1]], {Kind.RECEIVE: [receive(0, 9, 5)]}))
-    assert [row["edge"] for row in run(topic.records)["match"]] == ["app@alpha > app@beta:9000"]
+    topic.put(1, Host("beta").batch([pair[1]], {Kind.RECEIVE: [receive(0, 9, 5), receive(9, 18, 9)]}))
+    topic.put(2_000, alpha.batch([ends(roles=(1, 0), ports=(25, 9_000))[0]], {Kind.SEND: [send(9, 18, 6)]}))
+    assert [row["edge"] for row in run(topic.records)["match"]] == [
+        "app@alpha:25 > app@beta",
+        "app@alpha > app@beta:9000",
+    ]
 
 
 def test_a_connection_row_for_each_end_when_first_heard_of() -> None:
