@@ -72,7 +72,7 @@ def every_flow(answers: Answers) -> Iterator[tuple[str, Truth, list[dict[str, An
 
 
 def test_matched_bytes_are_written_bytes_and_overlap_nowhere(answers: Answers) -> None:
-    """Per connection and direction the matched ranges tile the stream, from the first byte traced to the last."""
+    """Per connection and direction the matched ranges tile the stream, from the first byte to the last."""
     for name, truth, rows in every_flow(answers):
         begin = 100_000 if name == "opened before the agent" and truth.total > 100_000 else 0
         for row in rows:
