@@ -6,7 +6,7 @@ import pytest
 
 from schemas.batch import Flow, Process
 from schemas.event import Kind
-from tests.consumer.engine.scene import Host, Topic, ends, receive, send
+from tests.consumer.engine.scene import Host, Topic, arrival, ends, receive, send
 from tests.consumer.engine.traffic import run
 
 KERNEL = Process(0, "kernel")
@@ -110,7 +110,11 @@ def test_a_role_learnt_later_is_taken() -> None:
     """An end heard first without a role is named by the role it says later."""
     topic, alpha, pair = Topic(), Host("alpha"), ends(roles=(0, 0), ports=(25, 9_000))
     topic.put(0, alpha.batch([pair[0]], {Kind.SEND: [send(0, 9, 0)]}))
-    topic.put(1, Host("beta").batch([pair[1]], {Kind.RECEIVE: [receive(0, 9, 5), receive(9, 18, 9)]}))
+    reads = {
+        Kind.RECEIVE: [receive(0, 9, 5), receive(9, 18, 9)],
+        Kind.ARRIVAL: [arrival(9, 4), arrival(18, 8)],
+    }
+    topic.put(1, Host("beta").batch([pair[1]], reads))
     topic.put(2_000, alpha.batch([ends(roles=(1, 0), ports=(25, 9_000))[0]], {Kind.SEND: [send(9, 18, 6)]}))
     assert [row["edge"] for row in run(topic.records)["match"]] == [
         "app@alpha:25 > app@beta",
