@@ -84,6 +84,8 @@ class Service:
     alive: Callable[[], None]
     """Called at least each time the loop turns."""
     clock: Callable[[], float] = time.monotonic
+    pause: Callable[[float], object] | None = None
+    """Waits so many seconds, or until told to stop."""
 
     def __post_init__(self) -> None:
         self._throttle = Throttle()
@@ -213,7 +215,9 @@ class Service:
     def _wait(self) -> None:
         """Wait longer from failure to failure; the first one is followed by no wait."""
         until = self.clock() + min(MOST_WAIT, (2 ** (self._failures - 1) - 1) * self.pace.cycle)
-        while (left := until - self.clock()) > 0 and not self.stop.wait(min(left, 1.0)):
+        pause = self.pause or self.stop.wait
+        while (left := until - self.clock()) > 0 and not self.stop.is_set():
+            pause(min(left, 1.0))
             self.alive()
 
     def _require_published(self) -> None:

@@ -36,7 +36,8 @@ class Sender:
         own = {"delivery.timeout.ms": timeout_ms, "linger.ms": 5, "topic.metadata.propagation.max.ms": 2_000}
         self._options = {**options, **own}
         self._clock = clock
-        self._producer: Producer | None = None
+        # Made at once, so that its connection and producer id are there when the first record is.
+        self._producer: Producer | None = self._open()
 
     def send(self, batch: Iterable[Outgoing]) -> Delivery:
         """Produce all and wait; at most about twice the delivery timeout."""

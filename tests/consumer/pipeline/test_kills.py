@@ -46,7 +46,7 @@ def test_kills_at_every_point_leave_the_rows_of_an_undisturbed_run(world: World,
         world.send(fleet.talk(8))
         world.beat(*fleet.heartbeat(0, sequence=round_))
     world.send([(1, b"not a batch")])
-    world.consume(*SMALL_CYCLES, lake="undisturbed")
+    world.consume("consumer.tick=20ms", lake="undisturbed")
     undisturbed = {record.record_id: record for record in world.latencies()}
     world.latency = topics("latency", 2)
     chosen = random.Random(7)  # noqa: S311 - not for secrets
@@ -56,7 +56,7 @@ def test_kills_at_every_point_leave_the_rows_of_an_undisturbed_run(world: World,
     with Runner(world) as runner:
         codes = [runner.run(*SMALL_CYCLES, lake="killed", kill=kill) for kill in kills]
         assert codes.count(KILLED) >= 30, f"{codes} {runner.output.read_text()}"
-        assert runner.run(*SMALL_CYCLES, lake="killed") == 0
+        assert runner.run("consumer.tick=20ms", lake="killed") == 0
 
     assert len(world.rows("match", "killed")) == fleet.sends
     assert_same_lakes(world, "undisturbed", "killed")

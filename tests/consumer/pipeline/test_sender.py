@@ -53,7 +53,7 @@ def test_without_a_broker_all_is_to_be_sent_again() -> None:
 def test_an_option_the_client_does_not_know_is_for_a_person_to_mend() -> None:
     options = KafkaSettings(options={"no.such.option": "1"}).producer()
     with pytest.raises(ConfigError, match=r"no\.such\.option"):
-        Sender(options).send(records("out", 1))
+        Sender(options)
 
 
 def test_a_long_poison_value_is_cut_and_its_length_told() -> None:

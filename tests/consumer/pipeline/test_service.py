@@ -56,7 +56,15 @@ class Bench:
         )
         pace = Pace(5.0, 10**9, 10.0, most_failures=most_failures)
         return Service(
-            self.kafka, owned, cycle, self.metrics, pace, self.stop, alive=self.tick, clock=lambda: self.now
+            self.kafka,
+            owned,
+            cycle,
+            self.metrics,
+            pace,
+            self.stop,
+            alive=self.tick,
+            clock=lambda: self.now,
+            pause=lambda _seconds: None,
         )
 
     def tick(self) -> None:
