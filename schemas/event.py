@@ -47,6 +47,10 @@ class Flag(IntFlag):
     """Send or receive of out-of-band data."""
     NO_ROLE = 1 << 8
     """Which end opened the connection is not known; positions may be one too high or low."""
+    NO_ARRIVAL = 1 << 9
+    """Receive: no arrival was seen for some of its bytes (below SO_RCVLOWAT, or with the SYN)."""
+    NO_CALL = 1 << 10
+    """Receive: the bytes were consumed, but no call's end was seen (splice, readers in the kernel)."""
 
 
 Time = Annotated[

@@ -9,6 +9,7 @@ counted, never silently.
 """
 
 import functools
+import logging
 from collections import deque
 from collections.abc import Callable
 
@@ -31,7 +32,9 @@ class KafkaDelivery:
         self._settings = settings
         self._topic = settings.events_topic
         self._ledger = ledger
-        self._producer = Producer({**settings.producer(), "error_cb": self._on_error})
+        self._producer = Producer(
+            {**settings.producer(), "error_cb": self._on_error}, logger=logging.getLogger("librdkafka")
+        )
         self._waiting: deque[tuple[bytes, Ticket]] = deque()
         self._waiting_bytes = 0
         self.outstanding = Outstanding()
@@ -50,8 +53,12 @@ class KafkaDelivery:
         try:
             found = self._producer.list_topics(self._topic, timeout=METADATA_SECONDS).topics[self._topic]
         except KafkaException as error:
+            self._producer.poll(0)  # the client tells the cause in a call-back
             reason = self.last_error or error.args[0].str()
-            raise RuntimeFailure(f"Kafka at {bootstrap} does not answer: {reason}") from error
+            raise RuntimeFailure(
+                f"Kafka at {bootstrap} does not answer ({reason}): "
+                "is it up, and is kafka.bootstrap-servers its address?"
+            ) from error
         if found.error is not None:
             raise RuntimeFailure(
                 f"Kafka at {bootstrap}: topic {self._topic}: {found.error.str()}; "
