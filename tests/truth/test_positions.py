@@ -148,9 +148,11 @@ def test_marks_of_urgent_and_truncated_bytes(network, worker, tracer):
 
 @pytest.mark.parametrize("wait", [True, False], ids=["blocking", "nonblocking"])
 @pytest.mark.parametrize("size", [100, 9_000])
-def test_bytes_sent_with_the_syn_start_at_0(network, worker, tracer, size, wait):
-    for host in network.hosts:
-        host.sysctl("net.ipv4.tcp_fastopen", 0x207)
+@pytest.mark.parametrize("server", [0x202, 0], ids=["taken", "refused"])
+def test_bytes_sent_with_the_syn_start_at_0(network, worker, tracer, size, wait, server):
+    """A server that refuses them gets them again after the handshake: at the same place."""
+    network.a.sysctl("net.ipv4.tcp_fastopen", 0x5)
+    network.b.sysctl("net.ipv4.tcp_fastopen", server)
     calls = worker.run(openings.fast_open, network, size, wait=wait)
     trace = tracer.take()
     client, server = calls[0].port, next(c.port for c in calls if c.port != calls[0].port)
