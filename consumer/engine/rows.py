@@ -18,6 +18,8 @@ from consumer.latency.measure import Measured
 from schemas.event import Flag
 
 SAME_HOST, UNSYNCED = "same_host", "unsynced"
+_PIECES = int(Flag.FIRST_PIECE | Flag.LAST_PIECE)
+"""Whose meaning on a row is that of the send alone."""
 
 
 def matches(place: Place, closed: Closed, measured: Measured, links: list[Link], link: I64) -> pa.Table:
@@ -40,7 +42,7 @@ def matches(place: Place, closed: Closed, measured: Measured, links: list[Link],
         "receive_wait_ns": nullable(measured.wait, arrived),
         "clock": spread.texts([SAME_HOST if one.same_clock else UNSYNCED for one in links]),
         "last_piece": (sends.flags & Flag.LAST_PIECE) != 0,
-        "flags": sends.flags | receives.flags | closed.arrival_flags,
+        "flags": sends.flags | ((receives.flags | closed.arrival_flags) & ~_PIECES),
     }
     return table("match", place, measured.sent_at, columns)
 

@@ -116,6 +116,21 @@ def test_a_step_of_the_wall_clock_does_not_show_on_one_host() -> None:
     assert picked(rows, "clock", "delivery_ns") == [("same_host", 500)]
 
 
+def test_each_match_is_measured_by_its_own_clocks() -> None:
+    """In one tick, a pair on one clock is exact beside a pair on two."""
+    topic, stepped = Topic(), OFFSET_NS + 10**12
+    topic.put(
+        0, Host("alpha").batch([ends(1)[0], ends(2)[0]], {Kind.SEND: [send(0, 9, 0), send(0, 9, 0, flow=1)]})
+    )
+    topic.put(0, Host("beta", offset_ns=stepped).batch([ends(1)[1]], {Kind.RECEIVE: [receive(0, 9, 500)]}))
+    topic.put(
+        0,
+        Host("gamma", boot="g", offset_ns=stepped).batch([ends(2)[1]], {Kind.RECEIVE: [receive(0, 9, 500)]}),
+    )
+    rows = run(topic.records)
+    assert picked(rows, "clock", "delivery_ns") == [("same_host", 500), ("unsynced", 10**12 + 500)]
+
+
 def test_agents_without_a_boot_id_do_not_share_a_clock() -> None:
     """An empty boot id says nothing."""
     pair, topic = ends(), Topic()
@@ -156,6 +171,15 @@ def test_marks_of_all_three_events_are_on_the_row() -> None:
     assert picked(rows, "flags") == [
         (int(Flag.FAST_OPEN | Flag.LAST_PIECE | Flag.SHARED_READ | Flag.BACKLOG),)
     ]
+
+
+def test_the_pieces_of_a_read_make_no_message() -> None:
+    """Whether a send is its call's last piece is said by the send alone."""
+    both = int(Flag.FIRST_PIECE | Flag.LAST_PIECE)
+    first = int(Flag.FIRST_PIECE)
+    rows = one_way([send(0, 10, 0, flags=first)], [receive(0, 10, 500, flags=both)], [arrival(10, 20)])
+    assert picked(rows, "last_piece", "flags") == [(False, first)]
+    assert "histogram" not in rows
 
 
 def test_empty_ranges_are_no_messages() -> None:

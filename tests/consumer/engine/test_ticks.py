@@ -74,7 +74,11 @@ def test_a_full_tick_is_made_early() -> None:
     for step in range(6):
         topic.put(0, alpha.batch([pair[0]], {Kind.SEND: [send(10 * step, 10 * step + 10, step)]}))
     engine = EventEngine(0, EngineSettings(max_tick_events=2))
-    ticks = collect([engine.apply(topic.records)])["ledger"]
+    outputs = []
+    for record in topic.records:
+        outputs.append(engine.apply([record]))
+        engine = EventEngine.restore(engine.snapshot(), 0, engine.settings)
+    ticks = collect(outputs)["ledger"]
     assert [row["events"] for row in ticks] == [2, 2]
     assert ticks[0]["tick"] < ticks[1]["tick"]  # type: ignore[operator]
 
