@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What Kafka does to a consumer that follows: brokers that restart, topics that are made anew under it."""
 
+import signal
 import time
 from pathlib import Path
 
@@ -49,3 +50,21 @@ def test_a_topic_made_anew_under_a_running_consumer_ends_it_with_exit_code_2(
     assert code == 2, runner.output.read_text()
     assert "created anew" in runner.output.read_text()
     assert len(world.rows("match")) == before
+
+
+def test_a_member_killed_again_and_again_loses_nothing(world: World) -> None:
+    fleet = Fleet(shards=world.shards)
+    quick = (*QUICK, "consumer.instance-id=one", "consumer.tick=20ms")
+    with Runner(world) as runner:
+        for seconds in (0.5, 0.8, 1.1, 0.6, 0.9):
+            pid = runner.start(*quick, until_end=False)
+            world.send(fleet.talk(5))
+            time.sleep(seconds)
+            world.send(fleet.talk(5))
+            assert runner.stop(pid, signal.SIGKILL) == -signal.SIGKILL
+        pid = runner.start(*quick, until_end=False)
+        wait_for(lambda: world.matched() == fleet.sends)
+        assert runner.stop(pid) == 0
+
+    assert len(world.rows("match")) == fleet.sends
+    assert world.rows("unmatched") == []
