@@ -60,6 +60,13 @@ def test_zeros_are_exact_and_negatives_give_the_least(values: list[int], q: floa
         assert answer == pytest.approx(exact, rel=RELATIVE_ERROR * (1 + 1e-9), abs=0)
 
 
+def test_ranks_run_over_negatives_then_zeros_then_buckets() -> None:
+    """Of -7, 0, 0, 5, 10 and 20 each rank answers its own value."""
+    one = histogram([10, 0, -7, 20, 5, 0])
+    answers = [quantile(one, rank / 6) for rank in range(1, 7)]
+    assert answers == [-7, 0, 0, pytest.approx(5, rel=0.011), pytest.approx(10, rel=0.011), 20]
+
+
 @given(st.lists(VALUES, min_size=2, max_size=6), st.data())
 def test_merging_in_any_order_gives_the_same_bytes(parts: list[list[int]], data: st.DataObject) -> None:
     """Merged parts are the histogram of all values, however they are ordered and nested."""
