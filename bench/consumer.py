@@ -118,13 +118,15 @@ def produce(
 ) -> tuple[dict[int, int], int, int]:
     """Fill a topic; return the partitions' ends, the events and the bytes of the values."""
     producer = Producer({"bootstrap.servers": bootstrap, "compression.type": "zstd", "linger.ms": 50})
-    ends = dict.fromkeys(range(SHARDS), 0)
+    ends: dict[int, int] = {}
     events = size = 0
     for partition, value in records:
         producer.produce(topic, value=value, partition=partition)
         producer.poll(0)
+        batch = codec.decode(value)
+        ends = ends or dict.fromkeys(range(batch.shards), 0)
         ends[partition] += 1
-        events += codec.decode(value).events
+        events += batch.events
         size += len(value)
     assert producer.flush(60) == 0
     return ends, events, size
@@ -142,12 +144,13 @@ def traffic(arguments: argparse.Namespace, events: int) -> Iterable[tuple[int, b
 def bench(arguments: argparse.Namespace, folder: Path) -> list[tuple[Stretch, Stretch]]:
     """Run both, in turn."""
     cores = sorted(os.sched_getaffinity(0))
+    shards = codec.decode(next(iter(traffic(arguments, 1)))[1]).shards
     with KafkaNode(folder / "kafka", heap="1g") as node:
         _bind(node.pid, set(cores[1:]) or set(cores))
         topics = Topics(node.bootstrap)
         places = {}
         for name, events in (("ours", arguments.events), ("rows", arguments.row_events)):
-            named = {kind: topics(kind, SHARDS) for kind in ("events", "control", "latency", "poison")}
+            named = {kind: topics(kind, shards) for kind in ("events", "control", "latency", "poison")}
             ends, produced, size = produce(node.bootstrap, named["events"], traffic(arguments, events))
             print(
                 f"{name}: {sum(ends.values()):,} records, {produced:,} events, {size / produced:.1f} B/event"

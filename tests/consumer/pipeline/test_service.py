@@ -1,88 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The loop's rules: order of a cycle, what follows a failure, what is published again, when to flush."""
 
-import threading
-from dataclasses import dataclass, field
-
 import pytest
-from prometheus_client import CollectorRegistry
 
 from common.errors import RuntimeFailure, TopicMismatchError
-from common.throttle import Throttle
-from consumer.pipeline.cycle import Cycle
-from consumer.pipeline.metrics import Metrics
-from consumer.pipeline.owned import Owned, Rules
-from consumer.pipeline.service import Pace, Service
+from consumer.pipeline.service import Pace
 from consumer.publish.message import Delivery
 from consumer.source.topics import Mark
 from lake.errors import LakeCorruptError
 from lake.facts import Resume
-from support.fake_pipeline import EVENTS, FakeEngine, FakeKafka, FakeLake
+from support.fake_pipeline import EVENTS, FakeLake
+from support.fake_service import Bench
 
 DOWN = Delivery(0, 1, 0, "timed out")
-
-
-@dataclass
-class Bench:
-    """A service on stand-ins, with a clock that a test moves."""
-
-    kafka: FakeKafka = field(default_factory=FakeKafka)
-    lake: FakeLake = field(default_factory=FakeLake)
-    now: float = 0.0
-
-    def __post_init__(self) -> None:
-        self.metrics = Metrics(CollectorRegistry())
-        self.stop = threading.Event()
-        self.service = self.start()
-
-    def start(self, most_failures: int | None = None) -> Service:
-        """Return a new process, as far as the lake and Kafka can tell."""
-        owned = Owned(
-            self.kafka,
-            self.lake,  # type: ignore[arg-type]
-            lambda _, state: FakeEngine.restored(state),
-            Rules("events", "control", 1),
-            clock=lambda: self.now,
-        )
-        cycle = Cycle(
-            lake=self.lake,  # type: ignore[arg-type]
-            sender=self.kafka,
-            marker=self.kafka,
-            metrics=self.metrics,
-            check_unchanged=owned.check_unchanged,
-            poison_topic="poison",
-            latency_topic="latency",
-            throttle=Throttle(),
-        )
-        pace = Pace(5.0, 10**9, 10.0, most_failures=most_failures)
-        return Service(
-            self.kafka,
-            owned,
-            cycle,
-            self.metrics,
-            pace,
-            self.stop,
-            alive=self.tick,
-            clock=lambda: self.now,
-            pause=lambda _seconds: None,
-        )
-
-    def tick(self) -> None:
-        self.now += 1.0
-
-    def turn(self, times: int = 1) -> None:
-        for _ in range(times):
-            self.service._turn()
-            self.service._flush_idle()
-
-    def ticks(self) -> list[int]:
-        """Return the ticks of the histogram rows in the lake."""
-        return [
-            tick
-            for part in self.lake.commits
-            for table in part.rows.values()
-            for tick in table["tick"].to_pylist()
-        ]
 
 
 @pytest.fixture
@@ -290,3 +220,17 @@ def test_a_partition_of_which_the_lake_knows_starts_there() -> None:
     bench.kafka.position = 2
     bench.turn(6)
     assert bench.ticks() == [0, 1, 2]
+
+
+def test_every_count_of_a_cycle_is_in_the_metrics(bench: Bench) -> None:
+    bench.kafka.records = [b"x", b"bad", b"x", b"x"]
+    bench.turn(5)
+    assert {name: value for name, value in bench.counts().items() if value} == {
+        "records_total{topic=events}": 4,
+        "record_bytes_total{topic=events}": 6,
+        "rows_total{kind=histogram}": 3,
+        "poison_records_total{reason=not-msgpack,topic=events}": 1,
+        "published_total{}": 3,
+        "partitions{}": 1,
+        "position{partition=0,topic=events}": 4,
+    }
