@@ -7,7 +7,8 @@ never rows. What a person has to mend (ConfigError, LakeCorruptError) ends the l
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -113,11 +114,12 @@ class Service:
 
     def follow(self) -> None:
         """Read as a member of the group until told to stop; what was read by then is committed."""
-        self.reader.subscribe(self.owned.rules.topics, self)
-        while not self.stop.is_set():
-            self._turn()
-            self._flush_idle()
-        self._run_cycle()
+        with self._forgetting():
+            self.reader.subscribe(self.owned.rules.topics, self)
+            while not self.stop.is_set():
+                self._turn()
+                self._flush_idle()
+            self._run_cycle()
 
     def until_end(self) -> None:
         """Read all partitions to the ends they have now, close what is open, commit."""
@@ -136,6 +138,15 @@ class Service:
         if self.stop.is_set():
             self._run_cycle()
         self._require_published()
+
+    @contextmanager
+    def _forgetting(self) -> Iterator[None]:
+        """Let nothing that was in memory when something broke be committed on the way out of the group."""
+        try:
+            yield
+        except BaseException:
+            self.owned.works.clear()
+            raise
 
     def _turn(self) -> None:
         """Poll once, and run a cycle when it is due."""

@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The loop's rules: order of a cycle, what follows a failure, what is published again, when to flush."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from common.errors import RuntimeFailure, TopicMismatchError
+from consumer.engine import Record
 from consumer.pipeline.service import Pace
 from consumer.publish.message import Delivery
 from consumer.source.topics import Mark
 from lake.errors import LakeCorruptError
 from lake.facts import Resume
-from support.fake_pipeline import EVENTS, FakeLake
+from support.fake_pipeline import EVENTS, FakeEngine, FakeLake
 from support.fake_service import Bench
 
 DOWN = Delivery(0, 1, 0, "timed out")
@@ -234,3 +237,20 @@ def test_every_count_of_a_cycle_is_in_the_metrics(bench: Bench) -> None:
         "partitions{}": 1,
         "position{partition=0,topic=events}": 4,
     }
+
+
+def test_what_was_in_memory_when_something_broke_is_not_committed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half_done(engine: FakeEngine, records: Sequence[Record]) -> None:
+        engine.held.append(records[0].kafka_offset)
+        raise ZeroDivisionError
+
+    bench.kafka.records = [b"x"]
+    bench.turn()
+    bench.kafka.records += [b"x"]
+    monkeypatch.setattr(FakeEngine, "apply", half_done)
+    with pytest.raises(ZeroDivisionError):
+        bench.service.follow()
+    bench.service.revoked([EVENTS], lost=False)
+    assert bench.lake.commits == []
