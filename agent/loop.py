@@ -58,8 +58,8 @@ class Loop:
         self._forget_at_ns = clock().monotonic_ns + FORGET_EVERY_NS
         self.kernel: Counters | None = None
 
-    def turn(self) -> None:
-        """Flush the kernel's batches, take them, send what is due."""
+    def turn(self) -> bool:
+        """Flush the kernel's batches, take them, send what is due; says whether anything came."""
         cycle = self._parts.capture.cycle()
         self._hold(cycle.records)
         now = self._clock().monotonic_ns
@@ -70,6 +70,7 @@ class Loop:
         if now >= self._forget_at_ns:
             self._parts.directory.forget(now - FORGET_NS, now)
             self._forget_at_ns = now + FORGET_EVERY_NS
+        return bool(cycle.records)
 
     def finish(self, records: list[bytes], counters: Counters) -> None:
         """Send what is left once the capture has stopped; ``records`` are its last ones."""

@@ -25,7 +25,7 @@ from schemas import control
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 LAST_DELIVERY_SECONDS = 10.0
 FINAL_SECONDS = 2.0
-LONGEST_FLUSH_SECONDS = 0.2
+LONGEST_FLUSH_MS = 200
 PASSES_PER_AGE = 4
 """How often, within the age that a batch may reach, few events are packed all the same."""
 
@@ -96,13 +96,14 @@ class AgentService:
     def _turn(
         self, loop: Loop, capture: Capture, delivery: KafkaDelivery, identity: Identity, stop: threading.Event
     ) -> None:
-        flush_ms = max(1, round(1000 * min(self._settings.capture.flush, LONGEST_FLUSH_SECONDS)))
+        flush_ms, busy = max(1, min(round(1000 * self._settings.capture.flush), LONGEST_FLUSH_MS)), True
         every = self._settings.agent.heartbeat
         next_beat = time.monotonic()
         while not stop.is_set():
             # Returns early where a ring fills up, so turns are as frequent and as large as the load asks for.
-            capture.poll(flush_ms)
-            loop.turn()
+            # Where nothing comes, the longest wait allowed does.
+            capture.poll(flush_ms if busy else LONGEST_FLUSH_MS)
+            busy = loop.turn()
             now = time.monotonic()
             delivery.poll()
             if now >= next_beat:

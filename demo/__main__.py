@@ -36,9 +36,9 @@ def main() -> int:
             truth = steps.traffic(hosts)
             words = steps.stop(running)
         steps.say(5, "broker", "librdkafka's in-process broker (a real Apache Kafka: make kafka)")
-        steps.look_at_topic(broker)
+        steps.look_at_topic(broker.address)
         where = ("--lake", str(lake), "--bootstrap", broker.address, "--set", f"kafka.shards={SHARDS}")
-        summary = steps.wirelag("consume", *where, "--until-end", "--set", "consumer.publish=false")
+        summary = steps.wirelag("consume", *where, "--until-end", "--set", "service.log-level=warning")
     found = steps.matched(lake)
     steps.say(6, "consumer", summary.strip())
     wrong = found.sends != truth.sends or found.bytes != truth.bytes

@@ -16,24 +16,25 @@ class InProcessBroker:
         broker = next(iter(self._producer.list_topics(timeout=10).brokers.values()))
         self.address = f"{broker.host}:{broker.port}"
 
-    def records(self, topic: str) -> list[bytes]:
-        """Return the values of all records of a topic."""
-        options = {
-            "bootstrap.servers": self.address,
-            "group.id": "demo-look",
-            "auto.offset.reset": "error",
-            "log_level": 3,
-        }
-        consumer = Consumer(options)
-        values: list[bytes] = []
-        try:
-            for partition in range(SHARDS):
-                low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
-                consumer.assign([TopicPartition(topic, partition, low)])
-                while low < high:
-                    for message in consumer.consume(high - low, timeout=10):
-                        values.append(message.value() or b"")
-                        low = (message.offset() or 0) + 1
-        finally:
-            consumer.close()
-        return values
+
+def records(address: str, topic: str) -> list[bytes]:
+    """Return the values of all records of a topic on the broker at ``address``."""
+    options = {
+        "bootstrap.servers": address,
+        "group.id": "demo-look",
+        "auto.offset.reset": "error",
+        "log_level": 3,
+    }
+    consumer = Consumer(options)
+    values: list[bytes] = []
+    try:
+        for partition in range(SHARDS):
+            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
+            consumer.assign([TopicPartition(topic, partition, low)])
+            while low < high:
+                for message in consumer.consume(high - low, timeout=10):
+                    values.append(message.value() or b"")
+                    low = (message.offset() or 0) + 1
+    finally:
+        consumer.close()
+    return values

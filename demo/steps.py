@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from demo.agents import Agent
-from demo.broker import SHARDS, InProcessBroker
+from demo.broker import SHARDS, records
 from demo.hosts import V4, V6, Host
 from wirelag import decode
 
@@ -68,15 +68,14 @@ def traffic(hosts: tuple[Host, Host]) -> Truth:
     return Truth(**json.loads(done.stdout))
 
 
-def look_at_topic(broker: InProcessBroker) -> int:
-    """Show what one event on the topic looks like; returns the number of records."""
-    values = broker.records(EVENTS_TOPIC)
+def look_at_topic(address: str) -> None:
+    """Show how much is on the topic and what one event looks like."""
+    values = records(address, EVENTS_TOPIC)
     rows = [row for value in values for row in decode(value)]
     compressed = sum(len(pa.compress(value, codec="zstd", asbytes=True)) for value in values)
     size = f"{len(values)} records  {len(rows):,} events  {compressed / len(rows):.1f} B/event (zstd)"
     print(f"        {EVENTS_TOPIC}   {SHARDS} shards  {size}")
     print(f"        one event: {json.dumps(next(row for row in rows if row['kind'] == 'send'))}")
-    return len(values)
 
 
 def wirelag(*arguments: str) -> str:
