@@ -26,9 +26,7 @@ setup: ## install what is missing: Debian packages, .venv
 
 .PHONY: demo
 demo: ## two hosts, real traffic, the whole way to the answer, on this machine (root)
-	@$(call needs,scripts/demo,the demo)
-	scripts/setup
-	exec scripts/demo
+	@exec scripts/demo
 
 .PHONY: test
 test: ## every test, with BPF in the kernel and a real Kafka (root)
@@ -65,25 +63,32 @@ kafka: ## a real one-node Apache Kafka in the foreground, with wirelag's topics
 	@exec scripts/kafka $(KAFKA_ARGS)
 
 .PHONY: bench
-bench: bench-kernel bench-agent bench-consumer ## every benchmark: what a host and a consumer pay
+bench: bench-kernel bench-agent bench-host bench-size bench-consumer ## every benchmark (root)
 
 .PHONY: bench-kernel
 bench-kernel: ## cost of one event in the kernel (root)
-	@$(call needs,bench/kernel.py,this benchmark)
-	scripts/setup
+	@scripts/setup
 	$(PYTHON) -m bench.kernel
 
 .PHONY: bench-agent
-bench-agent: ## cost of one event in the agent, bytes of one event in Kafka
-	@$(call needs,bench/agent.py,this benchmark)
-	scripts/setup
+bench-agent: ## cost of one event in the agent's process (root)
+	@scripts/setup
 	$(PYTHON) -m bench.agent
 
 .PHONY: bench-consumer
 bench-consumer: ## events a second through the consumer
-	@$(call needs,bench/consumer.py,this benchmark)
-	scripts/setup
+	@scripts/setup --kafka
 	$(PYTHON) -m bench.consumer
+
+.PHONY: bench-host
+bench-host: ## CPU, memory and bytes a day of an idle and of a lightly used host (root)
+	@scripts/setup
+	$(PYTHON) -m bench.host
+
+.PHONY: bench-size
+bench-size: ## bytes of one event in Kafka against rows, Arrow and Parquet
+	@scripts/setup
+	$(PYTHON) -m bench.size
 
 .PHONY: faults
 faults: ## the fault matrix: what was produced against what was stored (root)
@@ -93,8 +98,7 @@ faults: ## the fault matrix: what was produced against what was stored (root)
 
 .PHONY: docs
 docs: ## write docs/wire-format.md from the contracts
-	@$(call needs,schemas/document.py,the writer of the wire format)
-	scripts/setup
+	@scripts/setup
 	mkdir -p docs
 	$(PYTHON) -m schemas.document > docs/wire-format.md.new
 	mv docs/wire-format.md.new docs/wire-format.md
