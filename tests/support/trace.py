@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from agent.decode import Decoded, SequenceCheck, decode
 from agent.kernel.capture import Capture
+from schemas.event import Flag
 from support.traffic import Call
 
 KINDS = {"send": 1, "receive": 2, "arrival": 3}
@@ -96,7 +97,7 @@ def assert_arrivals_cover(trace: Trace, port: int) -> None:
     arrivals, reads = trace.of(port, "arrival"), trace.of(port, "receive")
     first = np.minimum.accumulate(arrivals["time_ns"][::-1])[::-1] if len(arrivals) else arrivals["time_ns"]
     for read in reads:
-        if read["flags"] & (1 << 9):
+        if read["flags"] & Flag.NO_ARRIVAL:
             continue
         at = np.searchsorted(arrivals["position"], read["position"] + read["length"], "left")
         assert at < len(arrivals), f"no arrival for the read that ends at {read['position'] + read['length']}"

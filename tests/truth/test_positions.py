@@ -127,13 +127,13 @@ def test_bytes_taken_by_splice_count_as_read(network, worker, tracer):
     assert int(reads["length"].sum()) == size
     assert int(reads["position"][0]) == 0
     assert (reads["position"][1:] == reads["position"][:-1] + reads["length"][:-1]).all()
-    assert (reads["flags"] & Flag(1 << 10) != 0).all()
+    assert (reads["flags"] & Flag.NO_CALL != 0).all()
 
 
 def test_bytes_below_the_low_water_mark_are_marked_as_read_without_arrival(network, worker, tracer):
     calls = worker.run(shapes.low_water, network)
     reads = tracer.take().of(calls[-1].port, "receive")
-    assert [bool(flags & 1 << 9) for flags in reads["flags"]] == [True, False]
+    assert [bool(flags & Flag.NO_ARRIVAL) for flags in reads["flags"]] == [True, False]
 
 
 def test_marks_of_urgent_and_truncated_bytes(network, worker, tracer):
