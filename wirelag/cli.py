@@ -5,6 +5,8 @@
 used. A command loads what it needs when it is called.
 """
 
+import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -79,6 +81,18 @@ def consume(
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     return run_command("wirelag", lambda: _run(arguments))
+
+
+def command() -> None:
+    """Run the command line and end the process with its exit code.
+
+    At once, without the interpreter's own end: threads that deltalake leaves behind can abort there, which
+    would turn a success into a failure.
+    """
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _run(arguments: list[str] | None) -> None:

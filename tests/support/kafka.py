@@ -184,7 +184,8 @@ class KafkaNode:
         (self.home / "server.properties").write_text("".join(lines))
 
     def _format(self, java: list[str]) -> None:
-        cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # 6 bits are 0 so that the id does not begin with "-", which the tool would take for an option.
+        cluster = urlsafe_b64encode(bytes(1) + uuid.uuid4().bytes[1:]).decode().rstrip("=")
         command = [
             *java,
             "kafka.tools.StorageTool",
