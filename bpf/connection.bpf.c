@@ -24,12 +24,13 @@ static u64 sent_position(struct hook *h, struct conn *c)
 	return FIELD(u64, h, OFF_BYTES_ACKED) - act_of(c) + unacked;
 }
 
-/* Bytes any reader has taken. */
-static u64 read_position(struct hook *h)
+/* Bytes any reader has taken. With nothing unread the peer's FIN was taken too, and counts as one. */
+static u64 read_position(struct hook *h, struct conn *c)
 {
 	u32 unread = FIELD(u32, h, OFF_RCV_NXT) - FIELD(u32, h, OFF_COPIED_SEQ);
+	u32 fin = unread == 0 && c->flags & CONN_FIN ? 1 : 0;
 
-	return FIELD(u64, h, OFF_BYTES_RECEIVED) - unread;
+	return FIELD(u64, h, OFF_BYTES_RECEIVED) - unread - fin;
 }
 
 /* Bytes that are in this kernel. The peer's FIN counts as one. */
@@ -115,7 +116,7 @@ static struct conn *adopt(u64 sk, u32 which, struct hook *h)
 		c.flags = CONN_FIN;
 	if (which != HOOK_RECEIVE) {
 		/* before the copy that a receive reports: how far readers have come */
-		c.cursor = read_position(h);
+		c.cursor = read_position(h, &c);
 		c.flags |= CONN_CURSOR;
 	}
 	derive_role(sk, state, h, &c);
