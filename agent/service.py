@@ -14,7 +14,7 @@ from agent.delivery.kafka import KafkaDelivery
 from agent.directory import Directory
 from agent.kernel.capture import Capture, CaptureSettings
 from agent.ledger import Ledger
-from agent.loop import Loop, Parts, system_clock
+from agent.loop import ENOUGH_RECORDS, Loop, Parts, system_clock
 from agent.meter import Meter, cpu_seconds
 from agent.pack import Identity, Packer
 from agent.settings import AgentSettings, CaptureSection, inode_of
@@ -25,7 +25,7 @@ from schemas import control
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 LAST_DELIVERY_SECONDS = 10.0
 FINAL_SECONDS = 2.0
-LONGEST_FLUSH_MS = 200
+LONGEST_FLUSH_SECONDS = 0.2
 PASSES_PER_AGE = 4
 """How often, within the age that a batch may reach, few events are packed all the same."""
 
@@ -96,15 +96,17 @@ class AgentService:
     def _turn(
         self, loop: Loop, capture: Capture, delivery: KafkaDelivery, identity: Identity, stop: threading.Event
     ) -> None:
-        flush_ms, busy = max(1, min(round(1000 * self._settings.capture.flush), LONGEST_FLUSH_MS)), True
+        flush = min(self._settings.capture.flush, LONGEST_FLUSH_SECONDS)
         every = self._settings.agent.heartbeat
-        next_beat = time.monotonic()
+        next_beat = next_turn = time.monotonic()
         while not stop.is_set():
-            # Returns early where a ring fills up, so turns are as frequent and as large as the load asks for.
-            # Where nothing comes, the longest wait allowed does.
-            capture.poll(flush_ms if busy else LONGEST_FLUSH_MS)
-            busy = loop.turn()
+            # Returns early where a ring fills up: then turns come as often as the load asks for.
+            capture.poll(max(1, round(1000 * (next_turn - time.monotonic()))))
             now = time.monotonic()
+            if now < next_turn and capture.held < ENOUGH_RECORDS:
+                continue
+            # Where nothing comes, the longest wait allowed does.
+            next_turn = now + (flush if loop.turn() else LONGEST_FLUSH_SECONDS)
             delivery.poll()
             if now >= next_beat:
                 next_beat = now + every
