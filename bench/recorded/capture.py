@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Have the real agent trace real traffic and keep its records: ``python -m bench.recorded.capture FILE`` (root).
+"""Have the agent trace real traffic and keep its records: ``python -m bench.recorded.capture FILE`` (root).
 
 Thirty connections between two namespaces, messages of 1 B to 64 KiB, over the broker inside librdkafka.
 """
