@@ -75,11 +75,13 @@ static bool is_tcp_stream(u64 sk)
 
 /*
  * The opener of a connection whose opening was not seen. A passive end inherits its listener's backlog. Else
- * the active end's acknowledged SYN makes bytes_acked one larger than the bytes it sent, as long as it has not
- * sent a FIN.
+ * the active end's acknowledged SYN makes bytes_acked one larger than the bytes it sent, and so does a FIN once
+ * it was sent.
  */
 static void derive_role(u64 sk, u8 state, struct hook *h, struct conn *c)
 {
+	bool fin = state == STATE_FIN_WAIT1 || state == STATE_FIN_WAIT2 ||
+		   state == STATE_LAST_ACK || state == STATE_CLOSING;
 	u32 backlog = 0;
 	u32 in_stream = FIELD(u32, h, OFF_WRITE_SEQ) - FIELD(u32, h, OFF_SND_UNA);
 	u32 unsent = 0;
@@ -98,7 +100,9 @@ static void derive_role(u64 sk, u8 state, struct hook *h, struct conn *c)
 	LOAD(bytes_retrans, sk, OFF_BYTES_RETRANS);
 	unsent = FIELD(u32, h, OFF_WRITE_SEQ) - snd_nxt;
 	syn = FIELD(u64, h, OFF_BYTES_ACKED) + in_stream - (bytes_sent - bytes_retrans + unsent);
-	if ((state == STATE_ESTABLISHED || state == STATE_CLOSE_WAIT) && syn <= 1)
+	if (fin && unsent == 0)
+		syn--;
+	if ((fin || state == STATE_ESTABLISHED || state == STATE_CLOSE_WAIT) && syn <= 1)
 		c->role = syn ? ROLE_ACTIVE : ROLE_PASSIVE;
 	else
 		c->fact_flags |= CONNECTION_NO_ROLE;
