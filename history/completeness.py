@@ -3,6 +3,7 @@
 
 A batch that an agent numbered and could not deliver is counted twice: by the agent (stages ``queue``,
 ``kafka``, ``spool``) and by the consumer, as a gap in the numbers. The greater of the two sums is taken.
+What a host sent before this lake was (``earlier``) is none of its losses.
 Whatever else the ledger names and is not listed below is a loss, so a reason that a later version adds is one
 until it is listed.
 """
@@ -10,7 +11,7 @@ until it is listed.
 HOSTS = """
     counted AS (
         SELECT host, events, stage, reason,
-            CASE WHEN reason IN ('attempted', 'delivered', 'stored', 'duplicate') THEN 'way'
+            CASE WHEN reason IN ('attempted', 'delivered', 'stored', 'duplicate', 'earlier') THEN 'way'
                 WHEN stage = 'consumer' THEN 'consumer'
                 WHEN stage IN ('queue', 'kafka', 'spool') THEN 'delivery'
                 ELSE 'agent' END AS part

@@ -40,6 +40,8 @@ class _Stream(msgspec.Struct, frozen=True, array_like=True):
     highs: list[tuple[int, int]]
     totals: tuple[str, str, str]
     """Stored, top, gap: as text, since what a lying agent says may need more than 64 bits."""
+    earlier: str = "0"
+    whole: bool = True
 
 
 class _End(msgspec.Struct, frozen=True, array_like=True):
@@ -69,6 +71,7 @@ class _State(msgspec.Struct, frozen=True, array_like=True, tag="wirelag.events.s
     last_actor: bytes
     waiting: tuple[_Table, _Table, _Table, _Table]
     collected: list[tuple[int, int, int, bytes]]
+    since_ns: int | None = None
 
 
 def save(engine: "EventEngine") -> bytes:
@@ -88,6 +91,7 @@ def save(engine: "EventEngine") -> bytes:
         last_actor=_pack(flows.last_actor[: flows.flows].astype(np.int64)),
         waiting=tuple(_table(table) for table in engine.waiting),  # type: ignore[arg-type] # four of them
         collected=[(item.broker_ms, *item.record) for item in engine.collected],
+        since_ns=engine.streams.since_ns,
     )
     body = msgspec.msgpack.encode(state)
     return body + crc32(body).to_bytes(_CRC_BYTES, "little")
@@ -117,6 +121,7 @@ def _fill(engine: "EventEngine", state: _State) -> None:
     engine.broker_ms, engine.last_tick = state.broker_ms, state.last_tick
     for one in state.streams:
         engine.streams.streams[one.agent] = _restored(one)
+    engine.streams.since_ns = state.since_ns
     engine.ledger.counts = {row[:5]: row[5] for row in state.ledger}
     ends = [
         None if one is None else End(one.host, one.boot, one.epoch, one.flow, one.first_seen_ns)
@@ -141,13 +146,14 @@ def _collect(engine: "EventEngine", broker_ms: int, record: Record) -> None:
 
 def _stream(key: tuple[str, str, int, int], stream: Stream) -> _Stream:
     totals = (str(stream.stored), str(stream.top), str(stream.gap))
-    return _Stream(key, stream.lows, stream.highs, totals)
+    return _Stream(key, stream.lows, stream.highs, totals, str(stream.earlier), stream.whole)
 
 
 def _restored(one: _Stream) -> Stream:
-    stream = Stream()
+    stream = Stream(whole=one.whole)
     stream.lows, stream.highs = one.lows, one.highs
     stream.stored, stream.top, stream.gap = (int(total) for total in one.totals)
+    stream.earlier = int(one.earlier)
     return stream
 
 

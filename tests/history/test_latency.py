@@ -168,6 +168,7 @@ def test_one_event_in_a_quadrillion_is_not_nothing(write: Write) -> None:
         ([("queue", "full", 100), ("consumer", "gap", 150), ("consumer", "gap", -50)], 0.9),
         ([("consumer", "gap", 300), ("consumer", "gap", -300)], 1.0),
         ([("consumer", "duplicate", 500)], 1.0),
+        ([("consumer", "earlier", 500)], 1.0),
         ([("agent", "invented-later", 250)], 0.75),
         ([("kernel", "nested", 5000)], 0.0),
     ],
