@@ -3,16 +3,17 @@
 
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
+from cyclopts.exceptions import CycloptsError
 
 from agent import count as counting
 from agent.settings import ENV_PREFIX, AgentSettings
 from agent.version import VERSION
 from common.config import load, render
+from common.errors import ConfigError
 from common.log import setup_logging
 from common.service import run_command, stop_on_signals
 
@@ -85,5 +86,11 @@ def count(
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    action: Callable[[], None] = lambda: app(arguments, result_action="return_value")  # noqa: E731
-    return run_command("wirelag-agent", action)
+    return run_command("wirelag-agent", lambda: _run(arguments))
+
+
+def _run(arguments: list[str] | None) -> None:
+    try:
+        app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        raise ConfigError(str(error)) from error
