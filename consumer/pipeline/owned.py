@@ -10,7 +10,7 @@ import pyarrow as pa
 import structlog
 
 from consumer.engine import Record
-from consumer.pipeline.saved import unpack
+from consumer.pipeline.saved import remark, unpack
 from consumer.pipeline.work import Engine, Work
 from consumer.source.topics import (
     Mark,
@@ -133,13 +133,14 @@ class Owned:
         topic_id = self.topics[partition.topic].id
         resume = self.lake.resume(topic_id, partition.number)
         outbox: list[pa.Table] = []
-        state, committed, flushed = None, beginning, True
+        state, committed, flushed, named = None, beginning, True, ""
         if resume is not None:
             state, outbox = unpack(resume.state, f"{partition.topic}/{partition.number}")
             committed, flushed = resume.next_offset, resume.flushed
+            named = remark(topic_id, resume.state)
         engine = self.make(partition, state)
         bound = self.bounds.get(partition)
-        return Work(partition, topic_id, engine, committed, flushed, self.clock(), outbox, bound)
+        return Work(partition, topic_id, engine, committed, flushed, self.clock(), outbox, bound, named)
 
     def _pass_over_published(self, partitions: Sequence[Partition]) -> None:
         """Empty the outboxes of which the group noted, for exactly this commit, that all was published."""

@@ -81,7 +81,7 @@ class FakeLake:
         if fate == "before":
             raise RuntimeFailure("disk full")
         for part in parts:
-            assert part.from_offset == (self.state.next_offset if self.state else 0)
+            assert self.state is None or part.from_offset == self.state.next_offset
             self.state = Resume(part.to_offset, part.state, part.flushed)
             self.commits.append(part)
         if fate == "after":

@@ -30,7 +30,8 @@ def test_a_cycle_commits_then_publishes_then_notes(bench: Bench) -> None:
     bench.turn(5)
     assert bench.ticks() == [0, 1, 2]
     assert [record.topic for record in bench.kafka.sent] == ["latency"] * 3
-    assert bench.kafka.noted == {EVENTS: Mark(3, "")}
+    assert bench.kafka.noted == {EVENTS: bench.service.owned.works[EVENTS].mark}
+    assert bench.kafka.noted[EVENTS].next_offset == 3
 
 
 def test_nothing_is_committed_where_nothing_came(bench: Bench) -> None:
@@ -148,6 +149,34 @@ def test_a_note_of_another_commit_is_no_proof(bench: Bench) -> None:
     bench.turn(6)
     assert len(bench.kafka.sent) == 6
     assert len({record.value for record in bench.kafka.sent}) == 3, "the same records again"
+
+
+def test_a_note_of_another_lake_is_no_proof(bench: Bench) -> None:
+    """A second lake, filled by the same group from a later record on, comes to the same place."""
+    bench.kafka.records = [b"x"] * 4
+    bench.turn(5)
+    bench.kafka.low = 1
+    bench.lake = FakeLake()
+    bench.kafka.deliveries = [DOWN]
+    bench.service = bench.start()
+    bench.kafka.seek(bench.service.assigned([EVENTS]))
+    bench.turn(5)
+    assert (bench.ticks(), len(bench.kafka.sent)) == ([1, 2, 3], 4)
+    bench.service = bench.start()
+    bench.service.assigned([EVENTS])
+    bench.turn(6)
+    assert len(bench.kafka.sent) == 7
+
+
+def test_what_went_out_late_is_noted_and_not_sent_again(bench: Bench) -> None:
+    bench.kafka.deliveries = [DOWN]
+    bench.kafka.records = [b"x"] * 3
+    bench.turn(11)
+    assert bench.kafka.noted[EVENTS].next_offset == 3
+    bench.service = bench.start()
+    bench.service.assigned([EVENTS])
+    bench.turn(6)
+    assert len(bench.kafka.sent) == 3
 
 
 def test_a_quiet_partition_is_flushed_once_and_the_flush_committed(bench: Bench) -> None:
