@@ -58,6 +58,7 @@ def test_batches_reach_the_partition_of_their_shard_in_order(kafka: str, topics:
     assert producer.outstanding.acknowledged() == dict.fromkeys(range(SHARDS), 49)
 
 
+@pytest.mark.slow
 def test_a_broker_that_is_not_there_is_told_with_its_address(free_port: int) -> None:
     """Nothing listens: the error says where and what to look at."""
     producer, _ = delivery(f"127.0.0.1:{free_port}", "events")
