@@ -17,7 +17,7 @@ from agent.ledger import Ledger
 from agent.loop import ENOUGH_RECORDS, Loop, Parts, system_clock
 from agent.meter import Meter, cpu_seconds
 from agent.pack import Identity, Packer
-from agent.settings import AgentSettings, CaptureSection, inode_of
+from agent.settings import AgentSettings, CaptureSection, cgroup_of, namespace_of
 from agent.version import VERSION
 from common import systemd
 from schemas import control
@@ -34,13 +34,13 @@ def capture_settings(section: CaptureSection) -> CaptureSettings:
     """Return what the kernel needs to know: names of namespaces and cgroups become inode numbers.
 
     Raises:
-        ConfigError: one of them does not exist.
+        ConfigError: one of them does not exist or is something else.
     """
     return CaptureSettings(
         ports=section.ports,
         exclude_ports=section.exclude_ports,
-        netns=tuple(inode_of(text, "capture.netns") for text in section.netns),
-        cgroups=tuple(inode_of(text, "capture.cgroups") for text in section.cgroups),
+        netns=tuple(map(namespace_of, section.netns)),
+        cgroups=tuple(map(cgroup_of, section.cgroups)),
         ring_pages=section.ring_pages,
     )
 
