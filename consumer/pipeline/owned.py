@@ -100,10 +100,6 @@ class Owned:
         for partition in partitions:
             low, high = self.source.watermarks(partition)
             work = self._load(partition, low)
-            if partition.topic == self.rules.control_topic:
-                work.next_offset = max(
-                    work.committed, low
-                )  # heartbeats hold totals: the next one says it all
             check_position(partition, work.next_offset, low, high)
             self.works[partition] = work
         self._pass_over_published(partitions)
@@ -140,7 +136,11 @@ class Owned:
             named = remark(topic_id, resume.state)
         engine = self.make(partition, state)
         bound = self.bounds.get(partition)
-        return Work(partition, topic_id, engine, committed, flushed, self.clock(), outbox, bound, named)
+        work = Work(partition, topic_id, engine, committed, flushed, self.clock(), outbox, bound, named)
+        if partition.topic == self.rules.control_topic:
+            # Heartbeats hold totals: the next one says what deleted ones said.
+            work.next_offset = max(committed, self.source.watermarks(partition)[0])
+        return work
 
     def _pass_over_published(self, partitions: Sequence[Partition]) -> None:
         """Empty the outboxes of which the group noted, for exactly this commit, that all was published."""

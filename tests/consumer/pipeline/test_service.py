@@ -7,12 +7,13 @@ import pytest
 
 from common.errors import RuntimeFailure, TopicMismatchError
 from consumer.engine import Record
+from consumer.pipeline.owned import Owned, Rules
 from consumer.pipeline.service import Pace
 from consumer.publish.message import Delivery
 from consumer.source.topics import Mark
 from lake.errors import LakeCorruptError
 from lake.facts import Resume
-from support.fake_pipeline import EVENTS, FakeEngine, FakeLake
+from support.fake_pipeline import EVENTS, FakeEngine, FakeKafka, FakeLake
 from support.fake_service import Bench
 
 DOWN = Delivery(0, 1, 0, "timed out")
@@ -252,6 +253,16 @@ def test_a_partition_of_which_the_lake_knows_starts_there() -> None:
     bench.kafka.position = 2
     bench.turn(6)
     assert bench.ticks() == [0, 1, 2]
+
+
+def test_deleted_heartbeats_are_passed_over_after_a_failure_too() -> None:
+    """Nothing was committed yet: the lake's position still points at what the broker deleted."""
+    kafka, lake = FakeKafka([b"x"] * 5, low=3), FakeLake(Resume(1, b"\x93\x01\xc4\x00\xc4\x00", flushed=True))
+    rules = Rules("events", EVENTS.topic, 1)
+    owned = Owned(kafka, lake, lambda _, state: FakeEngine.restored(state), rules)  # type: ignore[arg-type]
+    assert owned.take_over([EVENTS]) == {EVENTS: 3}
+    owned.reload()
+    assert kafka.position == 3
 
 
 def test_every_count_of_a_cycle_is_in_the_metrics(bench: Bench) -> None:
