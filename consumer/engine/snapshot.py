@@ -7,7 +7,6 @@ again.
 """
 
 from typing import TYPE_CHECKING, Any
-from zlib import crc32
 
 import msgspec
 import numpy as np
@@ -18,7 +17,7 @@ from consumer.engine.flows import Actor, End, Known
 from consumer.engine.ledger import clip
 from consumer.engine.records import Record
 from consumer.engine.sequence import Stream
-from consumer.engine.settings import SnapshotError
+from consumer.engine.settings import SnapshotError, check_fits, seal, unseal
 from consumer.latency.intervals import DTYPES, I64, Arrivals, Receives, Sends
 from consumer.latency.islands import Islands
 from consumer.latency.match import Open
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from consumer.engine.events import EventEngine
 
 VERSION = 1
-_CRC_BYTES = 4
 _KINDS = (Sends, Receives, Arrivals, Islands)
 
 
@@ -93,20 +91,15 @@ def save(engine: "EventEngine") -> bytes:
         collected=[(item.broker_ms, *item.record) for item in engine.collected],
         since_ns=engine.streams.since_ns,
     )
-    body = msgspec.msgpack.encode(state)
-    return body + crc32(body).to_bytes(_CRC_BYTES, "little")
+    return seal(msgspec.msgpack.encode(state))
 
 
 def load(engine: "EventEngine", blob: bytes) -> None:
     """Put a state into a new engine; raises SnapshotError where it does not fit."""
-    body = blob[:-_CRC_BYTES]
-    if crc32(body).to_bytes(_CRC_BYTES, "little") != blob[-_CRC_BYTES:]:
-        raise SnapshotError(f"snapshot of {len(blob)} bytes: checksum differs")
+    body = unseal(blob)
     try:
         head = msgspec.msgpack.decode(body, type=_Head)
-        if (head.version, head.topic_partition) != (VERSION, engine.topic_partition):
-            found = f"version {head.version} of partition {head.topic_partition}"
-            raise SnapshotError(f"snapshot is {found}, expected {VERSION} of {engine.topic_partition}")
+        check_fits((head.version, head.topic_partition), (VERSION, engine.topic_partition))
         _fill(engine, msgspec.msgpack.decode(body, type=_State))
     except (msgspec.MsgspecError, ValueError, IndexError, OverflowError, RecordError) as error:
         raise SnapshotError(f"snapshot cannot be read: {error}") from error
