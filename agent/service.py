@@ -18,8 +18,10 @@ from agent.loop import ENOUGH_RECORDS, Loop, Parts, system_clock
 from agent.meter import Meter, cpu_seconds
 from agent.pack import Identity, Packer
 from agent.settings import AgentSettings, CaptureSection, cgroup_of, namespace_of
+from agent.single import only_agent
 from agent.version import VERSION
 from common import systemd
+from common.config import render
 from schemas import control
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -68,6 +70,10 @@ class AgentService:
         Raises:
             WirelagError: the kernel or Kafka cannot be used as the settings say; nothing stays attached.
         """
+        with only_agent(self._settings.host(), render(self._settings.capture)):
+            self._run(stop, on_started)
+
+    def _run(self, stop: threading.Event, on_started: Callable[[], None]) -> None:
         settings = self._settings
         identity = Identity(
             settings.host(),
