@@ -9,6 +9,7 @@ from typing import Protocol
 import pyarrow as pa
 import structlog
 
+from common.errors import RuntimeFailure
 from consumer.engine import Record
 from consumer.pipeline.saved import remark, unpack
 from consumer.pipeline.work import Engine, Work
@@ -143,10 +144,18 @@ class Owned:
         return work
 
     def _pass_over_published(self, partitions: Sequence[Partition]) -> None:
-        """Empty the outboxes of which the group noted, for exactly this commit, that all was published."""
+        """Empty the outboxes of which the group noted, for exactly this commit, that all was published.
+
+        The note saves sending again what was sent, and no more: a group that does not answer fails nothing.
+        """
         waiting = [partition for partition in partitions if self.works[partition].outbox]
         if not waiting:
             return
-        for partition, mark in self.source.marks(waiting).items():
+        try:
+            marks = self.source.marks(waiting)
+        except RuntimeFailure as error:
+            log.warning("latencies of the last commit are published again", error=str(error))
+            return
+        for partition, mark in marks.items():
             if mark == self.works[partition].mark:
                 self.works[partition].outbox.clear()

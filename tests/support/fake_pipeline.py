@@ -101,6 +101,8 @@ class FakeKafka:
     deliveries: list[Delivery] = field(default_factory=list)
     noted: dict[Partition, Mark] = field(default_factory=dict)
     away: bool = False
+    mute: bool = False
+    """The group's coordinator does not answer."""
 
     def describe(self, names: Iterable[str]) -> dict[str, Topic]:
         return {name: Topic(self.topic_id, 1) for name in names}
@@ -111,6 +113,8 @@ class FakeKafka:
         return self.low, len(self.records) if partition == EVENTS else 0
 
     def marks(self, partitions: Iterable[Partition]) -> dict[Partition, Mark]:
+        if self.mute:
+            raise RuntimeFailure("timed out")
         return {p: self.noted[p] for p in partitions if p in self.noted}
 
     def mark(self, marks: Mapping[Partition, Mark]) -> None:
