@@ -78,6 +78,7 @@ def test_every_group_in_every_form(filled: str, capsys: pytest.CaptureFixture[st
 def test_losses_show_in_the_figures(write: Write, lake: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One event lost of a million is not 100 %."""
     rows = [ledger("alpha", "kernel", "attempted", 10**6), ledger("alpha", "perf-buffer", "full", 1)]
+    rows.append(ledger("alpha", "consumer", "stored", 10**6 - 1))
     write(histogram=[histogram([1])], ledger=rows)
     assert "99.99%" in ask(capsys, "latency", "--lake", str(lake), *SPAN)[0]
 
