@@ -64,6 +64,14 @@ int kfunc__sock_def_readable(u64 *ctx)
 	return EXCLUSIVELY(HOOK_ARRIVAL, data_ready(ctx, sk));
 }
 
+/* Of multipath TCP, which is told of and no more. */
+int kfunc__subflow_data_ready(u64 *ctx)
+{
+	u64 sk = ctx[ARG_SUBFLOW_DATA_READY_SK];
+
+	return EXCLUSIVELY(HOOK_ARRIVAL, data_ready(ctx, sk));
+}
+
 int kfunc__tcp_rcv_space_adjust(u64 *ctx)
 {
 	u64 sk = ctx[ARG_TCP_RCV_SPACE_ADJUST_SK];

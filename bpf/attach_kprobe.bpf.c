@@ -72,6 +72,12 @@ int kprobe_sock_def_readable(struct pt_regs *ctx)
 	return data_ready(ctx, ARGUMENT(ctx, ARG_SOCK_DEF_READABLE_SK));
 }
 
+/* Of multipath TCP, which is told of and no more. */
+int kprobe_subflow_data_ready(struct pt_regs *ctx)
+{
+	return data_ready(ctx, ARGUMENT(ctx, ARG_SUBFLOW_DATA_READY_SK));
+}
+
 int kprobe_tcp_rcv_space_adjust(struct pt_regs *ctx)
 {
 	return receive_copy(ctx, ARGUMENT(ctx, ARG_TCP_RCV_SPACE_ADJUST_SK));

@@ -13,6 +13,8 @@ from agent.kernel.settings import Backend
 RAW, FENTRY, KPROBE = "raw", "fentry", "kprobe"
 RETURN = ":return"
 """After a function's name: where it returns, else where it begins."""
+OPTIONAL = "?"
+"""Before a function's name: taken along where the kernel lists it."""
 
 PREFERENCE: Mapping[Backend, tuple[str, ...]] = {
     "auto": (RAW, FENTRY, KPROBE),
@@ -79,6 +81,7 @@ class Job(NamedTuple):
 
 _SEND = ("tcp_sendmsg_locked", "sk_stream_wait_memory:return", "sk_stream_wait_connect:return")
 _PAGES = ("tcp_sendpage_locked", "sk_stream_wait_memory", "tcp_sendpage:return")
+_READY = ("sock_def_readable", "?subflow_data_ready")
 
 JOBS = (
     Job("who opened, close", "state", {RAW: ("inet_sock_set_state",)}),
@@ -97,7 +100,7 @@ JOBS = (
     Job(
         "arrival in the kernel",
         "arrival",
-        {RAW: ("sk_data_ready",), FENTRY: ("sock_def_readable",), KPROBE: ("sock_def_readable",)},
+        {RAW: ("sk_data_ready",), FENTRY: _READY, KPROBE: _READY},
     ),
     Job(
         "read position",
@@ -128,6 +131,7 @@ ARGUMENTS = {
     "tcp_sendpage_locked": ("sk", "size"),
     "tcp_sendpage": ("sk",),
     "sock_def_readable": ("sk",),
+    "subflow_data_ready": ("sk",),
     "tcp_rcv_space_adjust": ("sk",),
     "tcp_recvmsg": ("sk", "flags"),
 }
@@ -166,18 +170,25 @@ def choose(kernel: Names, backend: Backend = "auto", refused: Mapping[str, str] 
 def _way(kernel: Names, job: Job, order: list[str]) -> list[Hook] | None:
     """Return the hooks of the first way this kernel has."""
     for means in order:
-        places = job.ways.get(means, ())
-        hooks = [Hook(means, place, job.counted) for place in places]
+        hooks = [hook for hook, optional in _hooks(job, means) if not optional or _offers(kernel, hook)]
         if hooks and all(_offers(kernel, hook) for hook in hooks):
             return hooks
     return None
+
+
+def _hooks(job: Job, means: str) -> list[tuple[Hook, bool]]:
+    """Return the hooks of one way, and whether the kernel may lack them."""
+    return [
+        (Hook(means, place.removeprefix(OPTIONAL), job.counted), place.startswith(OPTIONAL))
+        for place in job.ways.get(means, ())
+    ]
 
 
 def _lacking(kernel: Names, job: Job, order: list[str]) -> list[str]:
     """Name what is missing for the most wanted way."""
     means = next((means for means in (*order, RAW, FENTRY) if means in job.ways), FENTRY)
     kind = "tracepoint" if means == RAW else "usable function"
-    hooks = [Hook(means, place, job.counted) for place in job.ways[means]]
+    hooks = [hook for hook, optional in _hooks(job, means) if not optional]
     absent = [hook for hook in hooks if not _offers(kernel, hook)] or hooks
     return [f"{kind} {hook.function}" for hook in absent]
 
