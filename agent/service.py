@@ -42,6 +42,7 @@ def capture_settings(section: CaptureSection) -> CaptureSettings:
         netns=tuple(inode_of(text, "capture.netns") for text in section.netns),
         cgroups=tuple(inode_of(text, "capture.cgroups") for text in section.cgroups),
         ring_pages=section.ring_pages,
+        backend=section.backend,
     )
 
 
