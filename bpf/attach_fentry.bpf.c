@@ -12,10 +12,10 @@ int kfunc__tcp_sendmsg_locked(u64 *ctx)
 	return EXCLUSIVELY(HOOK_SEND, message_entered(ctx, sk, msg));
 }
 
-int kfunc__tcp_sendpage_locked(u64 *ctx)
+int kfunc__do_tcp_sendpages(u64 *ctx)
 {
-	u64 sk = ctx[ARG_TCP_SENDPAGE_LOCKED_SK];
-	u64 size = ctx[ARG_TCP_SENDPAGE_LOCKED_SIZE];
+	u64 sk = ctx[ARG_DO_TCP_SENDPAGES_SK];
+	u64 size = ctx[ARG_DO_TCP_SENDPAGES_SIZE];
 
 	return EXCLUSIVELY(HOOK_SEND, send_entered(ctx, sk, 0, size));
 }

@@ -36,10 +36,10 @@ int kprobe_tcp_sendmsg_locked(struct pt_regs *ctx)
 			       ARGUMENT(ctx, ARG_TCP_SENDMSG_LOCKED_MSG));
 }
 
-int kprobe_tcp_sendpage_locked(struct pt_regs *ctx)
+int kprobe_do_tcp_sendpages(struct pt_regs *ctx)
 {
-	return send_entered(ctx, ARGUMENT(ctx, ARG_TCP_SENDPAGE_LOCKED_SK), 0,
-			    ARGUMENT(ctx, ARG_TCP_SENDPAGE_LOCKED_SIZE));
+	return send_entered(ctx, ARGUMENT(ctx, ARG_DO_TCP_SENDPAGES_SK), 0,
+			    ARGUMENT(ctx, ARG_DO_TCP_SENDPAGES_SIZE));
 }
 
 int kprobe_sk_stream_wait_memory(struct pt_regs *ctx)

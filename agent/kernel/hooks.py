@@ -80,7 +80,8 @@ class Job(NamedTuple):
 
 
 _SEND = ("tcp_sendmsg_locked", "sk_stream_wait_memory:return", "sk_stream_wait_connect:return")
-_PAGES = ("tcp_sendpage_locked", "sk_stream_wait_memory", "tcp_sendpage:return")
+# tcp_sendpage_locked, which its callers know, is listed but inlined into tcp_sendpage.
+_PAGES = ("do_tcp_sendpages", "sk_stream_wait_memory", "tcp_sendpage:return")
 _READY = ("sock_def_readable", "?subflow_data_ready")
 
 JOBS = (
@@ -128,7 +129,7 @@ ARGUMENTS = {
     "sk_stream_wait_memory": ("sk",),
     "sk_stream_wait_connect": ("sk",),
     "tcp_sendmsg": ("sk",),
-    "tcp_sendpage_locked": ("sk", "size"),
+    "do_tcp_sendpages": ("sk", "size"),
     "tcp_sendpage": ("sk",),
     "sock_def_readable": ("sk",),
     "subflow_data_ready": ("sk",),

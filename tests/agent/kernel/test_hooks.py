@@ -21,7 +21,7 @@ OTHERS = {
 }
 PAGES = {
     "tcp_sendpage": ("sk", "page", "offset", "size", "flags"),
-    "tcp_sendpage_locked": ("sk", "page", "offset", "size", "flags"),
+    "do_tcp_sendpages": ("sk", "page", "offset", "size", "flags"),
 }
 OLD_RECVMSG = {"tcp_recvmsg": ("sk", "msg", "len", "nonblock", "flags", "addr_len")}
 STATES = {"inet_sock_set_state", "tcp_destroy_sock", "tcp_rcv_space_adjust"}
@@ -76,7 +76,7 @@ def test_an_older_kernel_has_pages_sent_without_a_message():
         "tcp_sendmsg_locked",
         "sk_stream_wait_memory:return",
         "sk_stream_wait_connect:return",
-        "tcp_sendpage_locked",
+        "do_tcp_sendpages",
         "sk_stream_wait_memory",
         "tcp_sendpage:return",
         "tcp_sendmsg:return",
@@ -134,7 +134,7 @@ def test_a_kernel_without_multipath_needs_no_hook_of_it():
 def test_arguments_are_found_by_name(kernel, flags, result):
     macros = hooks.macros(kernel)
     assert (macros["ARG_TCP_RECVMSG_FLAGS"], macros["RESULT_TCP_RECVMSG"]) == (flags, result)
-    assert macros["ARG_TCP_SENDPAGE_LOCKED_SIZE"] == 3
+    assert macros["ARG_DO_TCP_SENDPAGES_SIZE"] == 3
     assert hooks.macros(LINUX_6_18)["RESULT_TCP_SENDPAGE"] == 0
 
 
