@@ -44,6 +44,7 @@ def capture_settings(section: CaptureSection) -> CaptureSettings:
         netns=tuple(map(namespace_of, section.netns)),
         cgroups=tuple(map(cgroup_of, section.cgroups)),
         ring_pages=section.ring_pages,
+        backend=section.backend,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from agent.kernel.settings import Backend
 from common.config import Settings
 from common.errors import ConfigError
 from common.kafka import KafkaSettings
@@ -57,6 +58,10 @@ class CaptureSection(Settings, frozen=True):
         tuple[str, ...],
         Meta(description="only processes in these cgroups (v2): ids or paths of their folders"),
     ] = ()
+    backend: Annotated[
+        Backend,
+        Meta(description="kind of hook to prefer: auto, raw (tracepoints), fentry or kprobe (last resort)"),
+    ] = "auto"
     ring_pages: Annotated[
         int, Meta(ge=8, le=4096, description="pages of the perf ring of each CPU, a power of two")
     ] = 256

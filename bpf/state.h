@@ -69,6 +69,7 @@ struct send_call {
 	u32 srtt_us;
 	u16 flags;
 	u16 pieces;
+	u64 left_waiting; /* pages: bytes still to send while the call waits for room */
 };
 
 #define RUNS 8
@@ -93,6 +94,12 @@ struct receive_call {
 struct thread {
 	u32 announced_exec;
 	u32 epoch; /* 0 = not announced */
+	u64 opening; /* socket of a send that found no connection yet */
+	u64 opening_message;
+	u64 opening_left;
+	u64 receiving; /* arguments of the running read, for a hook that is given its result alone */
+	u32 receiving_flags;
+	u32 reserved;
 	struct send_call send;
 	struct receive_call receive;
 };
@@ -112,6 +119,8 @@ struct hook {
 	u64 calls;
 	u64 orphans; /* ends of calls whose range was not seen */
 	u64 identity_changes;
+	u64 inside; /* a program of this hook is running on this CPU, perhaps preempted */
+	u64 skipped; /* runs given up for that */
 	u32 busy;
 	u32 event_count;
 	u32 fact_count;

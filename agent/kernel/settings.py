@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What to trace, as the kernel needs it: numbers only."""
 
+from typing import Literal
+
 import msgspec
 
 FILTER_PORTS, FILTER_NETNS, FILTER_CGROUPS, FILTER_EXCLUDED_PORTS = 1, 2, 4, 8
 """Bits of ``struct settings.filters`` (bpf/state.h)."""
 
 
+Backend = Literal["auto", "raw", "fentry", "kprobe"]
+"""What to prefer for each hook; see agent/kernel/hooks.py."""
 PAGE_BYTES, SLOT_BYTES = 4096, 64
 
 
@@ -27,6 +31,9 @@ class CaptureSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Events in a record, a power of two from 1 to 256."""
     connections: int = 65_536
     """Connections followed at once; the longest unused gives way, and is told of anew."""
+
+    backend: Backend = "auto"
+    """Which kind of hook to prefer where the kernel offers several."""
 
     def __post_init__(self) -> None:
         """Check what BPF would refuse with less to say."""

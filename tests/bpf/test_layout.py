@@ -36,7 +36,7 @@ def _assertions():
             yield f"sizeof(((struct {struct} *)0)->{name}) == {dtype.fields[name][0].itemsize}"
     for name in counters.HEAD_DTYPE.names:
         yield f"__builtin_offsetof(struct hook, {name}) == {counters.HEAD_DTYPE.fields[name][1]}"
-    yield "__builtin_offsetof(struct hook, block) == sizeof(struct stream) * 2 + 40"
+    yield "__builtin_offsetof(struct hook, block) == sizeof(struct stream) * 2 + 56"
     yield "sizeof(struct hook) <= 32768"
 
 
