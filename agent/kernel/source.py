@@ -20,6 +20,7 @@ PARTS = (
     "send",
     "receive",
     "arrival",
+    "close",
     "lifecycle",
     "flush",
     "attach_raw_tracepoint",
