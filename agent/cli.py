@@ -8,6 +8,7 @@ from cyclopts import App
 
 from agent.commands import live
 from agent.commands.options import Config, Overrides, settings_of
+from agent.commands.status import status
 from agent.version import VERSION
 from common.config import render
 from common.log import setup_logging
@@ -48,7 +49,7 @@ def check(*, config: Config = None, overrides: Overrides = None, offline: bool =
         print(line)
 
 
-for command in (live.count, live.trace, live.top, live.life):
+for command in (live.count, live.trace, live.top, live.life, status):
     app.command(command)
 
 

@@ -140,5 +140,5 @@ def refusal() -> str:
     """Return why there is no such figure here, in a line."""
     return (
         f"this kernel offers no hook on {FUNCTION} (neither kprobes nor fentry) and the function "
-        "has no tracepoint; `trace` alone measures what was meant: each send to the read that took its last byte"
+        "has no tracepoint; `trace` alone measures what was meant: each send to the read of its last byte"
     )
