@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command ``wirelag-agent``: run, check, count. Errors become one clear line and an exit code here."""
+"""The command ``wirelag-agent``. Errors become one clear line and an exit code here."""
 
 import sys
 from collections.abc import Callable
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from cyclopts import App
 
 from agent.commands import live
+from agent.commands.doctor import doctor
 from agent.commands.options import Config, Overrides, settings_of
 from agent.commands.status import status
 from agent.version import VERSION
@@ -49,7 +50,7 @@ def check(*, config: Config = None, overrides: Overrides = None, offline: bool =
         print(line)
 
 
-for command in (live.count, live.trace, live.top, live.life, status):
+for command in (live.count, live.trace, live.top, live.life, doctor, status):
     app.command(command)
 
 

@@ -23,6 +23,7 @@ HIT_DTYPE = np.dtype(
 )
 SENDMSG, DO_RCV = 1, 2
 LIMIT = 65_536
+SYSFS = Path("/sys")
 FUNCTION = "tcp_v4_do_rcv"
 LABEL = "article's tcp_time (thread's tcp_sendmsg -> next tcp_v4_do_rcv in it; not a message's latency)"
 HITS = NDArray[np.void]
@@ -101,28 +102,20 @@ def _print(one: Time, *, json: bool) -> None:
         print(f"{show.clean(name)}[{one.tid}]  tcp_time {show.duration(one.tcp_time_ns)}", flush=True)
 
 
-def backend(
-    sysfs: Path = Path("/sys"), backends: dict[str, Callable[[], Functions]] | None = None
-) -> Functions:
+def backend(sysfs: Path = SYSFS, backends: dict[str, Callable[[], Functions]] | None = None) -> Functions:
     """Return a capture of the two functions.
 
     Raises:
         KernelUnfitError: this kernel offers no hook on tcp_v4_do_rcv, or this version cannot use it.
     """
     known = BACKENDS if backends is None else backends
-    offered = offers(sysfs)
-    for name in offered:
-        if name in known:
-            return known[name]()
-    if offered:
-        ways = " and ".join(offered)
-        raise KernelUnfitError(
-            f"--as-article: {FUNCTION} could be hooked here by {ways}; this version cannot yet"
-        )
-    raise KernelUnfitError(f"--as-article: {refusal()}")
+    usable = [name for name in offers(sysfs) if name in known]
+    if not usable:
+        raise KernelUnfitError(f"--as-article: {reason(sysfs)}")
+    return known[usable[0]]()
 
 
-def offers(sysfs: Path = Path("/sys")) -> list[str]:
+def offers(sysfs: Path = SYSFS) -> list[str]:
     """Return by which means this kernel lets a program run at a function's entry."""
     found = []
     functions = sysfs / "kernel/tracing/available_filter_functions"
@@ -136,8 +129,13 @@ def offers(sysfs: Path = Path("/sys")) -> list[str]:
     return found
 
 
-def refusal() -> str:
-    """Return why there is no such figure here, in a line."""
+def reason(sysfs: Path = SYSFS) -> str | None:
+    """Return in a line why there is no such figure here, None where there is."""
+    ways = offers(sysfs)
+    if any(name in BACKENDS for name in ways):
+        return None
+    if ways:
+        return f"{FUNCTION} could be hooked here by {' or '.join(ways)}, which this version cannot use yet"
     return (
         f"this kernel offers no hook on {FUNCTION} (neither kprobes nor fentry) and the function "
         "has no tracepoint; `trace` alone measures what was meant: each send to the read of its last byte"
