@@ -14,8 +14,9 @@ from support.worker import Worker
 pytestmark = pytest.mark.kernel
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def life(network):
+    """One program for all endings: each test reads its own lines, in order."""
     with LiveProgram(network.hosts, "life", "--json") as program:
         yield program
 
@@ -37,9 +38,6 @@ def test_an_orderly_end_is_a_line_at_each_end(network, worker, life):
     assert figures(found[passive]) == ("passive", 30, 700, "closed-last")
     assert {row["pid"] for row in found.values()} == {worker.pid}
     assert all(row["duration_ns"] > 0 and row["rtt_us"] > 0 and row["marks"] == [] for row in found.values())
-    said = life.end()
-    figures_of_all = {"closed": 2, "sent_bytes": 730, "received_bytes": 730, "facts_lost": 0}
-    assert (said.code, said.summary) == (0, {"kind": "summary", **figures_of_all})
 
 
 def test_a_connection_nobody_used_has_no_process(network, worker, life):
@@ -90,7 +88,8 @@ def test_only_the_chosen_process_is_shown(network, worker):
         found = ends(program, 2)
         said = program.end()
     assert set(found) == set(ports)
-    assert said.summary["closed"] == 2
+    figures_of_all = {"closed": 2, "sent_bytes": 730, "received_bytes": 730, "facts_lost": 0}
+    assert (said.code, said.summary) == (0, {"kind": "summary", **figures_of_all})
 
 
 def test_lines_for_people_and_for_programs_have_the_same_fields(network, worker):
