@@ -9,7 +9,13 @@ from agent import decode
 from agent.kernel import counters, source
 from agent.kernel.capture import CaptureSettings
 from agent.kernel.loader import Program
-from agent.kernel.settings import FILTER_CGROUPS, FILTER_EXCLUDED_PORTS, FILTER_NETNS, FILTER_PORTS, TELL_CLOSES
+from agent.kernel.settings import (
+    FILTER_CGROUPS,
+    FILTER_EXCLUDED_PORTS,
+    FILTER_NETNS,
+    FILTER_PORTS,
+    TELL_CLOSES,
+)
 from schemas.event import Flag, Kind
 
 pytestmark = pytest.mark.kernel

@@ -22,7 +22,12 @@ def pressed(keys):
 
 @pytest.mark.parametrize(
     ("keys", "sort", "by"),
-    [("", "bytes", "connection"), ("m", "messages", "connection"), ("9p", "p99", "process"), ("pc5", "p50", "connection")],
+    [
+        ("", "bytes", "connection"),
+        ("m", "messages", "connection"),
+        ("9p", "p99", "process"),
+        ("pc5", "p50", "connection"),
+    ],
 )
 def test_keys_sort_and_group(keys, sort, by):
     controls = pressed(keys)

@@ -41,9 +41,22 @@ def test_figures_lie_between_the_least_and_the_greatest_that_was_possible(networ
 
 
 def test_rows_are_sorted_and_cut(network, worker):
-    with Worker() as other, LiveProgram(
-        network.hosts, "top", "--once", "--json", "--by", "process", "--sort", "messages", "--rows", "1", *LONG
-    ) as program:
+    with (
+        Worker() as other,
+        LiveProgram(
+            network.hosts,
+            "top",
+            "--once",
+            "--json",
+            "--by",
+            "process",
+            "--sort",
+            "messages",
+            "--rows",
+            "1",
+            *LONG,
+        ) as program,
+    ):
         worker.run(traffic.echo, network, 3, 1000)
         other.run(traffic.echo, network, 30, 1)
         (table,) = program.end().rows

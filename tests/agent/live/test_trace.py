@@ -43,7 +43,9 @@ def test_each_send_call_is_one_line_with_its_bytes(seen):
     for name in SCENARIOS:
         for truth in truths[name]:
             rows = sorted(lines[truth.sender_port, truth.receiver_port], key=lambda row: row["position"])
-            assert [(r["position"], r["bytes"]) for r in rows] == [(c.position, c.length) for c in truth.sends]
+            assert [(r["position"], r["bytes"]) for r in rows] == [
+                (c.position, c.length) for c in truth.sends
+            ]
 
 
 def test_a_call_in_several_pieces_is_one_line_with_all_its_bytes(seen):
@@ -61,7 +63,9 @@ def test_each_message_was_delivered_between_its_send_and_the_read_of_its_last_by
             sends = {call.position: call for call in truth.sends}
             for row in lines[truth.sender_port, truth.receiver_port]:
                 end = row["position"] + row["bytes"]
-                read = next(call for call in truth.reads if call.position < end <= call.position + call.length)
+                read = next(
+                    call for call in truth.reads if call.position < end <= call.position + call.length
+                )
                 send = sends[row["position"]]
                 assert read.before_ns - send.after_ns <= row["delivery_ns"] <= read.after_ns - send.before_ns
 
