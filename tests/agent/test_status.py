@@ -3,11 +3,11 @@
 
 import json
 import os
-import select
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Self
 
 import msgspec
 import numpy as np
@@ -180,7 +180,7 @@ class Agent:
         self._folder = folder
         self._command = [sys.executable, "-m", "agent", "run", *(p for text in told for p in ("--set", text))]
 
-    def __enter__(self) -> "Agent":
+    def __enter__(self) -> Self:
         self.process = subprocess.Popen(self._command, stderr=subprocess.PIPE, text=True, cwd=ROOT)
         assert self.process.stderr is not None
         for line in self.process.stderr:
@@ -199,4 +199,3 @@ class Agent:
                 if enough(one):
                     return one
             assert self.process.poll() is None
-            select.select([], [], [], 0.02)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Connections that end in known ways. Runs in a `Worker`; each function returns (active port, passive port)."""
+"""Connections that end in known ways. Runs in a `Worker`; each returns (active port, passive port)."""
 
 import socket
 import struct

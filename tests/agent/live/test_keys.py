@@ -94,5 +94,5 @@ def test_what_the_kernel_filters_goes_over_the_settings(tmp_path):
     assert (found.ports, found.exclude_ports, found.closes) == ((80,), (9092,), True)
     assert found.cgroups == (tmp_path.stat().st_ino,)
     assert Choice().capture(section).ports == (1, 2)
-    with pytest.raises(ConfigError, match="capture.cgroups"):
+    with pytest.raises(ConfigError, match=r"capture\.cgroups"):
         Choice(cgroups=("/nowhere",)).capture(section)
