@@ -6,6 +6,7 @@ only as long as the agent that wrote it holds the lock beside it, so an agent th
 one that runs.
 """
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import msgspec
 from common.errors import RuntimeFailure
 
 VERSION = 1
+_OTHERS_WRITE = 0o022
 
 
 class Status(msgspec.Struct, kw_only=True, frozen=True):
@@ -69,9 +71,11 @@ class StatusFile:
         """Make the folder, take the lock, and clear away what dead agents left.
 
         Raises:
-            OSError: the folder cannot be written.
+            OSError: the folder cannot be written, or others can write there.
         """
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._folder.stat().st_mode & _OTHERS_WRITE:
+            raise PermissionError(errno.EPERM, "others than its owner may write there")
         for lock in sorted(self._folder.glob("agent-*.lock")):
             if not held(lock):
                 _remove(lock.with_suffix(".json"), lock)

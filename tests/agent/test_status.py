@@ -94,6 +94,13 @@ def test_a_folder_that_cannot_be_made_costs_a_warning_only(tmp_path, capsys):
     assert "no status file" in capsys.readouterr().out
 
 
+def test_a_folder_that_others_can_write_is_not_used(tmp_path):
+    tmp_path.chmod(0o777)
+    with pytest.raises(PermissionError, match="others"):
+        StatusFile(tmp_path).open()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_status_of_another_version_is_said_to_be_one(tmp_path):
     file = StatusFile(tmp_path)
     file.open()
