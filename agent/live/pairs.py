@@ -3,8 +3,8 @@
 
 The rule is that of docs/matching.md: a send [a, e) belongs to the read [b, c) of its direction with
 b < e <= c, its arrival is the earliest one with a position >= e, no later than that read ended. One host has
-one CLOCK_MONOTONIC, so the differences are exact. Pure: arrays and "now" in, arrays out. Memory is bounded by
-``LIMIT`` rows of each kind.
+one CLOCK_MONOTONIC, so the differences are exact. Pure: arrays and "now" in, arrays out. Memory is bounded: one
+step, and ``LIMIT`` rows of each kind from one step to the next.
 """
 
 from collections.abc import Callable
@@ -172,8 +172,8 @@ class Pairs:
         ``final`` closes all.
         """
         self._sends = np.concatenate([self._sends, self._calls.whole(new.sends)])
-        self._reads = np.concatenate([self._reads, new.reads])[-LIMIT:]
-        self._arrivals = np.concatenate([self._arrivals, new.arrivals])[-LIMIT:]
+        self._reads = np.concatenate([self._reads, new.reads])
+        self._arrivals = np.concatenate([self._arrivals, new.arrivals])
         sends, reads = self._sends, self._reads
         found = first_at_or_after((sends["key"], sends["end"]), (reads["key"], reads["end"]))
         matched = found >= 0
@@ -218,7 +218,8 @@ class Pairs:
             found = first_at_or_after((arrivals["key"], arrivals["end"]), (gone["key"], gone["end"]))
             arrivals = arrivals[found < 0]
             self._reads = self._reads[~old]
-        self._arrivals = arrivals[arrivals["time_ns"] >= until_ns - ARRIVAL_KEEP_NS]
+        self._reads = self._reads[-LIMIT:].copy()
+        self._arrivals = arrivals[arrivals["time_ns"] >= until_ns - ARRIVAL_KEEP_NS][-LIMIT:].copy()
 
 
 def _picked(values: I64, index: I64) -> I64:

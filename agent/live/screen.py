@@ -103,7 +103,7 @@ def screen(*, json: bool, once: bool) -> Iterator[Screen]:
 
 def _end(summary: Summary) -> None:
     sent = show.size(summary.sent_bytes)
-    print(f"{summary.messages:,} messages, {sent} sent; {summary.lost} events lost", flush=True)
+    print(f"{summary.messages:,} messages, {sent} sent; {show.losses(summary.lost)}", flush=True)
 
 
 def _end_json(summary: Summary) -> None:

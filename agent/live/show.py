@@ -11,6 +11,7 @@ _THOUSAND, _TEN = 1000, 10
 _TIMES = ((10**3, "us"), (10**6, "ms"), (10**9, "s"))
 _SIZES = ((1, "B"), (10**3, "kB"), (10**6, "MB"), (10**9, "GB"), (10**12, "TB"))
 UNKNOWN = "-"
+MORE_PAGES = 2048
 
 
 def duration(nanoseconds: int | None) -> str:
@@ -70,6 +71,12 @@ def clock(unix_ns: int) -> str:
     """Return the time of day, UTC, to the microsecond."""
     moment = datetime.fromtimestamp(unix_ns // 10**9, UTC)
     return f"{moment:%H:%M:%S}.{unix_ns % 10**9 // 1000:06}"
+
+
+def losses(events: int) -> str:
+    """Return how many events were lost, and what helps."""
+    more = f" (a larger ring helps: --set capture.ring-pages={MORE_PAGES})" if events else ""
+    return f"{events} events lost{more}"
 
 
 def known(value: int) -> int | None:

@@ -63,6 +63,8 @@ class Table(msgspec.Struct, kw_only=True, frozen=True):
     shown: int
     total: int
     """Rows before ``--rows`` cut them."""
+    left_out: int
+    """Additions for rows beyond those that memory is kept for."""
     rows: list[Line]
 
 
@@ -176,6 +178,7 @@ class Top:
             sort=self._controls.sort,
             shown=len(shown),
             total=len(wanted),
+            left_out=self._tallies[by].left_out,
             rows=shown,
         )
 

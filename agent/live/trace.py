@@ -78,7 +78,7 @@ class Trace:
         else:
             self._out(
                 f"{self._shown} messages, {self._delivered} of them delivered on this host; "
-                f"{lost} events lost"
+                f"{show.losses(lost)}"
             )
 
     def _show(self, messages: Messages) -> None:

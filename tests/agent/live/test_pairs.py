@@ -146,3 +146,10 @@ def test_the_first_at_or_after_is_what_a_search_finds(wanted, offered):
 
     found = first_at_or_after(columns(wanted), columns(offered))
     assert found.tolist() == [search(key, place) for key, place in wanted]
+
+
+def test_a_step_of_any_size_is_matched_whole_before_anything_is_forgotten(monkeypatch, pairs):
+    monkeypatch.setattr("agent.live.pairs.LIMIT", 5)
+    places = [(at * 10, at * 10 + 10, at) for at in range(50)]
+    done = closed(pairs, [send(*one) for one in places], [read(b, e, t + 1) for b, e, t in places])
+    assert done.delivery_ns.tolist() == [1] * 50
