@@ -3,8 +3,8 @@
 
 The rule is that of docs/matching.md: a send [a, e) belongs to the read [b, c) of its direction with
 b < e <= c, its arrival is the earliest one with a position >= e, no later than that read ended. One host has
-one CLOCK_MONOTONIC, so the differences are exact. Pure: arrays and "now" in, arrays out. Memory is bounded: one
-step, and ``LIMIT`` rows of each kind from one step to the next.
+one CLOCK_MONOTONIC, so the differences are exact. Pure: arrays and "now" in, arrays out. Memory is
+bounded: one step, and ``LIMIT`` rows of each kind from one step to the next.
 """
 
 from collections.abc import Callable
