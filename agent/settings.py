@@ -35,6 +35,9 @@ class HostSection(Settings, frozen=True):
         Path | None,
         Meta(description="file with the fleet-wide secret that names connections; not set: a fixed key"),
     ] = None
+    runtime_dir: Annotated[
+        Path, Meta(description="folder that `wirelag-agent status` reads; only the agent's user may")
+    ] = Path("/run/wirelag")
     heartbeat: Annotated[Duration, Meta(description="how often the control topic hears of this agent")] = (
         Duration(2)
     )

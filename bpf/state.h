@@ -13,6 +13,7 @@
 #define MSG_PEEK 0x2
 #define MSG_TRUNC 0x20
 #define MSG_WAITALL 0x100
+#define SOCK_DONE 1 /* bit of sk_flags: the peer's FIN was taken */
 
 #define STATE_ESTABLISHED 1
 #define STATE_SYN_SENT 2
@@ -136,6 +137,7 @@ struct hook {
 #define FILTER_NETNS (1 << 1)
 #define FILTER_CGROUPS (1 << 2)
 #define FILTER_EXCLUDED_PORTS (1 << 3)
+#define TELL_CLOSES (1 << 16) /* no filter: tell of each connection's end too */
 
 struct settings {
 	u32 own_tgid;

@@ -124,6 +124,9 @@ JOBS = (
 )
 """In order of attachment: who opened a connection must be known before its first byte."""
 
+RAW_PLACES = tuple(place for job in JOBS for place in job.ways.get(RAW, ()))
+"""The tracepoints that tell everything where a kernel has them all."""
+
 ARGUMENTS = {
     "tcp_sendmsg_locked": ("sk", "msg"),
     "sk_stream_wait_memory": ("sk",),
@@ -166,6 +169,16 @@ def choose(kernel: Names, backend: Backend = "auto", refused: Mapping[str, str] 
             "Linux 5.15 or later with BPF trampolines or kprobes, or Linux 6.16 or later"
         )
     return chosen
+
+
+def unseen(kernel: Names) -> list[str]:
+    """Return, by the tracepoints that would tell it, what no means of this kernel can tell."""
+    return [
+        place
+        for job in JOBS
+        if not job.only_with and _way(kernel, job, list(PREFERENCE["auto"])) is None
+        for place in job.ways.get(RAW, ())
+    ]
 
 
 def _way(kernel: Names, job: Job, order: list[str]) -> list[Hook] | None:

@@ -21,6 +21,7 @@ PARTS = (
     "send",
     "receive",
     "arrival",
+    "close",
     "lifecycle",
     "functions",
     "flush",
