@@ -76,9 +76,11 @@ bench-agent: ## cost of one event in the agent's process (root)
 	$(PYTHON) -m bench.agent
 
 .PHONY: bench-consumer
-bench-consumer: ## events a second through the consumer
+bench-consumer: ## events a second through the consumer, recorded traffic replayed (root)
 	@scripts/setup --kafka
-	$(PYTHON) -m bench.consumer
+	mkdir -p .cache/bench
+	$(PYTHON) -m bench.recorded.capture .cache/bench/recorded
+	$(PYTHON) -m bench.consumer --recorded .cache/bench/recorded
 
 .PHONY: bench-host
 bench-host: ## CPU, memory and bytes a day of an idle and of a lightly used host (root)

@@ -2,9 +2,9 @@
 """The command ``wirelag-agent``. Errors become one clear line and an exit code here."""
 
 import sys
-from collections.abc import Callable
 
 from cyclopts import App
+from cyclopts.exceptions import CycloptsError
 
 from agent.commands import live
 from agent.commands.doctor import doctor
@@ -12,6 +12,7 @@ from agent.commands.options import Config, Overrides, settings_of
 from agent.commands.status import status
 from agent.version import VERSION
 from common.config import render
+from common.errors import ConfigError
 from common.log import setup_logging
 from common.service import run_command, stop_on_signals
 
@@ -56,5 +57,11 @@ for command in (live.count, live.trace, live.top, live.life, doctor, status):
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    action: Callable[[], None] = lambda: app(arguments, result_action="return_value")  # noqa: E731
-    return run_command("wirelag-agent", action)
+    return run_command("wirelag-agent", lambda: _run(arguments))
+
+
+def _run(arguments: list[str] | None) -> None:
+    try:
+        app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        raise ConfigError(str(error)) from error

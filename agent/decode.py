@@ -4,6 +4,7 @@
 The layouts mirror bpf/event.h; a test holds them equal.
 """
 
+import operator
 import struct
 from collections.abc import Sequence
 from enum import IntFlag
@@ -23,6 +24,8 @@ RECORD_DTYPE = np.dtype(
 )
 _HEAD = struct.Struct("=QIHBB")
 """The same, for one record at a time."""
+_STREAM = operator.itemgetter(slice(12, 15))
+"""CPU and stream of a record, as bytes."""
 EVENT_DTYPE = np.dtype(
     [
         ("time_ns", "=u8"),
@@ -137,7 +140,8 @@ def decode(records: Sequence[bytes]) -> Decoded:
     events: list[memoryview] = []
     facts: list[memoryview] = []
     spans = []
-    for record in records:
+    # Streams one after the other: within each, events are in order, so few sorted runs remain to be merged.
+    for record in sorted(records, key=_STREAM):
         first, count, cpu, stream, slots = _open(record)
         spans.append((cpu, stream, first, count))
         (facts if stream & STREAM_FACTS else events).append(slots)

@@ -5,11 +5,9 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-import numpy as np
-
 from agent import decode
 from agent.delivery.outstanding import Ticket
-from agent.directory import Directory, Resolved
+from agent.directory import Directory
 from agent.kernel.capture import Capture
 from agent.kernel.counters import Counters
 from agent.ledger import ATTEMPTED, Ledger
@@ -19,11 +17,8 @@ from agent.release import ReorderBuffer
 from schemas import batch
 
 PATIENCE_PASSES = 8
-ENOUGH_EVENTS = 16_384
-"""Events that are worth a pass of their own: array operations cost the less an event the more there are."""
-NO_EVENTS = np.zeros(0, dtype=decode.EVENT_DTYPE)
-NO_INDICES = np.zeros(0, dtype=np.intp)
-NOTHING = Resolved(NO_EVENTS, NO_INDICES, NO_INDICES, NO_INDICES)
+ENOUGH_RECORDS = 96
+"""Worth a pass of their own: array operations cost the less an event the more events there are."""
 FORGET_NS = 600 * 10**9
 FORGET_EVERY_NS = 60 * 10**9
 
@@ -55,15 +50,16 @@ class Loop:
         self._pending = Pending(parts.directory, PATIENCE_PASSES)
         self._pass_every_ns = pass_every_ns
         self._pass_at_ns = 0
+        self._records: list[bytes] = []
         self._forget_at_ns = clock().monotonic_ns + FORGET_EVERY_NS
         self.kernel: Counters | None = None
 
     def turn(self) -> bool:
         """Flush the kernel's batches, take them, send what is due; says whether anything came."""
         cycle = self._parts.capture.cycle()
-        self._hold(cycle.records)
+        self._records += cycle.records
         now = self._clock().monotonic_ns
-        if self._reorder.held >= ENOUGH_EVENTS or now >= self._pass_at_ns:
+        if len(self._records) >= ENOUGH_RECORDS or now >= self._pass_at_ns:
             self._pass(cycle.complete_until_ns, now)
             self._pass_at_ns = now + self._pass_every_ns
         self._send(everything=False)
@@ -74,7 +70,7 @@ class Loop:
 
     def finish(self, records: list[bytes], counters: Counters) -> None:
         """Send what is left once the capture has stopped; ``records`` are its last ones."""
-        self._hold(records)
+        self._records += records
         for _ in range(PATIENCE_PASSES + 1):
             self._pass(2**64 - 1, self._clock().monotonic_ns)
         self._send(everything=True)
@@ -89,17 +85,16 @@ class Loop:
         ledger.put("kernel", "missed", counters.misses)
         ledger.put("perf-buffer", "full", counters.lost)
 
-    def _hold(self, records: list[bytes]) -> None:
-        decoded = decode.decode(records)
-        self._parts.directory.learn(decoded.connections, decoded.tasks)
-        self._reorder.hold(decoded.events)
-
     def _pass(self, complete_until_ns: int, now: int) -> None:
-        """Name the events that are complete and hand them to the packer."""
-        parts, resolved = self._parts, NOTHING
-        if self._reorder.held:
-            released = self._reorder.release(complete_until_ns)
-            resolved = parts.directory.resolve(released.events, released.order, now)
+        """Decode what is held, name the events that are complete and hand them to the packer."""
+        parts = self._parts
+        decoded = decode.decode(self._records)
+        self._records = []
+        parts.directory.learn(decoded.connections, decoded.tasks)
+        released = self._reorder.release(decoded.events, complete_until_ns)
+        if not (released.order.size or self._pending.held):
+            return
+        resolved = parts.directory.resolve(released.events, released.order, now)
         outcome = self._pending.cycle(resolved, now)
         for known in outcome.known:
             parts.packer.add(known, now)

@@ -28,29 +28,24 @@ class Released(NamedTuple):
 
 
 class ReorderBuffer:
-    """Holds events until their moment is complete and there are enough of them to be worth a pass."""
+    """Holds events until their moment is complete."""
 
     def __init__(self) -> None:
-        self._held: list[EventArray] = []
+        self._held: EventArray | None = None
 
     @property
     def held(self) -> int:
         """Number of events that wait."""
-        return sum(part.size for part in self._held)
+        return 0 if self._held is None else self._held.size
 
-    def hold(self, events: EventArray) -> None:
-        """Add (n,) events, which must stay as they are."""
-        if events.size:
-            self._held.append(events)
-
-    def release(self, complete_until_ns: int) -> Released:
-        """Release all that were emitted before ``complete_until_ns``; at least one must be held."""
-        pending = self._held[0] if len(self._held) == 1 else np.concatenate(self._held)
+    def release(self, events: EventArray, complete_until_ns: int) -> Released:
+        """Add (n,) events and release all that were emitted before ``complete_until_ns``."""
+        pending = events if self._held is None else np.concatenate([self._held, events])
         moment = emitted_ns(pending)
         # Each CPU's and hook's events are in order already, so this is a merge of a few sorted runs.
         order = np.argsort(moment, kind="stable")
         ready = int(np.searchsorted(moment, complete_until_ns, sorter=order))
-        self._held = [rows(pending, order[ready:])] if ready < order.size else []
+        self._held = rows(pending, order[ready:]) if ready < order.size else None
         return Released(pending, order[:ready])
 
 

@@ -14,19 +14,21 @@ from agent.delivery.kafka import KafkaDelivery
 from agent.directory import Directory
 from agent.kernel.capture import Capture, CaptureSettings
 from agent.ledger import Ledger
-from agent.loop import Loop, Parts, system_clock
+from agent.loop import ENOUGH_RECORDS, Loop, Parts, system_clock
 from agent.meter import Meter, cpu_seconds
 from agent.pack import Identity, Packer
 from agent.report import Figures, Reporter
-from agent.settings import AgentSettings, CaptureSection, inode_of
+from agent.settings import AgentSettings, CaptureSection, cgroup_of, namespace_of
+from agent.single import only_agent
 from agent.version import VERSION
 from common import systemd
+from common.config import render
 from schemas import control
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 LAST_DELIVERY_SECONDS = 10.0
 FINAL_SECONDS = 2.0
-LONGEST_FLUSH_MS = 200
+LONGEST_FLUSH_SECONDS = 0.2
 PASSES_PER_AGE = 4
 """How often, within the age that a batch may reach, few events are packed all the same."""
 
@@ -35,13 +37,13 @@ def capture_settings(section: CaptureSection) -> CaptureSettings:
     """Return what the kernel needs to know: names of namespaces and cgroups become inode numbers.
 
     Raises:
-        ConfigError: one of them does not exist.
+        ConfigError: one of them does not exist or is something else.
     """
     return CaptureSettings(
         ports=section.ports,
         exclude_ports=section.exclude_ports,
-        netns=tuple(inode_of(text, "capture.netns") for text in section.netns),
-        cgroups=tuple(inode_of(text, "capture.cgroups") for text in section.cgroups),
+        netns=tuple(map(namespace_of, section.netns)),
+        cgroups=tuple(map(cgroup_of, section.cgroups)),
         ring_pages=section.ring_pages,
     )
 
@@ -69,6 +71,10 @@ class AgentService:
         Raises:
             WirelagError: the kernel or Kafka cannot be used as the settings say; nothing stays attached.
         """
+        with only_agent(self._settings.host(), render(self._settings.capture)):
+            self._run(stop, on_started)
+
+    def _run(self, stop: threading.Event, on_started: Callable[[], None]) -> None:
         settings = self._settings
         identity = Identity(
             settings.host(),
@@ -100,15 +106,17 @@ class AgentService:
     def _turn(
         self, loop: Loop, capture: Capture, delivery: KafkaDelivery, identity: Identity, stop: threading.Event
     ) -> None:
-        flush_ms, busy = max(1, min(round(1000 * self._settings.capture.flush), LONGEST_FLUSH_MS)), True
+        flush = min(self._settings.capture.flush, LONGEST_FLUSH_SECONDS)
         every = self._settings.agent.heartbeat
-        next_beat = time.monotonic()
+        next_beat = next_turn = time.monotonic()
         while not stop.is_set():
-            # Returns early where a ring fills up, so turns are as frequent and as large as the load asks for.
-            # Where nothing comes, the longest wait allowed does.
-            capture.poll(flush_ms if busy else LONGEST_FLUSH_MS)
-            busy = loop.turn()
+            # Returns early where a ring fills up: then turns come as often as the load asks for.
+            capture.poll(max(1, round(1000 * (next_turn - time.monotonic()))))
             now = time.monotonic()
+            if now < next_turn and capture.held < ENOUGH_RECORDS:
+                continue
+            # Where nothing comes, the longest wait allowed does.
+            next_turn = now + (flush if loop.turn() else LONGEST_FLUSH_SECONDS)
             delivery.poll()
             if now >= next_beat:
                 next_beat = now + every

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Everything the agent can be told: ``agent.toml``, ``WIRELAG_AGENT__…`` and ``--set``."""
 
+import fcntl
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +18,9 @@ from schemas.key import FIXED_KEY
 
 ENV_PREFIX = "WIRELAG_AGENT"
 MIN_KEY_BYTES = 16
+NS_GET_NSTYPE = 0xB703
+CLONE_NEWNET = 0x40000000
+MOUNTS = Path("/proc/self/mountinfo")
 Port = Annotated[int, Meta(ge=1, le=65535)]
 
 
@@ -109,17 +114,51 @@ class AgentSettings(Settings, frozen=True):
         return secret
 
 
-def inode_of(text: str, key: str) -> int:
-    """Return the inode number a text names: digits, or the path of a file that has it.
+def namespace_of(text: str) -> int:
+    """Return the inode number of the network namespace that a text names: digits, or a path.
 
     Raises:
-        ConfigError: it is neither.
+        ConfigError: it is neither, or the path is that of something else.
     """
+    return _inode_of(
+        text, "capture.netns", _is_namespace, "a network namespace (/run/netns/…, /proc/…/ns/net)"
+    )
+
+
+def cgroup_of(text: str) -> int:
+    """Return the id of the cgroup (v2) that a text names: digits, or the path of its folder.
+
+    Raises:
+        ConfigError: it is neither, or the path is that of something else.
+    """
+    return _inode_of(text, "capture.cgroups", _is_cgroup, "the folder of a cgroup of version 2")
+
+
+def _inode_of(text: str, key: str, right: Callable[[str], bool], what: str) -> int:
     if text.isdigit():
         return int(text)
     try:
+        if not right(text):
+            raise ConfigError(f"{key}: found {text!r}, which is not {what}: nothing would be traced")
         return Path(text).stat().st_ino
     except OSError as error:
         raise ConfigError(
             f"{key}: found {text!r} ({error.strerror}); allowed are an inode number or a path"
         ) from error
+
+
+def _is_namespace(path: str) -> bool:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        return fcntl.ioctl(descriptor, NS_GET_NSTYPE) == CLONE_NEWNET
+    except OSError:
+        return False  # what is no namespace does not know the question
+    finally:
+        os.close(descriptor)
+
+
+def _is_cgroup(path: str) -> bool:
+    device = Path(path).stat().st_dev
+    mounts = (line.split() for line in MOUNTS.read_text(encoding="utf-8").splitlines())
+    found = {fields[2] for fields in mounts if fields[fields.index("-") + 1] == "cgroup2"}
+    return f"{os.major(device)}:{os.minor(device)}" in found

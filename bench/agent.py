@@ -30,7 +30,7 @@ from support.netns import Network, VethPair, hosts_of
 from support.worker import Worker
 
 ROUNDS = 5
-MESSAGES = 15_000
+MESSAGES = 60_000
 SIZE = 200
 GOAL = 1 / 15
 TOPIC = "wirelag.events.v1"

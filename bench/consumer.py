@@ -9,7 +9,6 @@ Wall-clock figures need a machine that does nothing else; the CPU figures beside
 """
 
 import argparse
-import json
 import multiprocessing
 import os
 import resource
@@ -27,6 +26,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 from confluent_kafka import Producer
 
 from bench import recorded, row_consumer
+from bench.report import report
 from common.config import load
 from common.log import setup_logging
 from consumer.cli import run
@@ -200,13 +200,9 @@ def main() -> int:
     busy = statistics.median(1 / a.cpu_per_event for a, _ in pairs)
     print(f"one core: {rate:,.0f} events/s ({busy:,.0f} per second of CPU), {ratio:.1f} times the rows' CPU")
     print("scaling over processes is not measured: broker and consumer would share two cores here")
-    goals = {
-        "7 consumer: events per CPU second against rows": (ratio, RATIO),
-        "7 consumer: events/s/core against 1 M": (rate / RATE, 1.0),
-        "7 consumer: events per CPU second against 1 M": (busy / RATE, 1.0),
-    }
-    for goal, (value, target) in goals.items():
-        print(json.dumps({"goal": goal, "ratio": round(value, 3), "target": target, "met": value >= target}))
+    report("consumer-cpu-against-rows", ratio, RATIO, at_least=True)
+    report("consumer-events-per-second-on-one-core", rate / RATE, 1.0, at_least=True)
+    report("consumer-events-per-cpu-second", busy / RATE, 1.0, at_least=True)
     return 0
 
 

@@ -59,6 +59,7 @@ def measure(
     """Run the agent over a stretch of load and return its last words."""
     agent = Agent(Host("bench", network.a.name), address, SHARDS)
     try:
+        agent.started()
         worker.run(what, network, SECONDS, *more)
         return agent.stop()
     finally:

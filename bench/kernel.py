@@ -6,7 +6,6 @@ are the kernel's own (kernel.bpf_stats_enabled). Run as root: ``python -m bench.
 """
 
 import itertools
-import json
 import statistics
 import sys
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 from agent.kernel.capture import Capture, CaptureSettings
 from agent.kernel.counters import Counters
 from bench.naive.kernel import NaiveCapture
+from bench.report import report
 from support import traffic
 from support.netns import Network, VethPair, hosts_of
 from support.worker import Worker
@@ -99,11 +99,6 @@ def main() -> None:
     report("kernel-cost-per-event", statistics.median(mine.event / other for mine, other in rounds), GOAL)
     for kind, cost in kinds.items():
         report(f"kernel-{kind}-ceiling", cost / CEILINGS[kind], 1.0)
-
-
-def report(goal: str, ratio: float, target: float) -> None:
-    """Print one goal as JSON."""
-    print(json.dumps({"goal": goal, "ratio": round(ratio, 4), "target": target, "met": ratio <= target}))
 
 
 @contextmanager

@@ -7,7 +7,6 @@ RECORD is a file with one record's value as captured; without one, made-up traff
 whole records: what compressing inside the value costs against leaving it to the Kafka client.
 """
 
-import json
 import sys
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import zstandard
 
 from bench import trace
 from bench.formats import FORMATS, LEVEL, Tables, squeezed
+from bench.report import report
 from schemas import batch as codec
 
 FLOWS = {32: 4, 256: 8, 4096: 24}
@@ -36,20 +36,18 @@ def measured(samples: list[Tables]) -> dict[str, float]:
     }
 
 
-def show(label: str, samples: list[Tables]) -> None:
-    """Print the figures and ratios of some events, and one JSON line for each goal."""
+def show(label: str, samples: list[Tables]) -> dict[str, float]:
+    """Print the figures of some events; return our size as a ratio of each that a goal names."""
     found = measured(samples)
     print(f"{label} events")
     for name, value in found.items():
         print(f"    {name:14} {value:7.2f} B/event   ours / it {found['ours'] / value:.2f}")
-    for name, goal in GOALS.items():
-        ratio = found["ours"] / found[name]
-        line = {"goal": 5, "events": label, "against": name, "ratio": round(ratio, 3), "at_most": goal}
-        print(json.dumps(line | {"met": ratio <= goal}))
+    return {name: found["ours"] / found[name] for name in GOALS}
 
 
 def show_records(size: int, flows: int) -> None:
     """Print what whole records cost, and where compressing them is cheaper."""
+    print("whole records, with heads and dictionaries")
     made = [trace.batch(trace.tables(size, flows, seed), flows) for seed in range(4)]
     values = [codec.encode(one) for one in made]
     sections = [made[0].sends, made[0].receives, made[0].arrivals]
@@ -96,17 +94,19 @@ def _events(tables: Tables) -> int:
 def main(paths: list[str]) -> None:
     """Measure captured records, or made-up traffic in three sizes and whole records of it."""
     print(f"zstd level {LEVEL}; heads and dictionaries left out")
+    ratios = {}
+    made = () if paths else FLOWS.items()
     for path in paths:
         tables = codec.columns(codec.decode(Path(path).read_bytes()))
         kept = {kind: columns for kind, columns in tables.items() if columns["flow"].size}
-        show(f"{Path(path).name}: {_events(kept)}", [kept])
-    if paths:
-        return
-    for size, flows in FLOWS.items():
-        show(str(size), [trace.tables(size, flows, seed) for seed in range(ROUNDS)])
-    print("whole records, with heads and dictionaries")
-    for size, flows in FLOWS.items():
+        ratios[Path(path).name] = show(f"{Path(path).name}: {_events(kept)}", [kept])
+    for size, flows in made:
+        ratios[str(size)] = show(str(size), [trace.tables(size, flows, seed) for seed in range(ROUNDS)])
+    for size, flows in made:
         show_records(size, flows)
+    for label, against in ratios.items():
+        for name, ratio in against.items():
+            report(f"bytes-per-event-{label}-against-{name.replace(' ', '-')}", ratio, GOALS[name])
 
 
 if __name__ == "__main__":

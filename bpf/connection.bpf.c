@@ -24,12 +24,13 @@ static u64 sent_position(struct hook *h, struct conn *c)
 	return FIELD(u64, h, OFF_BYTES_ACKED) - act_of(c) + unacked;
 }
 
-/* Bytes any reader has taken. */
-static u64 read_position(struct hook *h)
+/* Bytes any reader has taken. With nothing unread the peer's FIN was taken too, and counts as one. */
+static u64 read_position(struct hook *h, struct conn *c)
 {
 	u32 unread = FIELD(u32, h, OFF_RCV_NXT) - FIELD(u32, h, OFF_COPIED_SEQ);
+	u32 fin = unread == 0 && c->flags & CONN_FIN ? 1 : 0;
 
-	return FIELD(u64, h, OFF_BYTES_RECEIVED) - unread;
+	return FIELD(u64, h, OFF_BYTES_RECEIVED) - unread - fin;
 }
 
 /* Bytes that are in this kernel. The peer's FIN counts as one. */
@@ -74,11 +75,13 @@ static bool is_tcp_stream(u64 sk)
 
 /*
  * The opener of a connection whose opening was not seen. A passive end inherits its listener's backlog. Else
- * the active end's acknowledged SYN makes bytes_acked one larger than the bytes it sent, as long as it has not
- * sent a FIN.
+ * the active end's acknowledged SYN makes bytes_acked one larger than the bytes it sent, and so does a FIN once
+ * it was sent.
  */
 static void derive_role(u64 sk, u8 state, struct hook *h, struct conn *c)
 {
+	bool fin = state == STATE_FIN_WAIT1 || state == STATE_FIN_WAIT2 ||
+		   state == STATE_LAST_ACK || state == STATE_CLOSING;
 	u32 backlog = 0;
 	u32 in_stream = FIELD(u32, h, OFF_WRITE_SEQ) - FIELD(u32, h, OFF_SND_UNA);
 	u32 unsent = 0;
@@ -97,7 +100,9 @@ static void derive_role(u64 sk, u8 state, struct hook *h, struct conn *c)
 	LOAD(bytes_retrans, sk, OFF_BYTES_RETRANS);
 	unsent = FIELD(u32, h, OFF_WRITE_SEQ) - snd_nxt;
 	syn = FIELD(u64, h, OFF_BYTES_ACKED) + in_stream - (bytes_sent - bytes_retrans + unsent);
-	if ((state == STATE_ESTABLISHED || state == STATE_CLOSE_WAIT) && syn <= 1)
+	if (fin && unsent == 0)
+		syn--;
+	if ((fin || state == STATE_ESTABLISHED || state == STATE_CLOSE_WAIT) && syn <= 1)
 		c->role = syn ? ROLE_ACTIVE : ROLE_PASSIVE;
 	else
 		c->fact_flags |= CONNECTION_NO_ROLE;
@@ -115,7 +120,7 @@ static struct conn *adopt(u64 sk, u32 which, struct hook *h)
 		c.flags = CONN_FIN;
 	if (which != HOOK_RECEIVE) {
 		/* before the copy that a receive reports: how far readers have come */
-		c.cursor = read_position(h);
+		c.cursor = read_position(h, &c);
 		c.flags |= CONN_CURSOR;
 	}
 	derive_role(sk, state, h, &c);

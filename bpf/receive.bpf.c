@@ -30,6 +30,7 @@ static void emit_receive(void *ctx, struct hook *h, struct receive_call *call, s
 	e->reserved = 0;
 }
 
+/* They were read when they were copied, however long afterwards that is told. */
 static void emit_no_call(void *ctx, struct hook *h, u32 which, struct receive_call *call,
 			 struct range *range)
 {
@@ -40,7 +41,7 @@ static void emit_no_call(void *ctx, struct hook *h, u32 which, struct receive_ca
 		h->events.nested++;
 		return;
 	}
-	emit_receive(ctx, h, call, range, bpf_ktime_get_ns(), FLAG_NO_CALL);
+	emit_receive(ctx, h, call, range, call->last_ns, FLAG_NO_CALL);
 	commit_event(ctx, h, which);
 	release(h);
 }
@@ -100,6 +101,16 @@ static void start_run(struct receive_call *call, struct conn *c, u64 sk, u64 fro
 	call->sock = sk;
 }
 
+/* splice(2), and getsockopt(2) for TCP_ZEROCOPY_RECEIVE: the copy is all that will be heard of the call. */
+static bool ends_unseen(struct task_struct *task)
+{
+	u64 number = 0;
+
+	bpf_probe_read_kernel(&number, SIZE_SYSCALL,
+			      (void *)(bpf_task_pt_regs(task) + OFF_SYSCALL));
+	return number == SYSCALL_SPLICE || number == SYSCALL_GETSOCKOPT;
+}
+
 static int receive_copy(void *ctx, u64 sk)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
@@ -114,7 +125,7 @@ static int receive_copy(void *ctx, u64 sk)
 	c = enter(ctx, h, HOOK_RECEIVE, sk, bpf_get_current_pid_tgid() >> 32);
 	if (!c)
 		return 0;
-	end = read_position(h);
+	end = read_position(h, c);
 	from = c->cursor;
 	if (c->flags & CONN_CURSOR && end <= from)
 		return 0;
@@ -140,6 +151,8 @@ static int receive_copy(void *ctx, u64 sk)
 	call->srtt_us = FIELD(u32, h, OFF_SRTT) >> 3;
 	c->cursor = end;
 	c->flags |= CONN_CURSOR;
+	if (ends_unseen(task))
+		settle(ctx, h, HOOK_RECEIVE, call);
 	return 0;
 }
 
@@ -168,6 +181,21 @@ static bool incomplete(struct receive_call *call, u64 length, u64 need)
 			length += call->finished[i].length;
 	}
 	return length < need;
+}
+
+/* What the run holds beyond the call's own bytes (and an urgent one) was taken before it, by no call. */
+static void settle_excess(void *ctx, struct hook *h, struct receive_call *call, u64 result)
+{
+	u64 length = call->end - call->position;
+	u64 urgent = call->flags & FLAG_URGENT ? 1 : 0;
+	struct range excess;
+
+	if (call->unknown_start || call->runs || length <= result + urgent)
+		return;
+	excess.position = call->position;
+	excess.length = length - result;
+	emit_no_call(ctx, h, HOOK_RECEIVE, call, &excess);
+	call->position += excess.length;
 }
 
 /* The batch is held. */
@@ -222,6 +250,7 @@ static int receive_end(void *ctx, u64 sk, s32 result, s32 msg_flags)
 		flags |= FLAG_SHARED_READ;
 	if (msg_flags & MSG_TRUNC)
 		flags |= FLAG_TRUNCATED;
+	settle_excess(ctx, h, call, result);
 	h->calls++;
 	h->events.attempts++;
 	if (acquire(h)) {

@@ -28,7 +28,10 @@ class Agent:
         ):
             command += ["--set", setting]
         self._process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)  # noqa: S603
-        self.started = self._read_until("tracing")
+
+    def started(self) -> None:
+        """Return once it traces."""
+        self._read_until("tracing")
 
     def stop(self) -> dict[str, Any]:
         """End the agent in good order; returns its last words."""
@@ -64,6 +67,8 @@ def agents(hosts: tuple[Host, Host], bootstrap: str, shards: int) -> Iterator[li
     try:
         for host in hosts:
             running.append(Agent(host, bootstrap, shards))  # noqa: PERF401 - the first must be ended if the second fails
+        for agent in running:
+            agent.started()
         yield running
     finally:
         for agent in running:

@@ -3,24 +3,49 @@
 
 A batch that an agent numbered and could not deliver is counted twice: by the agent (stages ``queue``,
 ``kafka``, ``spool``) and by the consumer, as a gap in the numbers. The greater of the two sums is taken.
+What a host sent before this lake was (``earlier``) is none of its losses.
 Whatever else the ledger names and is not listed below is a loss, so a reason that a later version adds is one
 until it is listed.
+
+An agent that is killed counts no losses. What it had attempted, by its last heartbeat, and neither the lake
+nor a loss accounts for is lost too: ``unaccounted``. That is said of a run that is over: another one of its
+host began after its last words, or it was silent for the last minute of the span; and whose beginning lies in
+the span, since attempted and stored events of one moment are told at different ones.
 """
 
-HOSTS = """
+COUNTED = """
     counted AS (
-        SELECT host, events, stage, reason,
-            CASE WHEN reason IN ('attempted', 'delivered', 'stored', 'duplicate') THEN 'way'
+        SELECT host, boot, epoch, at_ns, events, stage, reason,
+            CASE WHEN reason IN ('attempted', 'delivered', 'stored', 'duplicate', 'earlier') THEN 'way'
                 WHEN stage = 'consumer' THEN 'consumer'
                 WHEN stage IN ('queue', 'kafka', 'spool') THEN 'delivery'
                 ELSE 'agent' END AS part
         FROM ledger WHERE at_ns >= $from_ns AND at_ns < $to_ns),
-    total AS (
-        SELECT host, sum(events) FILTER (stage = 'kernel' AND reason = 'attempted') AS attempted,
+    run AS (
+        SELECT host, epoch, max(at_ns) FILTER (stage <> 'consumer') AS last_ns,
+            sum(events) FILTER (stage = 'kernel' AND reason = 'attempted') AS attempted,
+            coalesce(sum(events) FILTER (reason IN ('stored', 'earlier')), 0) AS stored,
             coalesce(sum(events) FILTER (part = 'agent'), 0) + greatest(0, sum(events) FILTER (part =
             'consumer'), sum(events) FILTER (part = 'delivery')) AS lost
-        FROM counted GROUP BY host),
+        FROM counted GROUP BY host, boot, epoch),
+    unaccounted AS (
+        SELECT host, sum(attempted - lost - stored)::BIGINT AS events
+        FROM (SELECT *, max(epoch) OVER (PARTITION BY host) AS newest FROM run)
+        WHERE epoch >= $from_ns AND attempted > lost + stored
+            AND ((epoch < newest AND last_ns <= newest) OR last_ns < $to_ns - 60000000000)
+        GROUP BY host)"""
+"""Tables ``counted`` (the ledger in the span) and ``unaccounted`` (host, events) of hosts that have any."""
+
+_TOTALS = """
+    total AS (
+        SELECT host, sum(counted.events) FILTER (stage = 'kernel' AND reason = 'attempted') AS attempted,
+            coalesce(sum(counted.events) FILTER (part = 'agent'), 0)
+            + greatest(0, sum(counted.events) FILTER (part = 'consumer'),
+                sum(counted.events) FILTER (part = 'delivery'))
+            + coalesce(any_value(unaccounted.events), 0) AS lost
+        FROM counted LEFT JOIN unaccounted USING (host) GROUP BY host),
     host AS (
         SELECT host, lost, greatest(0, (attempted - lost) / attempted) AS share
         FROM total WHERE attempted > 0)"""
+HOSTS = f"{COUNTED},{_TOTALS}"
 """Tables ``host`` (host, lost, share); hosts that attempted nothing are not in it."""

@@ -3,13 +3,16 @@
 
 from typing import Any
 
+from history.completeness import COUNTED
 from history.source import Source
 from history.span import Span
 
 COLUMNS = ("host", "stage", "reason", "events")
 _SUMS = """
-SELECT host, stage, reason, sum(events)::BIGINT AS events FROM ledger
-WHERE at_ns >= $from_ns AND at_ns < $to_ns AND ($host = '' OR host = $host)
+WITH {counted}, loss AS (
+    SELECT host, stage, reason, events FROM counted UNION ALL
+    SELECT host, 'agent', 'unaccounted', events FROM unaccounted)
+SELECT host, stage, reason, sum(events)::BIGINT AS events FROM loss WHERE $host = '' OR host = $host
 GROUP BY host, stage, reason HAVING sum(events) <> 0
 ORDER BY host, stage, reason"""
 
@@ -18,4 +21,4 @@ def losses(source: Source, span: Span, *, host: str = "") -> list[dict[str, Any]
     """Return a dict of COLUMNS for each host, stage and reason whose events do not add up to 0."""
     parameters = {"from_ns": span.from_ns, "to_ns": span.to_ns, "host": host}
     with source.engine({"ledger": span}) as engine:
-        return engine.rows(_SUMS, parameters)
+        return engine.rows(_SUMS.format(counted=COUNTED), parameters)

@@ -37,7 +37,7 @@ class Record(NamedTuple):
 
 
 def records(settings: KafkaSettings, topic: str, *, from_beginning: bool, follow: bool) -> Iterator[Record]:
-    """Yield a topic's records as they come, until the end of each partition or, with ``follow``, for ever.
+    """Yield a topic's records: those that are there now or, with ``follow``, for ever those that come, too.
 
     Raises:
         ConfigError: there is no such topic, or the settings cannot be used.
@@ -48,7 +48,7 @@ def records(settings: KafkaSettings, topic: str, *, from_beginning: bool, follow
         partitions = _partitions(consumer, settings, topic)
         start = OFFSET_BEGINNING if from_beginning else OFFSET_END
         consumer.assign([TopicPartition(topic, number, start) for number in partitions])
-        yield from _read(consumer, set(partitions), follow=follow)
+        yield from _read(consumer, _ends(consumer, topic, partitions), follow=follow)
     except KafkaException as error:
         raise RuntimeFailure(f"Kafka at {settings.bootstrap_servers}: {_text(error)}") from error
     finally:
@@ -79,16 +79,29 @@ def _partitions(consumer: Consumer, settings: KafkaSettings, topic: str) -> list
     return sorted(found.partitions)
 
 
-def _read(consumer: Consumer, left: set[int], *, follow: bool) -> Iterator[Record]:
+def _ends(consumer: Consumer, topic: str, partitions: list[int]) -> dict[int, int]:
+    """Return where each partition ends now: one that is written to all the time never comes to its end."""
+    places = {number: TopicPartition(topic, number) for number in partitions}
+    return {
+        number: consumer.get_watermark_offsets(place, timeout=_ANSWER_SECONDS)[1]
+        for number, place in places.items()
+    }
+
+
+def _read(consumer: Consumer, ends: dict[int, int], *, follow: bool) -> Iterator[Record]:
+    left = set(ends)
     while left or follow:
         message = consumer.poll(_POLL_SECONDS)
         if message is None:
             continue
-        error = message.error()
+        error, number, offset = message.error(), message.partition() or 0, message.offset() or 0
         if error is None:
-            yield _record(message)
+            if follow or offset < ends[number]:
+                yield _record(message)
+            if offset + 1 >= ends[number]:
+                left.discard(number)
         elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's own name for it
-            left.discard(message.partition() or 0)
+            left.discard(number)
         elif error.fatal() or not error.retriable():
             raise KafkaException(error)
 

@@ -46,15 +46,26 @@ class KafkaDelivery:
         """CLOCK_MONOTONIC of the last report of a delivery."""
 
     def check_topic(self) -> None:
-        """Refuse a topic that is not cut into as many partitions as the settings have shards.
+        """Refuse an events topic that is not cut into as many partitions as the settings have shards.
 
         Raises:
             TopicMismatchError: it has another number; the two ends of a connection would part.
-            RuntimeFailure: no broker answers, or the topic does not exist.
+            RuntimeFailure: no broker answers, or this topic or the one of heartbeats does not exist.
         """
-        shards, bootstrap = self._settings.shards, self._settings.bootstrap_servers
+        shards = self._settings.shards
+        found = self._partitions(self._topic, shards)
+        if found != shards:
+            raise TopicMismatchError(
+                f"topic {self._topic} has {found} partitions, kafka.shards is {shards}: "
+                f"set it to {found} on every agent and consumer, or use a new topic"
+            )
+        self._partitions(self._settings.control_topic, 1)
+
+    def _partitions(self, topic: str, wanted: int) -> int:
+        """Return how many partitions a topic has; ``wanted`` is what to create it with."""
+        bootstrap = self._settings.bootstrap_servers
         try:
-            found = self._producer.list_topics(self._topic, timeout=METADATA_SECONDS).topics[self._topic]
+            found = self._producer.list_topics(topic, timeout=METADATA_SECONDS).topics[topic]
         except KafkaException as error:
             self._producer.poll(0)  # the client tells the cause in a call-back
             reason = self.last_error or error.args[0].str()
@@ -64,14 +75,10 @@ class KafkaDelivery:
             ) from error
         if found.error is not None:
             raise RuntimeFailure(
-                f"Kafka at {bootstrap}: topic {self._topic}: {found.error.str()}; "
-                f"create it with {shards} partitions (deploy/README.md)"
+                f"Kafka at {bootstrap}: topic {topic}: {found.error.str()}; "
+                f"create it with {wanted} partition{'s' if wanted > 1 else ''} (deploy/README.md)"
             )
-        if len(found.partitions) != shards:
-            raise TopicMismatchError(
-                f"topic {self._topic} has {len(found.partitions)} partitions, kafka.shards is {shards}: "
-                f"set it to {len(found.partitions)} on every agent and consumer, or use a new topic"
-            )
+        return len(found.partitions)
 
     def send(self, value: bytes, ticket: Ticket) -> None:
         """Hand over one encoded batch; never blocks."""
@@ -101,8 +108,8 @@ class KafkaDelivery:
         while (len(self.outstanding) or len(self._producer)) and now() < deadline:
             self._producer.flush(0.2)
             self.poll()
-        for ticket in self.outstanding.tickets():
-            self._ledger.add("kafka", "undelivered-at-exit", ticket.events)
+        left = sum(ticket.events for ticket in self.outstanding.tickets())
+        self._ledger.put("kafka", "undelivered-at-exit", left)  # of the last call, should there be several
         return len(self.outstanding)
 
     def _enqueue(self, value: bytes, ticket: Ticket) -> None:

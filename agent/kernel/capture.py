@@ -99,6 +99,11 @@ class Capture:
         """Wait for full batches at most so long and keep them for the next `cycle`."""
         self._running().poll(timeout_ms)
 
+    @property
+    def held(self) -> int:
+        """Number of records that ``poll`` has kept for the next ``cycle``."""
+        return len(self._records)
+
     def counters(self) -> Counters:
         """Return the kernel's counters. While events flow, the residual is of another moment."""
         program = self._running()

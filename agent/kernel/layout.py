@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where the kernel's structs keep what the programs read: BTF in, compiler macros out."""
 
+import platform
+
 from agent.kernel.btf import Btf
 from agent.kernel.errors import KernelUnfitError
 
@@ -53,12 +55,18 @@ SINGLE = {
     "OFF_EXEC_ID": "task_struct.self_exec_id",
 }
 
+SYSCALLS = {
+    "x86_64": ("pt_regs.orig_ax", 275, 55),
+    "aarch64": ("pt_regs.syscallno", 76, 209),
+}
+"""By machine: where the number of the running system call is kept, those of splice and getsockopt."""
+
 
 def macros(btf: Btf) -> dict[str, int]:
     """Return every offset the programs use, by macro name.
 
     Raises:
-        KernelUnfitError: this kernel lacks a field, or has them too far apart to be read at once.
+        KernelUnfitError: this kernel lacks a field or has them too far apart, or the processor is another.
     """
     block = {name: btf.field(path) for name, path in BLOCK.items()}
     start = min(field.offset for field in block.values()) & ~7
@@ -68,10 +76,18 @@ def macros(btf: Btf) -> dict[str, int]:
     found = {name: field.offset for name, field in block.items()}
     found |= {name: btf.field(path).offset for name, path in SINGLE.items()}
     syn_data = btf.field("tcp_sock.syn_data")
+    if platform.machine() not in SYSCALLS:
+        raise KernelUnfitError("this processor architecture is not supported: use x86-64 or arm64")
+    where, splice, getsockopt = SYSCALLS[platform.machine()]
+    syscall = btf.field(where)
     return found | {
         "BLOCK_START": start,
         "BLOCK_SIZE": size,
         "OFF_SYN_DATA": syn_data.offset,
         "MASK_SYN_DATA": syn_data.mask,
         "SIZE_PROTOCOL": btf.field("sock.sk_protocol").size,
+        "OFF_SYSCALL": syscall.offset,
+        "SIZE_SYSCALL": syscall.size,
+        "SYSCALL_SPLICE": splice,
+        "SYSCALL_GETSOCKOPT": getsockopt,
     }

@@ -117,9 +117,8 @@ class Live:
     def _make(self, records: list[bytes], until_ns: int, *, everything: bool = False) -> Step:
         decoded = decode.decode(records)
         self.directory.learn(decoded.connections, decoded.tasks)
-        self._reorder.hold(decoded.events)
         closes = self._ripe(decoded.closes, until_ns)
-        parts = self._resolve(2**64 - 1 if everything else until_ns, until_ns)
+        parts = self._resolve(decoded.events, 2**64 - 1 if everything else until_ns, until_ns)
         return Step(
             np.concatenate([rows(part.events, part.order) for part in parts])
             if parts
@@ -130,11 +129,9 @@ class Live:
             until_ns,
         )
 
-    def _resolve(self, complete_until_ns: int, now_ns: int) -> list[Resolved]:
-        resolved = Resolved(np.zeros(0, decode.EVENT_DTYPE), _NO_INDICES, _NO_INDICES, _NO_INDICES)
-        if self._reorder.held:
-            released = self._reorder.release(complete_until_ns)
-            resolved = self.directory.resolve(released.events, released.order, now_ns)
+    def _resolve(self, events: NDArray[Any], complete_until_ns: int, now_ns: int) -> list[Resolved]:
+        released = self._reorder.release(events, complete_until_ns)
+        resolved = self.directory.resolve(released.events, released.order, now_ns)
         outcome = self._pending.cycle(resolved, now_ns)
         self.unknown += outcome.lost
         if outcome.ask and self.counters is None:

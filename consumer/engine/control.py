@@ -8,7 +8,6 @@ of the events' engine: the rows do not depend on how the records are cut into ca
 
 from collections.abc import Sequence
 from typing import Self
-from zlib import crc32
 
 import msgspec
 import pyarrow as pa
@@ -17,13 +16,13 @@ from consumer.engine import rows
 from consumer.engine.arrow import Place
 from consumer.engine.ledger import Count, clip, counted
 from consumer.engine.records import Output, Poison, Record, combine
-from consumer.engine.settings import EngineSettings, SnapshotError
+from consumer.engine.settings import EngineSettings, SnapshotError, check_fits, seal, unseal
 from schemas.control import Heartbeat, decode
 from schemas.errors import RecordError
 
 VERSION = 1
 MAX_RUNS = 16_384
-_CRC_BYTES = 4
+"""Runs remembered, those heard last. With more agents than this at once, totals would be counted anew."""
 
 
 class _Run(msgspec.Struct, array_like=True):
@@ -59,16 +58,11 @@ class ControlEngine:
     @classmethod
     def restore(cls, blob: bytes, topic_partition: int, settings: EngineSettings) -> Self:
         """Return the engine that ``snapshot`` was taken of; raises SnapshotError where it does not fit."""
-        body = blob[:-_CRC_BYTES]
-        if crc32(body).to_bytes(_CRC_BYTES, "little") != blob[-_CRC_BYTES:]:
-            raise SnapshotError(f"snapshot of {len(blob)} bytes: checksum differs")
         try:
-            state = msgspec.msgpack.decode(body, type=_State)
+            state = msgspec.msgpack.decode(unseal(blob), type=_State)
         except msgspec.MsgspecError as error:
             raise SnapshotError(f"snapshot cannot be read: {error}") from error
-        if (state.version, state.topic_partition) != (VERSION, topic_partition):
-            found = f"version {state.version} of partition {state.topic_partition}"
-            raise SnapshotError(f"snapshot is {found}, expected {VERSION} of {topic_partition}")
+        check_fits((state.version, state.topic_partition), (VERSION, topic_partition))
         engine = cls(topic_partition, settings)
         engine._state = state
         engine._runs = {(host, boot, epoch): run for host, boot, epoch, run in state.runs}
@@ -78,8 +72,7 @@ class ControlEngine:
     def snapshot(self) -> bytes:
         """Return the state, for ``restore``; it can be taken between any two calls."""
         self._state.runs = [(*key, run) for key, run in self._runs.items()]
-        body = msgspec.msgpack.encode(self._state)
-        return body + crc32(body).to_bytes(_CRC_BYTES, "little")
+        return seal(msgspec.msgpack.encode(self._state))
 
     def apply(self, records: Sequence[Record]) -> Output:
         """Take records in the order of the partition; returns the rows of the ticks that became complete."""

@@ -96,7 +96,7 @@ class EventEngine:
         if isinstance(body, RecordError) or self.streams.knows(batch):
             self.ledger.add(agent, {"duplicate": batch.events})
             return
-        self.ledger.add(agent, self.streams.take(batch))
+        self.ledger.add(agent, self.streams.take(batch, broker_ns(now)))
         self.collected.append(collect.Collected(batch, collect.wanted(body), now, record))
         self.collected_events += batch.events
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Counts between two ticks, by (host, boot, epoch, stage, reason): every one becomes a row that adds up."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
@@ -51,8 +51,3 @@ def counted(key: Key, at_ns: int, events: int) -> Count:
 def clip(number: int) -> int:
     """Return the nearest signed 64-bit number."""
     return max(-_LIMIT, min(_LIMIT, number))
-
-
-def total(counts: Iterable[Count], reason: str) -> int:
-    """Return the sum of a reason."""
-    return sum(count.events for count in counts if count.reason == reason)

@@ -7,7 +7,7 @@ The listening side is the one that accepted; where neither end knows, the smalle
 
 from consumer.engine.flows import UNHEARD, Actor, End, Flows, address_text
 
-_ACTIVE, _PASSIVE = 1, 2
+_PASSIVE = 2
 
 
 def listening_end(ends: tuple[End | None, End | None]) -> int:

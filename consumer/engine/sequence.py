@@ -5,7 +5,10 @@ One ``Stream`` for each (host, boot, epoch, shard). It keeps at most ``MAX_RANGE
 numbers; when there would be more, the lowest hole is closed: its events move from ``gap`` to ``squeezed`` and
 a batch that still comes for it counts as a duplicate.
 
-At any time: events of the stream = stored + gap + squeezed, each a plain sum over the rows given.
+What a run numbered before the lowest batch taken is a gap where all batches of it were there to be read; else
+it is ``earlier``, which is no loss of this lake. A batch that still comes for it is taken like any other.
+
+At any time: events of the stream = stored + gap + squeezed + earlier, each a plain sum over the rows given.
 """
 
 from bisect import bisect_right
@@ -14,11 +17,12 @@ MAX_RANGES = 64
 
 
 class Stream:
-    """The batches of one agent run in one shard."""
+    """The batches of one agent run in one shard; ``whole``: every one of them was there to be read."""
 
-    __slots__ = ("gap", "highs", "lows", "stored", "top")
+    __slots__ = ("earlier", "gap", "highs", "lows", "stored", "top", "whole")
 
-    def __init__(self) -> None:
+    def __init__(self, *, whole: bool) -> None:
+        self.whole = whole
         self.lows: list[tuple[int, int]] = []
         """(sequence, events before) at the begin of each range, ascending."""
         self.highs: list[tuple[int, int]] = []
@@ -29,6 +33,8 @@ class Stream:
         """Most events known of: those before a batch and in it."""
         self.gap = 0
         """Events that never came (so far)."""
+        self.earlier = 0
+        """Events before the lowest batch that came, where there may have been nothing to come."""
 
     def knows(self, sequence: int) -> bool:
         """Say whether a batch was taken before (or lies in a hole that was given up)."""
@@ -42,9 +48,11 @@ class Stream:
         self.top = max(self.top, cumulative + events)
         squeezed = self._squeeze() if len(self.lows) > MAX_RANGES else 0
         self.stored += squeezed
-        gap = self.top - self.stored
-        change, self.gap = gap - self.gap, gap
-        return {"stored": events, "gap": change, "squeezed": squeezed}
+        before = self.gap, self.earlier
+        self.earlier = 0 if self.whole else self.lows[0][1]
+        self.gap = self.top - self.stored - self.earlier
+        changes = {"gap": self.gap - before[0], "earlier": self.earlier - before[1]}
+        return {"stored": events, "squeezed": squeezed, **changes}
 
     def _insert(self, low: tuple[int, int], high: tuple[int, int]) -> None:
         at = bisect_right(self.lows, low)

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an engine is told and what can go wrong with its snapshot."""
+"""What an engine is told, and what keeps its snapshot from being taken for another's."""
 
 from typing import Annotated
+from zlib import crc32
 
 import msgspec
 
 from common.errors import RuntimeFailure
 
+_CRC_BYTES = 4
 Positive = Annotated[int, msgspec.Meta(gt=0)]
 
 
@@ -27,3 +29,23 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
 
 class SnapshotError(RuntimeFailure):
     """A snapshot is damaged, or of another version or partition. An older one may still be good."""
+
+
+def seal(body: bytes) -> bytes:
+    """Return a snapshot's content with its checksum."""
+    return body + crc32(body).to_bytes(_CRC_BYTES, "little")
+
+
+def unseal(blob: bytes) -> bytes:
+    """Return what was sealed; raises SnapshotError where a byte of it differs."""
+    body = blob[:-_CRC_BYTES]
+    if seal(body) != blob:
+        raise SnapshotError(f"snapshot of {len(blob)} bytes: checksum differs")
+    return body
+
+
+def check_fits(found: tuple[int, int], expected: tuple[int, int]) -> None:
+    """Raise SnapshotError where (version, topic partition) is another."""
+    if found != expected:
+        what = f"version {found[0]} of partition {found[1]}"
+        raise SnapshotError(f"snapshot is {what}, expected {expected[0]} of {expected[1]}")

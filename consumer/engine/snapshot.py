@@ -7,7 +7,6 @@ again.
 """
 
 from typing import TYPE_CHECKING, Any
-from zlib import crc32
 
 import msgspec
 import numpy as np
@@ -18,7 +17,7 @@ from consumer.engine.flows import Actor, End, Known
 from consumer.engine.ledger import clip
 from consumer.engine.records import Record
 from consumer.engine.sequence import Stream
-from consumer.engine.settings import SnapshotError
+from consumer.engine.settings import SnapshotError, check_fits, seal, unseal
 from consumer.latency.intervals import DTYPES, I64, Arrivals, Receives, Sends
 from consumer.latency.islands import Islands
 from consumer.latency.match import Open
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from consumer.engine.events import EventEngine
 
 VERSION = 1
-_CRC_BYTES = 4
 _KINDS = (Sends, Receives, Arrivals, Islands)
 
 
@@ -40,6 +38,8 @@ class _Stream(msgspec.Struct, frozen=True, array_like=True):
     highs: list[tuple[int, int]]
     totals: tuple[str, str, str]
     """Stored, top, gap: as text, since what a lying agent says may need more than 64 bits."""
+    earlier: str = "0"
+    whole: bool = True
 
 
 class _End(msgspec.Struct, frozen=True, array_like=True):
@@ -69,6 +69,7 @@ class _State(msgspec.Struct, frozen=True, array_like=True, tag="wirelag.events.s
     last_actor: bytes
     waiting: tuple[_Table, _Table, _Table, _Table]
     collected: list[tuple[int, int, int, bytes]]
+    since_ns: int | None = None
 
 
 def save(engine: "EventEngine") -> bytes:
@@ -88,21 +89,17 @@ def save(engine: "EventEngine") -> bytes:
         last_actor=_pack(flows.last_actor[: flows.flows].astype(np.int64)),
         waiting=tuple(_table(table) for table in engine.waiting),  # type: ignore[arg-type] # four of them
         collected=[(item.broker_ms, *item.record) for item in engine.collected],
+        since_ns=engine.streams.since_ns,
     )
-    body = msgspec.msgpack.encode(state)
-    return body + crc32(body).to_bytes(_CRC_BYTES, "little")
+    return seal(msgspec.msgpack.encode(state))
 
 
 def load(engine: "EventEngine", blob: bytes) -> None:
     """Put a state into a new engine; raises SnapshotError where it does not fit."""
-    body = blob[:-_CRC_BYTES]
-    if crc32(body).to_bytes(_CRC_BYTES, "little") != blob[-_CRC_BYTES:]:
-        raise SnapshotError(f"snapshot of {len(blob)} bytes: checksum differs")
+    body = unseal(blob)
     try:
         head = msgspec.msgpack.decode(body, type=_Head)
-        if (head.version, head.topic_partition) != (VERSION, engine.topic_partition):
-            found = f"version {head.version} of partition {head.topic_partition}"
-            raise SnapshotError(f"snapshot is {found}, expected {VERSION} of {engine.topic_partition}")
+        check_fits((head.version, head.topic_partition), (VERSION, engine.topic_partition))
         _fill(engine, msgspec.msgpack.decode(body, type=_State))
     except (msgspec.MsgspecError, ValueError, IndexError, OverflowError, RecordError) as error:
         raise SnapshotError(f"snapshot cannot be read: {error}") from error
@@ -117,6 +114,7 @@ def _fill(engine: "EventEngine", state: _State) -> None:
     engine.broker_ms, engine.last_tick = state.broker_ms, state.last_tick
     for one in state.streams:
         engine.streams.streams[one.agent] = _restored(one)
+    engine.streams.since_ns = state.since_ns
     engine.ledger.counts = {row[:5]: row[5] for row in state.ledger}
     ends = [
         None if one is None else End(one.host, one.boot, one.epoch, one.flow, one.first_seen_ns)
@@ -141,13 +139,14 @@ def _collect(engine: "EventEngine", broker_ms: int, record: Record) -> None:
 
 def _stream(key: tuple[str, str, int, int], stream: Stream) -> _Stream:
     totals = (str(stream.stored), str(stream.top), str(stream.gap))
-    return _Stream(key, stream.lows, stream.highs, totals)
+    return _Stream(key, stream.lows, stream.highs, totals, str(stream.earlier), stream.whole)
 
 
 def _restored(one: _Stream) -> Stream:
-    stream = Stream()
+    stream = Stream(whole=one.whole)
     stream.lows, stream.highs = one.lows, one.highs
     stream.stored, stream.top, stream.gap = (int(total) for total in one.totals)
+    stream.earlier = int(one.earlier)
     return stream
 
 

@@ -59,8 +59,9 @@ class Cycle:
             self._set_aside(moved)
             self.check_unchanged()
             self._commit(moved)
-        self._publish([work for work in works if work.outbox])
-        settled = {work.partition: work.mark for work in moved if not work.outbox}
+        unpublished = [work for work in works if work.outbox]
+        self._publish(unpublished)
+        settled = {work.partition: work.mark for work in [*moved, *unpublished] if not work.outbox}
         if settled:
             self.marker.mark(settled)
 

@@ -9,8 +9,9 @@ from typing import Protocol
 import pyarrow as pa
 import structlog
 
+from common.errors import RuntimeFailure
 from consumer.engine import Record
-from consumer.pipeline.saved import unpack
+from consumer.pipeline.saved import remark, unpack
 from consumer.pipeline.work import Engine, Work
 from consumer.source.topics import (
     Mark,
@@ -100,10 +101,6 @@ class Owned:
         for partition in partitions:
             low, high = self.source.watermarks(partition)
             work = self._load(partition, low)
-            if partition.topic == self.rules.control_topic:
-                work.next_offset = max(
-                    work.committed, low
-                )  # heartbeats hold totals: the next one says it all
             check_position(partition, work.next_offset, low, high)
             self.works[partition] = work
         self._pass_over_published(partitions)
@@ -133,19 +130,32 @@ class Owned:
         topic_id = self.topics[partition.topic].id
         resume = self.lake.resume(topic_id, partition.number)
         outbox: list[pa.Table] = []
-        state, committed, flushed = None, beginning, True
+        state, committed, flushed, named = None, beginning, True, ""
         if resume is not None:
             state, outbox = unpack(resume.state, f"{partition.topic}/{partition.number}")
             committed, flushed = resume.next_offset, resume.flushed
+            named = remark(topic_id, resume.state)
         engine = self.make(partition, state)
         bound = self.bounds.get(partition)
-        return Work(partition, topic_id, engine, committed, flushed, self.clock(), outbox, bound)
+        work = Work(partition, topic_id, engine, committed, flushed, self.clock(), outbox, bound, named)
+        if partition.topic == self.rules.control_topic:
+            # Heartbeats hold totals: the next one says what deleted ones said.
+            work.next_offset = max(committed, self.source.watermarks(partition)[0])
+        return work
 
     def _pass_over_published(self, partitions: Sequence[Partition]) -> None:
-        """Empty the outboxes of which the group noted, for exactly this commit, that all was published."""
+        """Empty the outboxes of which the group noted, for exactly this commit, that all was published.
+
+        The note saves sending again what was sent, and no more: a group that does not answer fails nothing.
+        """
         waiting = [partition for partition in partitions if self.works[partition].outbox]
         if not waiting:
             return
-        for partition, mark in self.source.marks(waiting).items():
+        try:
+            marks = self.source.marks(waiting)
+        except RuntimeFailure as error:
+            log.warning("latencies of the last commit are published again", error=str(error))
+            return
+        for partition, mark in marks.items():
             if mark == self.works[partition].mark:
                 self.works[partition].outbox.clear()

@@ -11,7 +11,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from consumer.engine import Output, Poison, Record
-from consumer.pipeline.saved import pack
+from consumer.pipeline.saved import pack, remark
 from consumer.source.topics import Mark, Partition
 from lake.facts import PartitionCommit
 
@@ -47,10 +47,13 @@ class Work:
     """Histogram rows that are committed and not yet published."""
     bound: int | None = None
     """Records from this Kafka offset on are not ours to take."""
+    remark: str = ""
+    """Names the state that was committed last."""
 
     def __post_init__(self) -> None:
         self.next_offset = self.committed
         self._committed_flushed = self.flushed
+        self._remark = self.remark
         self.end = 0
         """Where the broker last said that the partition ends."""
         self.clear()
@@ -69,8 +72,8 @@ class Work:
 
     @property
     def mark(self) -> Mark:
-        """What the group notes once all up to here is published."""
-        return Mark(self.next_offset, "flushed" if self.flushed else "")
+        """What the group notes once all of the last commit is published: of that commit and no other."""
+        return Mark(self.committed, self.remark)
 
     def take(self, records: Sequence[Record], now: float) -> None:
         """Apply the records that are new."""
@@ -96,21 +99,23 @@ class Work:
     def part(self) -> PartitionCommit:
         """Return what the next commit holds of this partition."""
         rows = {kind: pa.concat_tables(tables) for kind, tables in self.rows.items()}
+        state = pack(self.engine.snapshot(), [*self.outbox, *self.rows.get("histogram", [])])
+        self._remark = remark(self.topic_id, state)
         return PartitionCommit(
             topic=self.partition.topic,
             topic_id=self.topic_id,
             partition=self.partition.number,
             from_offset=self.committed,
             to_offset=self.next_offset,
-            state=pack(self.engine.snapshot(), [*self.outbox, *self.rows.get("histogram", [])]),
+            state=state,
             flushed=self.flushed,
             rows=rows,
         )
 
     def settle(self) -> None:
-        """All up to here is in the lake."""
+        """All up to here is in the lake, as ``part`` gave it."""
         self.outbox += self.rows.get("histogram", [])
-        self.committed = self.next_offset
+        self.committed, self.remark = self.next_offset, self._remark
         self._committed_flushed = self.flushed
         self.clear()
 

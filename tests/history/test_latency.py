@@ -8,6 +8,7 @@ import pytest
 
 from history.errors import QuestionError
 from history.latency import latency
+from history.losses import losses
 from history.span import Span
 from schemas.histogram import RELATIVE_ERROR
 from support.rows import START, Write, histogram, ledger, match, nothing_lost
@@ -154,6 +155,7 @@ def test_complete_is_one_only_where_nothing_is_missing(write: Write) -> None:
 def test_one_event_in_a_quadrillion_is_not_nothing(write: Write) -> None:
     """A loss too small for a float still keeps the answer below 1."""
     lost = [ledger("alpha", "kernel", "attempted", 10**18), ledger("alpha", "perf-buffer", "full", 1)]
+    lost += [ledger("alpha", "consumer", "stored", 10**18 - 1)]
     found = complete(write, histogram([1]), lost)
     assert found is not None
     assert 0.999 < found < 1
@@ -168,6 +170,7 @@ def test_one_event_in_a_quadrillion_is_not_nothing(write: Write) -> None:
         ([("queue", "full", 100), ("consumer", "gap", 150), ("consumer", "gap", -50)], 0.9),
         ([("consumer", "gap", 300), ("consumer", "gap", -300)], 1.0),
         ([("consumer", "duplicate", 500)], 1.0),
+        ([("consumer", "earlier", 500)], 1.0),
         ([("agent", "invented-later", 250)], 0.75),
         ([("kernel", "nested", 5000)], 0.0),
     ],
@@ -178,6 +181,57 @@ def test_losses_of_the_sending_host(
     """A loss that agent and consumer both saw counts once, one that was made good not at all."""
     rows = [*nothing_lost(), *(ledger("alpha", *what) for what in losses)]
     assert complete(write, histogram([1, 2]), rows) == pytest.approx(expected)
+
+
+LATER = START + MINUTE
+RESTARTED = [
+    ledger("alpha", *what, 1000, LATER, LATER) for what in (("kernel", "attempted"), ("consumer", "stored"))
+]
+
+
+@pytest.mark.parametrize(
+    ("stored", "restarted", "told_at_ns", "expected"),
+    [
+        (400, [], START, 0.4),
+        (400, RESTARTED, START, 0.7),
+        (400, RESTARTED, LATER, 0.7),
+        (400, RESTARTED, SPAN.to_ns - 1, 1),
+        (400, [], SPAN.to_ns - 1, 1),
+        (1000, RESTARTED, START, 1),
+    ],
+    ids=[
+        "silent",
+        "started anew",
+        "started anew at once",
+        "another beside it",
+        "still speaking",
+        "all there",
+    ],
+)
+def test_what_a_killed_agent_took_with_it_is_missing(
+    write: Write, stored: int, restarted: list[dict[str, Any]], told_at_ns: int, expected: float
+) -> None:
+    """Events that a run attempted and nothing accounts for are lost, once no more can come of that run."""
+    rows = [
+        ledger("alpha", "kernel", "attempted", 1000, told_at_ns),
+        ledger("alpha", "kafka", "delivered", stored, told_at_ns),
+        ledger("alpha", "consumer", "stored", stored, told_at_ns),
+        *restarted,
+    ]
+    source = write(histogram=[histogram([1, 2])], ledger=rows)
+    (figure,) = latency(source, SPAN).figures
+    assert figure.complete == pytest.approx(expected)
+    told = {one["reason"]: one["events"] for one in losses(source, SPAN)}
+    assert told.get("unaccounted", 0) == (1000 - stored if expected < 1 else 0)
+
+
+def test_a_run_older_than_the_span_is_not_accused(write: Write) -> None:
+    """What it attempted before may have been stored within, and the other way round."""
+    rows = [
+        ledger("alpha", "kernel", "attempted", 1000, epoch=START - 1),
+        ledger("alpha", "consumer", "stored", 900, epoch=START - 1),
+    ]
+    assert complete(write, histogram([1]), rows) == 1
 
 
 def test_what_the_receiving_host_lost_is_seen_without_a_latency(write: Write) -> None:

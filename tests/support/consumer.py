@@ -117,6 +117,12 @@ def wait_for(true: Callable[[], bool], seconds: float = 60.0) -> None:
         time.sleep(0.1)
 
 
+def halted(pid: int) -> bool:
+    """Say whether a process is stopped (SIGSTOP)."""
+    state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
+    return state == "T"
+
+
 def read_topic(bootstrap: str, topic: str, partitions: int) -> list[Message]:
     """Return every record there is."""
     options = {"bootstrap.servers": bootstrap, "group.id": "look", "enable.auto.commit": False, **QUICK}
@@ -169,7 +175,12 @@ class Runner:
         self._process.communicate()
 
     def start(
-        self, *more: str, lake: str = "lake", until_end: bool = True, kill: tuple[str, int] | None = None
+        self,
+        *more: str,
+        lake: str = "lake",
+        until_end: bool = True,
+        kill: tuple[str, int] | None = None,
+        halt: tuple[str, int] | None = None,
     ) -> int:
         """Start a consumer and return its process id."""
         self._number += 1
@@ -178,6 +189,7 @@ class Runner:
             "set": self._world.overrides(*more, lake=lake),
             "until_end": until_end,
             "kill": kill,
+            "halt": halt,
             "output": str(self.output),
         }
         assert self._process.stdin is not None

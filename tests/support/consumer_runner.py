@@ -4,7 +4,8 @@
 `python -m support.consumer_runner` reads one JSON job a line from standard input and forks a child for each,
 so that imports are paid once. It answers each line with two: the child's process id at once, at the end its
 exit code, negative for a signal.
-`{"kill": ["after-commit", 3]}` kills the child with SIGKILL when it passes that point for the third time.
+`{"kill": ["after-commit", 3]}` kills the child with SIGKILL when it passes that point for the third time;
+with `"halt"` in the place of `"kill"` it is stopped there, until it is sent SIGCONT.
 """
 
 import json
@@ -52,7 +53,7 @@ def _child(job: dict[str, Any]) -> int:
 def _consume(job: dict[str, Any]) -> None:
     settings = load(ConsumerSettings, overrides=job["set"])
     setup_logging("json", "info")
-    trace = _killer(job.get("kill"))
+    trace = _signaller(job)
 
     def lake(of: ConsumerSettings) -> Facts:
         return Facts.open(of.lake.uri, trace=trace)
@@ -62,15 +63,17 @@ def _consume(job: dict[str, Any]) -> None:
     print(summary(totals, settings.lake.uri))  # noqa: T201 - as the command does
 
 
-def _killer(kill: list[Any] | None) -> Callable[[str], None]:
+def _signaller(job: dict[str, Any]) -> Callable[[str], None]:
+    number = signal.SIGSTOP if job.get("halt") else signal.SIGKILL
+    where = job.get("halt") or job.get("kill")
     passed = 0
 
     def trace(point: str) -> None:
         nonlocal passed
-        if kill is not None and point == kill[0]:
+        if where is not None and point == where[0]:
             passed += 1
-            if passed == kill[1]:
-                os.kill(os.getpid(), signal.SIGKILL)
+            if passed == where[1]:
+                os.kill(os.getpid(), number)
 
     return trace
 

@@ -81,7 +81,7 @@ class FakeLake:
         if fate == "before":
             raise RuntimeFailure("disk full")
         for part in parts:
-            assert part.from_offset == (self.state.next_offset if self.state else 0)
+            assert self.state is None or part.from_offset == self.state.next_offset
             self.state = Resume(part.to_offset, part.state, part.flushed)
             self.commits.append(part)
         if fate == "after":
@@ -101,6 +101,8 @@ class FakeKafka:
     deliveries: list[Delivery] = field(default_factory=list)
     noted: dict[Partition, Mark] = field(default_factory=dict)
     away: bool = False
+    mute: bool = False
+    """The group's coordinator does not answer."""
 
     def describe(self, names: Iterable[str]) -> dict[str, Topic]:
         return {name: Topic(self.topic_id, 1) for name in names}
@@ -111,6 +113,8 @@ class FakeKafka:
         return self.low, len(self.records) if partition == EVENTS else 0
 
     def marks(self, partitions: Iterable[Partition]) -> dict[Partition, Mark]:
+        if self.mute:
+            raise RuntimeFailure("timed out")
         return {p: self.noted[p] for p in partitions if p in self.noted}
 
     def mark(self, marks: Mapping[Partition, Mark]) -> None:

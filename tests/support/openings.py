@@ -132,6 +132,21 @@ def one_way(name: str, size: int) -> int:
     return time.monotonic_ns()
 
 
+def say_all(name: str, end: int) -> None:
+    """Close the sending side of end 0 (opened) or 1 (accepted) of a kept connection; the other sees it."""
+    _kept[name][end].shutdown(socket.SHUT_WR)
+    assert _kept[name][1 - end].recv(1) == b""
+
+
+def say_more(name: str, end: int) -> None:
+    """Send one message from an end of a kept connection, read it at the other, and close both."""
+    ends = _kept.pop(name)
+    ends[end].sendall(bytes(300))
+    End(ends[1 - end]).receive_all(300)
+    for sock in ends:
+        sock.close()
+
+
 def take_over(name: str) -> int:
     """Put the sending end of a kept connection into a sockmap; return the map's descriptor."""
     create = struct.pack("=4I112x", _SOCKMAP, 4, 4, 1)

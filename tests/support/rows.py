@@ -92,9 +92,11 @@ def match(number: int, **changes: Any) -> dict[str, Any]:
     return row | changes
 
 
-def ledger(host: str, stage: str, reason: str, events: int, at_ns: int = START) -> dict[str, Any]:
+def ledger(
+    host: str, stage: str, reason: str, events: int, at_ns: int = START, epoch: int = START
+) -> dict[str, Any]:
     """Return one ledger row."""
-    row = {"topic_partition": 0, "tick": 1, "host": host, "boot": "b", "epoch": 1, "at_ns": at_ns}
+    row = {"topic_partition": 0, "tick": 1, "host": host, "boot": "b", "epoch": epoch, "at_ns": at_ns}
     return row | {"stage": stage, "reason": reason, "events": events}
 
 

@@ -131,6 +131,27 @@ def spliced(network: Network, size: int) -> tuple[int, int]:
     return port, moved
 
 
+def proxied(network: Network, rounds: int = 4) -> list[Call]:
+    """Read as proxies do: a head by recv, its body by splice, the next head; the last body with the FIN."""
+    out, into = os.pipe()
+    with joined(network) as (client, server):
+        for size in range(5000, 5000 + rounds):
+            client.send(bytes(100))
+            server.receive_all(100)
+            client.send(bytes(size))
+            last = size == 4999 + rounds
+            if last:
+                client.sock.shutdown(socket.SHUT_WR)
+            server.sock.recv(size + last, socket.MSG_PEEK | socket.MSG_WAITALL)
+            before = time.monotonic_ns()
+            server.note("receive", server.port, os.splice(server.sock.fileno(), into, size), before)
+            os.read(out, size)
+        calls = client.calls + server.calls
+    os.close(out)
+    os.close(into)
+    return calls
+
+
 def sent_file(network: Network, size: int, path: str) -> list[Call]:
     """Send by sendfile(2)."""
     with Path(path).open("wb+") as file, joined(network) as (client, server):

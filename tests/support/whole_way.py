@@ -61,9 +61,10 @@ class AgentProcess:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        alive = self._process.poll() is None
         self._process.send_signal(signal.SIGTERM)
         try:
-            if kind is None:
+            if kind is None and alive:
                 self.totals = self._read_until("stopped")["totals"]
         finally:
             if self._process.stderr is not None:
@@ -71,6 +72,11 @@ class AgentProcess:
             if kind is not None:
                 self._process.kill()
             self._process.wait()
+
+    def kill(self) -> None:
+        """End it as a crash would (SIGKILL): no last words; the block may still be left."""
+        self._process.kill()
+        self._process.wait()
 
     def _read_until(self, event: str) -> dict[str, Any]:
         lines: IO[str] | None = self._process.stderr

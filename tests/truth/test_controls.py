@@ -34,8 +34,9 @@ class EndMinusResult(Capture):
 		}"""
         receive = """{
 			struct range all = { 0, result };
+			struct conn open = {};
 			read_block(h, sk);
-			all.position = read_position(h) - result;
+			all.position = read_position(h, &open) - result;
 			emit_receive(ctx, h, call, &all, bpf_ktime_get_ns(), 3);
 			commit_event(ctx, h, HOOK_RECEIVE);
 		}"""

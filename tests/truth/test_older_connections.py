@@ -45,6 +45,27 @@ def test_role_and_positions_are_found_from_the_socket(older, worker, use, backlo
     assert one["flags"] == other["flags"] == ConnectionFlag.OLDER
 
 
+@pytest.mark.parametrize("backlog", [0, 8], ids=["listen(0)", "listen(8)"])
+@pytest.mark.parametrize("end", [0, 1], ids=["opener", "acceptor"])
+def test_role_is_found_after_one_end_has_said_all(network, worker, end, backlog):
+    """The FIN of the closed side counts like the SYN whose trace is looked for."""
+    ports = worker.run(openings.keep, network, "halved", backlog, 500)
+    worker.run(openings.say_all, "halved", end)
+    capture = Capture(CaptureSettings(netns=hosts_of(network)))
+    capture.start()
+    tracer = Tracer(capture)
+    try:
+        worker.run(openings.say_more, "halved", 1 - end)
+        trace = tracer.take()
+    finally:
+        capture.stop()
+    one, other = (trace.connection(port) for port in ports)
+    assert (one["role"], other["role"]) == (1, 2)
+    assert (one["iss"], one["irs"]) == (other["irs"], other["iss"])
+    assert one["flags"] == other["flags"] == ConnectionFlag.OLDER
+    assert trace.ranges(ports[1 - end], "send") == trace.ranges(ports[end], "receive") == [(500, 300)]
+
+
 def test_connections_that_gave_way_to_others_are_found_again(network, worker):
     """More connections than the programs keep: each is adopted anew, none becomes another."""
     names = [f"many{i}" for i in range(MANY)]

@@ -20,6 +20,7 @@ SHAPES = [
     shapes.peek_and_truncate,
     shapes.urgent,
     shapes.low_water,
+    shapes.proxied,
 ]
 
 

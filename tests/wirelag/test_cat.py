@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
+from common.kafka import KafkaSettings
 from schemas import batch, control, example
 from support.batches import Fleet
 from wirelag.cli import main
+from wirelag.kafka import records
 
 EVENTS = batch.encode(example.batch())
 Lines = Callable[..., list[dict[str, Any]]]
@@ -51,16 +53,28 @@ def put(producer: Producer, topic: str, *values: bytes | None, **options: Any) -
 def test_events(producer: Producer, cat: Lines) -> None:
     """All events of all partitions are printed, once, and then the command ends."""
     fleet = Fleet(shards=3, connections=2)
-    records = list(fleet.talk(20))
-    for shard, value in records:
+    sent = list(fleet.talk(20))
+    for shard, value in sent:
         put(producer, "events", value, partition=shard)
     found = cat("events")
-    assert len(found) == sum(batch.decode(value).events for _, value in records)
+    assert len(found) == sum(batch.decode(value).events for _, value in sent)
     assert sum(line["kind"] == "send" for line in found) == fleet.sends
     heads = cat("events", "--batches")
-    assert [head["kind"] for head in heads] == ["batch"] * len(records)
+    assert [head["kind"] for head in heads] == ["batch"] * len(sent)
     assert sum(head["events"] for head in heads) == len(found)
     assert {head["record"].split("/")[1] for head in heads} == {"0", "1", "2"}
+
+
+def test_a_topic_that_is_written_to_all_the_time_ends(producer: Producer, bootstrap: str) -> None:
+    """What is there at the start is printed, not what comes meanwhile: such a topic has no end."""
+    put(producer, "busy", *[EVENTS] * 5, partition=0)
+    settings = KafkaSettings(bootstrap_servers=bootstrap)
+    found = 0
+    for _ in records(settings, "busy", from_beginning=True, follow=False):
+        found += 1
+        put(producer, "busy", EVENTS, partition=0)
+        assert found <= 5
+    assert found == 5
 
 
 def test_limit(producer: Producer, cat: Lines) -> None:

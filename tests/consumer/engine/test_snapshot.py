@@ -3,11 +3,14 @@ import zlib
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from consumer.engine import ControlEngine, EventEngine, Record, SnapshotError
+from consumer.engine import ControlEngine, EventEngine, Output, Record, SnapshotError
 from schemas.event import Kind
-from tests.consumer.engine.scene import Host, Topic, ends, send
-from tests.consumer.engine.traffic import SETTINGS, collect, topics
+from support.batches import Fleet
+from tests.consumer.engine.scene import BASE_MS, Host, Topic, ends, send
+from tests.consumer.engine.traffic import SETTINGS, collect, run, topics
+from tests.consumer.engine.wild import Wild
 
 
 def sealed(body: bytes) -> bytes:
@@ -27,6 +30,49 @@ def test_a_snapshot_of_a_restored_engine_is_the_same(records: list[Record]) -> N
 def test_a_new_engine_can_be_saved() -> None:
     """The state before the first record is a state."""
     assert EventEngine.restore(EventEngine(4, SETTINGS).snapshot(), 4, SETTINGS).flush().rows == {}
+
+
+@pytest.mark.parametrize("taken", [0, 1, 4, 9])
+def test_an_engine_saved_before_its_first_tick_goes_on(taken: int) -> None:
+    """It knows no flow yet, only records; all that come afterwards find their place."""
+    fleet = Fleet(shards=1, connections=300)
+    values = [value for _ in range(5) for _, value in fleet.talk(2)]
+    records = [Record(i, BASE_MS, value) for i, value in enumerate(values)]
+    engine = EventEngine(0, SETTINGS)
+    engine.apply(records[:taken])
+    engine = EventEngine.restore(engine.snapshot(), 0, SETTINGS)
+    assert collect([engine.apply(records[taken:]), engine.flush()]) == run(records)
+
+
+def answers(wild: Wild, *, saved: bool) -> tuple[list[Output], bytes]:
+    """What an engine says of a topic record by record; ``saved`` and restored at every point."""
+    engine, outputs = EventEngine(0, wild.settings), []
+
+    def again() -> EventEngine:
+        blob = engine.snapshot()
+        found = EventEngine.restore(blob, 0, wild.settings) if saved else engine
+        assert found.snapshot() == blob
+        return found
+
+    for record, flushed in zip(wild.records, wild.flushed, strict=True):
+        engine = again()
+        outputs.append(engine.apply([record]))
+        if flushed:
+            engine = again()
+            outputs.append(engine.flush())
+    engine = again()
+    return [*outputs, engine.flush()], engine.snapshot()
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 2**32))
+def test_an_engine_restored_at_every_point_answers_alike(seed: int) -> None:
+    """Before the first record, between ticks, after flushes and evictions, whatever is missing or junk."""
+    wild = Wild(seed)
+    kept, blob = answers(wild, saved=False)
+    restored, other = answers(wild, saved=True)
+    assert (collect(restored), other) == (collect(kept), blob)
+    assert [output.poison for output in restored] == [output.poison for output in kept]
 
 
 @pytest.mark.parametrize("engine", [EventEngine, ControlEngine])

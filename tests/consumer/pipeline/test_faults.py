@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What Kafka does to a consumer that follows: brokers that restart, topics that are made anew under it."""
 
+import os
 import signal
 import time
 from pathlib import Path
@@ -38,11 +39,13 @@ def test_a_topic_made_anew_under_a_running_consumer_ends_it_with_exit_code_2(
     fleet = Fleet(shards=world.shards)
     world.send(fleet.talk(20))
     with Runner(world) as runner:
-        runner.start(*QUICK, "kafka.options.topic.metadata.refresh.interval.ms=500", until_end=False)
+        pid = runner.start(*QUICK, "kafka.options.topic.metadata.refresh.interval.ms=500", until_end=False)
         wait_for(lambda: world.matched() == fleet.sends)
         before = fleet.sends
+        os.kill(pid, signal.SIGSTOP)  # it is never to see the moment without the topic
         topics.delete(world.events)
         topics.create(world.events, world.shards, {"message.timestamp.type": "LogAppendTime"})
+        os.kill(pid, signal.SIGCONT)
         for _ in range(3):
             world.send(fleet.talk(20))
         code = runner.wait()

@@ -58,12 +58,20 @@ def test_a_flush_alone_is_something_to_commit_and_happens_once() -> None:
     assert not work.moved
 
 
-def test_a_flush_is_told_apart_in_the_groups_note() -> None:
+def test_the_groups_note_is_of_the_last_commit() -> None:
+    """Not of what was taken since, nor of what is not committed yet; another state has another name."""
     work = new_work()
     work.take(records(0), now=1.0)
-    before = work.mark
+    work.part()
+    assert work.mark == Mark(0, "")
+    work.settle()
+    first = work.mark
+    work.take(records(1), now=1.0)
+    assert (work.mark, first.next_offset) == (first, 1)
     work.flush()
-    assert (before, work.mark) == (Mark(1, ""), Mark(1, "flushed"))
+    work.part()
+    work.settle()
+    assert work.mark.remark not in {"", first.remark}
 
 
 def test_histogram_rows_are_in_the_state_of_their_own_commit() -> None:
