@@ -17,7 +17,7 @@ from common.errors import WirelagError
 
 RECORD_VERSION = 1
 STREAM_FACTS = 16
-KIND_CONNECTION, KIND_TASK = 4, 5
+KIND_CONNECTION, KIND_TASK, KIND_CLOSE = 4, 5, 6
 
 RECORD_DTYPE = np.dtype(
     [("first_sequence", "=u8"), ("count", "=u4"), ("cpu", "=u2"), ("stream", "u1"), ("version", "u1")]
@@ -76,6 +76,24 @@ TASK_DTYPE = np.dtype(
         ("flags", "=u4"),
     ]
 )
+CLOSE_DTYPE = np.dtype(
+    [
+        ("time_ns", "=u8"),
+        ("sock", "=u8"),
+        ("opened_ns", "=u8"),
+        ("sent_bytes", "=u8"),
+        ("received_bytes", "=u8"),
+        ("retransmitted_bytes", "=u8"),
+        ("iss", "=u4"),
+        ("irs", "=u4"),
+        ("srtt_us", "=u4"),
+        ("state", "=u2"),
+        ("role", "u1"),
+        ("reserved", "u1", 12),
+        ("kind", "u1"),
+        ("flags", "=u4"),
+    ]
+)
 SPAN_DTYPE = np.dtype([("cpu", "=u2"), ("stream", "u1"), ("first", "=u8"), ("count", "=u4")])
 
 
@@ -107,6 +125,8 @@ class Decoded(NamedTuple):
     """(c,) of CONNECTION_DTYPE."""
     tasks: NDArray[Any]
     """(t,) of TASK_DTYPE."""
+    closes: NDArray[Any]
+    """(e,) of CLOSE_DTYPE: none unless the capture was asked for them."""
     spans: NDArray[Any]
     """(r,) of SPAN_DTYPE: which slots of which stream each record held."""
 
@@ -126,13 +146,14 @@ def decode(records: Sequence[bytes]) -> Decoded:
         spans.append((cpu, stream, first, count))
         (facts if stream & STREAM_FACTS else events).append(slots)
     told = np.frombuffer(b"".join(facts), CONNECTION_DTYPE)
-    is_task = told["kind"] == KIND_TASK
-    if not np.all(is_task | (told["kind"] == KIND_CONNECTION)):
-        raise MalformedRecordError(f"fact of unknown kind {told['kind'].max()}")
+    kind = told["kind"]
+    if not np.isin(kind, (KIND_CONNECTION, KIND_TASK, KIND_CLOSE)).all():
+        raise MalformedRecordError(f"fact of unknown kind {kind.max()}")
     return Decoded(
         np.frombuffer(b"".join(events), EVENT_DTYPE),
-        told[~is_task],
-        told[is_task].view(TASK_DTYPE),
+        told[kind == KIND_CONNECTION],
+        told[kind == KIND_TASK].view(TASK_DTYPE),
+        told[kind == KIND_CLOSE].view(CLOSE_DTYPE),
         np.array(spans, SPAN_DTYPE),
     )
 

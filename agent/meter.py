@@ -26,6 +26,17 @@ class Meter:
         self._cpu = cpu
         self._since = now()
         self._used = cpu()
+        self._recent = (self._since, self._used)
+
+    @property
+    def used_seconds(self) -> float:
+        """Processor time since the start."""
+        return self._cpu() - self._used
+
+    def recent_percent(self) -> float:
+        """Return per cent of one core since this was last asked."""
+        before, self._recent = self._recent, (self._now(), self._cpu())
+        return round(100 * (self._recent[1] - before[1]) / max(self._recent[0] - before[0], 1e-9), 2)
 
     def read(self) -> dict[str, float]:
         """Return per cent of one core since the start, and the resident size in MiB now."""

@@ -17,6 +17,7 @@ from agent.ledger import Ledger
 from agent.loop import ENOUGH_RECORDS, Loop, Parts, system_clock
 from agent.meter import Meter, cpu_seconds
 from agent.pack import Identity, Packer
+from agent.report import Figures, Reporter
 from agent.settings import AgentSettings, CaptureSection, cgroup_of, namespace_of
 from agent.single import only_agent
 from agent.version import VERSION
@@ -44,6 +45,7 @@ def capture_settings(section: CaptureSection) -> CaptureSettings:
         netns=tuple(map(namespace_of, section.netns)),
         cgroups=tuple(map(cgroup_of, section.cgroups)),
         ring_pages=section.ring_pages,
+        backend=section.backend,
     )
 
 
@@ -90,6 +92,8 @@ class AgentService:
         self._meter = Meter(time.monotonic, cpu_seconds)
         parts = Parts(capture, directory, packer, delivery, self.ledger)
         loop = Loop(parts, system_clock, settings.batch.max_age.nanoseconds // PASSES_PER_AGE)
+        figures = Figures(identity, self.ledger, delivery, self._meter)
+        self._reporter = Reporter(settings.agent.runtime_dir, figures, time.monotonic_ns)
         self._log.info("tracing", host=identity.host, shards=identity.shards, key=self._key_id())
         systemd.notify("READY=1")
         on_started()
@@ -97,6 +101,7 @@ class AgentService:
             self._turn(loop, capture, delivery, identity, stop)
         finally:
             systemd.notify("STOPPING=1")
+            self._reporter.close()
             self._finish(loop, capture, delivery, identity)
 
     def _turn(
@@ -116,7 +121,9 @@ class AgentService:
             delivery.poll()
             if now >= next_beat:
                 next_beat = now + every
-                loop.count(capture.counters())
+                counters = capture.counters()
+                loop.count(counters)
+                self._reporter.write(counters)
                 self._beat(delivery, identity, final=False)
                 systemd.notify("WATCHDOG=1")
 

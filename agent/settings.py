@@ -9,6 +9,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from agent.kernel.settings import Backend
 from common.config import Settings
 from common.errors import ConfigError
 from common.kafka import KafkaSettings
@@ -34,6 +35,9 @@ class HostSection(Settings, frozen=True):
         Path | None,
         Meta(description="file with the fleet-wide secret that names connections; not set: a fixed key"),
     ] = None
+    runtime_dir: Annotated[
+        Path, Meta(description="folder that `wirelag-agent status` reads; only the agent's user may")
+    ] = Path("/run/wirelag")
     heartbeat: Annotated[Duration, Meta(description="how often the control topic hears of this agent")] = (
         Duration(2)
     )
@@ -57,6 +61,10 @@ class CaptureSection(Settings, frozen=True):
         tuple[str, ...],
         Meta(description="only processes in these cgroups (v2): ids or paths of their folders"),
     ] = ()
+    backend: Annotated[
+        Backend,
+        Meta(description="kind of hook to prefer: auto, raw (tracepoints), fentry or kprobe (last resort)"),
+    ] = "auto"
     ring_pages: Annotated[
         int, Meta(ge=8, le=4096, description="pages of the perf ring of each CPU, a power of two")
     ] = 256

@@ -47,6 +47,46 @@ static void submit_facts(void *ctx, struct hook *h, u32 which)
 	h->fact_count = 0;
 }
 
+/*
+ * fentry programs may be preempted; tracepoints and kprobes may not. Two tasks on one CPU then interleave in any
+ * order, which plain flags do not survive: the whole run is made exclusive to its hook, and one that finds it
+ * taken is skipped and counted, as the kernel does for a single program.
+ */
+#ifdef PREEMPTIBLE
+static struct hook *begin(u32 which)
+{
+	struct hook *h = this_hook(which);
+
+	if (h && __sync_val_compare_and_swap(&h->inside, 0, 1) != 0) {
+		__sync_fetch_and_add(&h->skipped, 1);
+		return NULL;
+	}
+	return h;
+}
+
+static void finish(struct hook *h)
+{
+	barrier();
+	h->inside = 0;
+}
+
+#define EXCLUSIVELY(which, statement)                  \
+	({                                             \
+		struct hook *exclusive = begin(which); \
+		if (exclusive) {                       \
+			statement;                     \
+			finish(exclusive);             \
+		}                                      \
+		0;                                     \
+	})
+#else
+#define EXCLUSIVELY(which, statement) \
+	({                            \
+		statement;            \
+		0;                    \
+	})
+#endif
+
 /* Returns whether the batch is ours now; release() gives it back. */
 static bool acquire(struct hook *h)
 {

@@ -14,6 +14,7 @@
 #define KIND_ARRIVAL 3
 #define KIND_CONNECTION 4
 #define KIND_TASK 5
+#define KIND_CLOSE 6
 
 /* Hooks, each with a batch of its own on every CPU. Facts of hook h are stream h + STREAM_FACTS. */
 #define HOOK_SEND 0
@@ -105,11 +106,30 @@ struct task_fact {
 	u32 flags;
 };
 
+/* Of a connection that is over; only where settings.filters has TELL_CLOSES. */
+struct close_fact {
+	u64 time_ns;
+	u64 sock;
+	u64 opened_ns; /* 0 = its opening was not seen */
+	u64 sent_bytes; /* given to the stream by this end, without its FIN */
+	u64 received_bytes; /* in this kernel, without the peer's FIN */
+	u64 retransmitted_bytes;
+	u32 iss;
+	u32 irs;
+	u32 srtt_us;
+	u16 state; /* of TCP, before the end */
+	u8 role;
+	u8 reserved[12];
+	u8 kind;
+	u32 flags;
+};
+
 #define FACT_SIZE 80
 
 _Static_assert(sizeof(struct record) == 16, "record");
 _Static_assert(sizeof(struct event) == 64, "event");
 _Static_assert(sizeof(struct connection_fact) == FACT_SIZE, "connection_fact");
 _Static_assert(sizeof(struct task_fact) == FACT_SIZE, "task_fact");
+_Static_assert(sizeof(struct close_fact) == FACT_SIZE, "close_fact");
 
 #endif

@@ -41,6 +41,7 @@ static void closed(void *ctx, u64 sk, u32 old, struct conn *c)
 		c->flags |= CONN_FIN;
 	if (t && h && t->receive.sock == sk)
 		settle(ctx, h, HOOK_STATE, &t->receive);
+	tell_close(ctx, h, sk, old);
 }
 
 /* What comes in here is the agent's own, and arrives before the agent touches it. */
@@ -84,6 +85,8 @@ static int set_state(void *ctx, u64 sk, u32 old, u32 new)
 	if (!c) {
 		if (new == STATE_ESTABLISHED && old == STATE_SYN_RECV)
 			opened(sk, ROLE_PASSIVE, false);
+		else if (new == STATE_CLOSE)
+			tell_close(ctx, this_hook(HOOK_STATE), sk, old);
 		return 0;
 	}
 	if (new == STATE_ESTABLISHED && c->role == ROLE_ACTIVE)

@@ -43,8 +43,13 @@ static void emit_held(void *ctx, struct hook *h, struct send_call *call)
 	release(h);
 }
 
+/* `msg` is NULL for pages, which come without a message. */
 static void open_call(struct send_call *call, struct hook *h, struct conn *c, u64 sk, u64 msg)
 {
+	u32 msg_flags = 0;
+
+	if (call->sock)
+		h->orphans++;
 	call->sock = sk;
 	call->message = msg;
 	call->start_ns = bpf_ktime_get_ns();
@@ -53,6 +58,10 @@ static void open_call(struct send_call *call, struct hook *h, struct conn *c, u6
 	call->irs = c->irs;
 	call->srtt_us = FIELD(u32, h, OFF_SRTT) >> 3;
 	call->flags = event_flags(c);
+	if (msg)
+		LOAD(msg_flags, msg, OFF_MSG_FLAGS);
+	if (msg_flags & MSG_OOB)
+		call->flags |= FLAG_URGENT;
 	call->pieces = 0;
 }
 
@@ -71,16 +80,15 @@ static void account_for_syn(struct send_call *call, struct conn *c, u64 sk, u64 
 	call->flags |= FLAG_FAST_OPEN;
 }
 
-static int send_piece(void *ctx, u64 sk, u64 msg)
+/* Where the stream stands and how many bytes of the call are left: a new call, or the next piece of the open one. */
+static int send_hit(void *ctx, u64 sk, u64 msg, u64 left)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct hook *h = this_hook(HOOK_SEND);
 	struct send_call *call;
 	struct thread *t;
 	struct conn *c;
-	u32 msg_flags = 0;
 	u64 position;
-	u64 left = 0;
 
 	if (!h)
 		return 0;
@@ -91,7 +99,6 @@ static int send_piece(void *ctx, u64 sk, u64 msg)
 	if (!t)
 		return 0;
 	call = &t->send;
-	LOAD(left, msg, OFF_MSG_LEFT);
 	position = sent_position(h, c);
 	if (call->sock == sk && call->message == msg && left <= call->left) {
 		u64 done = call->left - left;
@@ -106,14 +113,19 @@ static int send_piece(void *ctx, u64 sk, u64 msg)
 	} else {
 		open_call(call, h, c, sk, msg);
 		call->first_left = left;
-		LOAD(msg_flags, msg, OFF_MSG_FLAGS);
-		if (msg_flags & MSG_OOB)
-			call->flags |= FLAG_URGENT;
 		account_for_syn(call, c, sk, position);
 	}
 	call->position = position;
 	call->left = left;
 	return 0;
+}
+
+static int send_piece(void *ctx, u64 sk, u64 msg)
+{
+	u64 left = 0;
+
+	LOAD(left, msg, OFF_MSG_LEFT);
+	return send_hit(ctx, sk, msg, left);
 }
 
 /* The call ends with `result` bytes taken: what is not in an earlier piece is in the current one. */

@@ -13,6 +13,7 @@
 #define MSG_PEEK 0x2
 #define MSG_TRUNC 0x20
 #define MSG_WAITALL 0x100
+#define SOCK_DONE 1 /* bit of sk_flags: the peer's FIN was taken */
 
 #define STATE_ESTABLISHED 1
 #define STATE_SYN_SENT 2
@@ -69,6 +70,7 @@ struct send_call {
 	u32 srtt_us;
 	u16 flags;
 	u16 pieces;
+	u64 left_waiting; /* pages: bytes still to send while the call waits for room */
 };
 
 #define RUNS 8
@@ -93,6 +95,12 @@ struct receive_call {
 struct thread {
 	u32 announced_exec;
 	u32 epoch; /* 0 = not announced */
+	u64 opening; /* socket of a send that found no connection yet */
+	u64 opening_message;
+	u64 opening_left;
+	u64 receiving; /* arguments of the running read, for a hook that is given its result alone */
+	u32 receiving_flags;
+	u32 reserved;
 	struct send_call send;
 	struct receive_call receive;
 };
@@ -112,6 +120,8 @@ struct hook {
 	u64 calls;
 	u64 orphans; /* ends of calls whose range was not seen */
 	u64 identity_changes;
+	u64 inside; /* a program of this hook is running on this CPU, perhaps preempted */
+	u64 skipped; /* runs given up for that */
 	u32 busy;
 	u32 event_count;
 	u32 fact_count;
@@ -127,6 +137,7 @@ struct hook {
 #define FILTER_NETNS (1 << 1)
 #define FILTER_CGROUPS (1 << 2)
 #define FILTER_EXCLUDED_PORTS (1 << 3)
+#define TELL_CLOSES (1 << 16) /* no filter: tell of each connection's end too */
 
 struct settings {
 	u32 own_tgid;

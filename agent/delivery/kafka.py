@@ -10,6 +10,7 @@ counted, never silently.
 
 import functools
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 
@@ -41,6 +42,8 @@ class KafkaDelivery:
         self.last_error = ""
         self.records = 0
         self.record_bytes = 0
+        self.last_delivery_ns: int | None = None
+        """CLOCK_MONOTONIC of the last report of a delivery."""
 
     def check_topic(self) -> None:
         """Refuse an events topic that is not cut into as many partitions as the settings have shards.
@@ -138,6 +141,7 @@ class KafkaDelivery:
             self.outstanding.close(ticket)
             self.records += 1
             self.record_bytes += len(value)
+            self.last_delivery_ns = time.monotonic_ns()
         elif error.code() in GIVE_UP or error.fatal():
             self._fail(ticket, error)
         else:

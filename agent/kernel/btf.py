@@ -15,7 +15,7 @@ from agent.kernel.errors import KernelUnfitError
 VMLINUX = Path("/sys/kernel/btf/vmlinux")
 _MAGIC = 0xEB9F
 _HEADER = struct.Struct("<HBBIIIII")
-_STRUCT, _UNION, _TYPEDEF = 4, 5, 8
+_STRUCT, _UNION, _TYPEDEF, _FUNCTION = 4, 5, 8, 12
 _MODIFIERS = {8, 9, 10, 11, 18}
 """Typedef, volatile, const, restrict, type tag: what stands before the type itself."""
 _EXTRA_WORDS = {1: 1, 3: 3, 14: 1, 17: 1}
@@ -55,6 +55,15 @@ class Btf:
         """Say whether the kernel has the tracepoint ``name``."""
         return self._find(_TYPEDEF, f"btf_trace_{name}") is not None
 
+    def parameters(self, function: str) -> tuple[str, ...] | None:
+        """Return the names of a function's parameters in order, None where there is no such function."""
+        number = self._find(_FUNCTION, function)
+        if number is None:
+            return None
+        at = self._start[self._words[self._start[number] + 2]]
+        count = self._words[at + 1] & 0xFFFF
+        return tuple(self._string(self._words[at + 3 + 2 * i]) for i in range(count))
+
     def field(self, path: str) -> Field:
         """Return where ``struct.member.member`` lies; anonymous structs and unions are passed through.
 
@@ -92,6 +101,9 @@ class Btf:
                 return number
             at = self._text.find(wanted, at + 1)
         return None
+
+    def _string(self, at: int) -> str:
+        return self._text[at : self._text.index(b"\0", at)].decode()
 
     def _bare(self, number: int) -> int:
         while self._kind(number) in _MODIFIERS:
@@ -132,11 +144,11 @@ class Btf:
 
 
 def _names(words: Sequence[int], start: Sequence[int]) -> dict[tuple[int, int], int]:
-    """Return the numbers of named structs and typedefs by (kind, place of the name)."""
+    """Return the numbers of named structs, typedefs and functions by (kind, place of the name)."""
     found: dict[tuple[int, int], int] = {}
     for number, at in enumerate(start):
         kind = words[at + 1] >> 24 & 31
-        if kind in (_STRUCT, _TYPEDEF) and words[at]:
+        if kind in (_STRUCT, _TYPEDEF, _FUNCTION) and words[at]:
             found.setdefault((kind, words[at]), number)
     return found
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from agent.kernel import btf, counters, hooks, layout, memory, own, privileges, source, testrun
 from agent.kernel.counters import Counters
-from agent.kernel.errors import KernelUnfitError
+from agent.kernel.errors import HookRefusedError, KernelUnfitError
 from agent.kernel.loader import Program, import_bcc
 from agent.kernel.settings import CaptureSettings
 
@@ -46,7 +46,8 @@ class Capture:
     def __init__(self, settings: CaptureSettings) -> None:
         self._settings = settings
         self._program: Program | None = None
-        self._chosen: tuple[hooks.Hook, ...] = ()
+        self._chosen: list[hooks.Hook] = []
+        self._uncounted: list[str] = []
         self._records: list[bytes] = []
         self._complete_until_ns = 0
         self._epoch = 1
@@ -57,6 +58,16 @@ class Capture:
         """Whether it is attached."""
         return self._program is not None
 
+    @property
+    def hooks(self) -> str:
+        """What it is attached to, for people."""
+        return hooks.describe(self._chosen)
+
+    @property
+    def uncounted(self) -> list[str]:
+        """Places whose skipped runs this kernel does not count: empty where no loss can stay unseen."""
+        return list(self._uncounted)
+
     def probe(self) -> str:
         """Say in a line what `start` would use; loads nothing.
 
@@ -64,27 +75,31 @@ class Capture:
             KernelUnfitError: what is missing, with its remedy.
         """
         types = self._inspect()
-        places = ", ".join(hook.place for hook in hooks.choose(types))
-        return f"raw tracepoints {places}"
+        chosen = hooks.choose(types, self._settings.backend)
+        silent = hooks.uncounted(types, chosen)
+        warning = f"; this kernel does not count the runs it skips at {', '.join(silent)}" if silent else ""
+        return hooks.describe(chosen) + warning
 
     def start(self) -> None:
         """Load and attach. On an error nothing stays in the kernel.
+
+        A means that the kernel refuses, though it lists the places, is replaced by the next.
 
         Raises:
             KernelUnfitError: what is missing, with its remedy.
         """
         types = self._inspect()
-        self._chosen = hooks.choose(types)
-        sizes = {"BATCH": self._settings.batch, "CONNECTIONS": self._settings.connections}
-        flags = source.flags(layout.macros(types) | sizes)
-        del types
-        self._program = Program(self._text(), flags, source.STUBS)
-        try:
-            self._arm(self._program)
-        except BaseException:
-            self._program.close()
-            self._program = None
-            raise
+        macros = layout.macros(types) | hooks.macros(types)
+        refused: dict[str, str] = {}
+        while self._program is None:
+            self._chosen = hooks.choose(types, self._settings.backend, refused)
+            self._uncounted = hooks.uncounted(types, self._chosen)
+            try:
+                self._program = self._armed(macros)
+            except HookRefusedError as error:
+                if error.means == hooks.RAW or error.means in refused:
+                    raise
+                refused[error.means] = str(error)
 
     def cycle(self) -> Cycle:
         """Have every CPU submit what its batches hold, and take all records that are there."""
@@ -141,7 +156,7 @@ class Capture:
 
     def _text(self) -> str:
         """Return the programs' text; tests that must fail put theirs here."""
-        return source.text()
+        return source.text({hook.means for hook in self._chosen})
 
     def _inspect(self) -> btf.Btf:
         privileges.check()
@@ -150,10 +165,22 @@ class Capture:
         import_bcc()
         return btf.load()
 
+    def _armed(self, macros: dict[str, int]) -> Program:
+        """Compile, load and attach what was chosen."""
+        sizes = {"BATCH": self._settings.batch, "CONNECTIONS": self._settings.connections}
+        preemptible = {"PREEMPTIBLE": 1} if hooks.FENTRY in {hook.means for hook in self._chosen} else {}
+        program = Program(self._text(), source.flags(macros | sizes | preemptible), source.STUBS)
+        try:
+            self._arm(program)
+        except BaseException:
+            program.close()
+            raise
+        return program
+
     def _arm(self, program: Program) -> None:
         settings = self._settings
         for hook in self._chosen:
-            program.load(hook.program)
+            program.load(hook.program, hook.means)
         self._flush_fd = program.load("flush")
         program.load("reannounce")
         introduction = program.load("introduce_agent")
@@ -172,7 +199,7 @@ class Capture:
         program.open_rings("records", settings.ring_pages, self._records_append, settings.wakeup_records)
         memory.release()
         for hook in self._chosen:
-            program.attach(hook.place, hook.program)
+            program.attach(hook)
 
     def _records_append(self, record: bytes) -> None:
         self._records.append(record)

@@ -22,6 +22,8 @@ HEAD_DTYPE = np.dtype(
         ("calls", "<u8"),
         ("orphans", "<u8"),
         ("identity_changes", "<u8"),
+        ("inside", "<u8"),
+        ("skipped", "<u8"),
         ("busy", "<u4"),
         ("event_count", "<u4"),
         ("fact_count", "<u4"),
@@ -51,7 +53,7 @@ class HookCounters(NamedTuple):
     calls: int = 0
     """Calls that ended well (for arrival and state: events)."""
     orphans: int = 0
-    """Reads of which a part was not seen."""
+    """Reads of which a part was not seen, sends whose end was not."""
     identity_changes: int = 0
     """Sockets that became another connection unseen."""
 
@@ -98,7 +100,7 @@ class Counters(NamedTuple):
 
     @property
     def misses(self) -> int:
-        """Runs of a program that the kernel skipped because the same program ran on that CPU."""
+        """Runs of a program that were skipped because it, or one of the same hook, ran on that CPU."""
         return self._total("misses")
 
     @property
@@ -131,7 +133,7 @@ def add_up(heads: NDArray[Any], programs: dict[str, tuple[str, ProgramStats]]) -
         misses[hook] += stats.misses
     hooks = {
         name: _hook(heads[i], "events", "event_count")._replace(
-            misses=misses[name],
+            misses=misses[name] + int(heads[i]["skipped"].sum()),
             calls=int(heads[i]["calls"].sum()),
             orphans=int(heads[i]["orphans"].sum()),
             identity_changes=int(heads[i]["identity_changes"].sum()),

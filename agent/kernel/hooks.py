@@ -1,48 +1,247 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one table of where the programs are attached.
+"""The one table of where the programs are attached, and the choice among what a kernel offers.
 
-Another backend is another table over the same handlers.
+Pure: what the kernel's BTF lists decides for each hook by itself, never the kernel's version.
 """
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
 
-from agent.kernel.btf import Btf
 from agent.kernel.errors import KernelUnfitError
+from agent.kernel.settings import Backend
+
+RAW, FENTRY, KPROBE = "raw", "fentry", "kprobe"
+RETURN = ":return"
+"""After a function's name: where it returns, else where it begins."""
+OPTIONAL = "?"
+"""Before a function's name: taken along where the kernel lists it."""
+
+PREFERENCE: Mapping[Backend, tuple[str, ...]] = {
+    "auto": (RAW, FENTRY, KPROBE),
+    "raw": (RAW,),
+    "fentry": (FENTRY, RAW, KPROBE),
+    "kprobe": (KPROBE, RAW),
+}
+"""Order in which the ways of a hook are looked for, by the setting."""
+
+_PREFIXES = {RAW: ("raw_", ""), FENTRY: ("kfunc__", "kretfunc__"), KPROBE: ("kprobe_", "kretprobe_")}
+"""Of programs in bpf/ at an entry and at a return."""
+
+
+class Names(Protocol):
+    """What is asked of a kernel's BTF."""
+
+    def has_tracepoint(self, name: str) -> bool:
+        """Say whether there is such a tracepoint."""
+
+    def parameters(self, function: str) -> tuple[str, ...] | None:
+        """Return the names of a function's parameters, None where there is no such function."""
+
+    def has(self, path: str) -> bool:
+        """Say whether there is such a member of a struct."""
 
 
 class Hook(NamedTuple):
     """One place in the kernel and the program that runs there."""
 
+    means: str
+    """RAW, FENTRY or KPROBE."""
     place: str
-    """Name of the tracepoint."""
-    program: str
-    """Function in bpf/."""
-    reports: str
-    """What it tells, for people."""
+    """Name of the tracepoint or function; ends in RETURN where that is meant."""
     counted: str
     """Name of the hook under which its events are counted."""
 
+    @property
+    def program(self) -> str:
+        """Function in bpf/."""
+        at_entry, at_return = _PREFIXES[self.means]
+        return (at_return if self.returns else at_entry) + self.function
 
-RAW_TRACEPOINTS = (
-    Hook("inet_sock_set_state", "raw_inet_sock_set_state", "who opened, close", "state"),
-    Hook("tcp_destroy_sock", "raw_tcp_destroy_sock", "end of a socket", "state"),
-    Hook("tcp_sendmsg_locked", "raw_tcp_sendmsg_locked", "send start, position", "send"),
-    Hook("sock_send_length", "raw_sock_send_length", "send end, result", "send"),
-    Hook("sk_data_ready", "raw_sk_data_ready", "arrival in the kernel", "arrival"),
-    Hook("tcp_rcv_space_adjust", "raw_tcp_rcv_space_adjust", "read position", "receive"),
-    Hook("sock_recv_length", "raw_sock_recv_length", "read end, result", "receive"),
+    @property
+    def function(self) -> str:
+        """Name of the tracepoint or function alone."""
+        return self.place.removesuffix(RETURN)
+
+    @property
+    def returns(self) -> bool:
+        """Whether it runs where the function returns."""
+        return self.place.endswith(RETURN)
+
+
+class Job(NamedTuple):
+    """One thing to be told, and the ways to see it."""
+
+    reports: str
+    counted: str
+    ways: Mapping[str, tuple[str, ...]]
+    """Places that tell it together, by means."""
+    only_with: str = ""
+    """Function without which a kernel has no such thing to tell."""
+
+
+_SEND = ("tcp_sendmsg_locked", "sk_stream_wait_memory:return", "sk_stream_wait_connect:return")
+# tcp_sendpage_locked, which its callers know, is listed but inlined into tcp_sendpage.
+_PAGES = ("do_tcp_sendpages", "sk_stream_wait_memory", "tcp_sendpage:return")
+_READY = ("sock_def_readable", "?subflow_data_ready")
+
+JOBS = (
+    Job("who opened, close", "state", {RAW: ("inet_sock_set_state",)}),
+    Job("end of a socket", "state", {RAW: ("tcp_destroy_sock",)}),
+    Job("send start, position", "send", {RAW: ("tcp_sendmsg_locked",), FENTRY: _SEND, KPROBE: _SEND}),
+    Job("send of pages", "send", {FENTRY: _PAGES, KPROBE: _PAGES}, "tcp_sendpage"),
+    Job(
+        "send end, result",
+        "send",
+        {
+            RAW: ("sock_send_length",),
+            FENTRY: ("tcp_sendmsg:return",),
+            KPROBE: ("tcp_sendmsg:return",),
+        },
+    ),
+    Job(
+        "arrival in the kernel",
+        "arrival",
+        {RAW: ("sk_data_ready",), FENTRY: _READY, KPROBE: _READY},
+    ),
+    Job(
+        "read position",
+        "receive",
+        {
+            RAW: ("tcp_rcv_space_adjust",),
+            FENTRY: ("tcp_rcv_space_adjust",),
+            KPROBE: ("tcp_rcv_space_adjust",),
+        },
+    ),
+    Job(
+        "read end, result",
+        "receive",
+        {
+            RAW: ("sock_recv_length",),
+            FENTRY: ("tcp_recvmsg:return",),
+            KPROBE: ("tcp_recvmsg", "tcp_recvmsg:return"),
+        },
+    ),
 )
 """In order of attachment: who opened a connection must be known before its first byte."""
 
+RAW_PLACES = tuple(place for job in JOBS for place in job.ways.get(RAW, ()))
+"""The tracepoints that tell everything where a kernel has them all."""
 
-def choose(btf: Btf) -> tuple[Hook, ...]:
-    """Return the hooks to attach on the kernel with this BTF; what it lists decides, never its version.
+ARGUMENTS = {
+    "tcp_sendmsg_locked": ("sk", "msg"),
+    "sk_stream_wait_memory": ("sk",),
+    "sk_stream_wait_connect": ("sk",),
+    "tcp_sendmsg": ("sk",),
+    "do_tcp_sendpages": ("sk", "size"),
+    "tcp_sendpage": ("sk",),
+    "sock_def_readable": ("sk",),
+    "subflow_data_ready": ("sk",),
+    "tcp_rcv_space_adjust": ("sk",),
+    "tcp_recvmsg": ("sk", "flags"),
+}
+"""Parameters the programs read, by their names in the kernel; they change places between kernels."""
+
+_COUNTS_KPROBES = "bpf_link_info.perf_event.kprobe.missed"
+"""Came with the counting of kprobe runs that were skipped, from which it cannot be told apart."""
+
+
+def choose(kernel: Names, backend: Backend = "auto", refused: Mapping[str, str] | None = None) -> list[Hook]:
+    """Return the hooks to attach, in order. ``refused`` says why some means cannot be used.
 
     Raises:
-        KernelUnfitError: a place is missing.
+        KernelUnfitError: something cannot be seen by any means that is left.
     """
-    missing = [hook.place for hook in RAW_TRACEPOINTS if not btf.has_tracepoint(hook.place)]
+    refused = refused or {}
+    order = [means for means in PREFERENCE[backend] if means not in refused]
+    chosen: list[Hook] = []
+    missing: list[str] = []
+    for job in JOBS:
+        if job.only_with and kernel.parameters(job.only_with) is None:
+            continue
+        hooks = _way(kernel, job, order)
+        chosen += hooks or ()
+        if hooks is None:
+            missing += _lacking(kernel, job, order)
     if missing:
-        names = ", ".join(missing)
-        raise KernelUnfitError(f"this kernel has no tracepoint {names}: use Linux 6.16 or later")
-    return RAW_TRACEPOINTS
+        why = "".join(f"; {means} is refused: {reason}" for means, reason in refused.items())
+        raise KernelUnfitError(
+            f"this kernel has no {', '.join(missing)} (backend {backend}){why}: use capture.backend auto and "
+            "Linux 5.15 or later with BPF trampolines or kprobes, or Linux 6.16 or later"
+        )
+    return chosen
+
+
+def unseen(kernel: Names) -> list[str]:
+    """Return, by the tracepoints that would tell it, what no means of this kernel can tell."""
+    return [
+        place
+        for job in JOBS
+        if not job.only_with and _way(kernel, job, list(PREFERENCE["auto"])) is None
+        for place in job.ways.get(RAW, ())
+    ]
+
+
+def _way(kernel: Names, job: Job, order: list[str]) -> list[Hook] | None:
+    """Return the hooks of the first way this kernel has."""
+    for means in order:
+        hooks = [hook for hook, optional in _hooks(job, means) if not optional or _offers(kernel, hook)]
+        if hooks and all(_offers(kernel, hook) for hook in hooks):
+            return hooks
+    return None
+
+
+def _hooks(job: Job, means: str) -> list[tuple[Hook, bool]]:
+    """Return the hooks of one way, and whether the kernel may lack them."""
+    return [
+        (Hook(means, place.removeprefix(OPTIONAL), job.counted), place.startswith(OPTIONAL))
+        for place in job.ways.get(means, ())
+    ]
+
+
+def _lacking(kernel: Names, job: Job, order: list[str]) -> list[str]:
+    """Name what is missing for the most wanted way."""
+    means = next((means for means in (*order, RAW, FENTRY) if means in job.ways), FENTRY)
+    kind = "tracepoint" if means == RAW else "usable function"
+    hooks = [hook for hook, optional in _hooks(job, means) if not optional]
+    absent = [hook for hook in hooks if not _offers(kernel, hook)] or hooks
+    return [f"{kind} {hook.function}" for hook in absent]
+
+
+def _offers(kernel: Names, hook: Hook) -> bool:
+    if hook.means == RAW:
+        return kernel.has_tracepoint(hook.place)
+    parameters = kernel.parameters(hook.function)
+    return parameters is not None and set(ARGUMENTS[hook.function]) <= set(parameters)
+
+
+def macros(kernel: Names) -> dict[str, int]:
+    """Return where the programs find arguments and, after the last of them, a result.
+
+    A function that is not there counts 0 everywhere: its program is compiled, but never loaded.
+    """
+    found: dict[str, int] = {}
+    for function, wanted in ARGUMENTS.items():
+        parameters = kernel.parameters(function) or ()
+        found[f"RESULT_{function.upper()}"] = len(parameters)
+        for name in wanted:
+            place = parameters.index(name) if name in parameters else 0
+            found[f"ARG_{function.upper()}_{name.upper()}"] = place
+    return found
+
+
+def uncounted(kernel: Names, chosen: list[Hook]) -> list[str]:
+    """Return the places whose skipped runs this kernel does not count, so that losses there stay unseen."""
+    if kernel.has(_COUNTS_KPROBES):
+        return []
+    return [hook.place for hook in chosen if hook.means == KPROBE]
+
+
+def describe(chosen: list[Hook]) -> str:
+    """Return a line for people: the places by means."""
+    kinds = {RAW: "raw tracepoints", FENTRY: "fentry", KPROBE: "kprobes"}
+    parts = []
+    for means, kind in kinds.items():
+        places = [hook.place for hook in chosen if hook.means == means]
+        if places:
+            parts.append(f"{kind} {', '.join(places)}")
+    return "; ".join(parts)

@@ -42,6 +42,7 @@ SINGLE = {
     "OFF_PROTOCOL": "sock.sk_protocol",
     "OFF_MAX_ACK_BACKLOG": "sock.sk_max_ack_backlog",
     "OFF_LOCK_OWNED": "sock.sk_lock.owned",
+    "OFF_SOCK_FLAGS": "sock.__sk_common.skc_flags",
     "OFF_SOCK_CGROUP": "sock.sk_cgrp_data.cgroup",
     "OFF_CGROUP_NODE": "cgroup.kn",
     "OFF_NODE_ID": "kernfs_node.id",

@@ -13,10 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.kernel.errors import KernelUnfitError
+from agent.kernel.errors import HookRefusedError, KernelUnfitError
+from agent.kernel.hooks import Hook
 
 _POSSIBLE = Path("/sys/devices/system/cpu/possible")
 _ONLINE = Path("/sys/devices/system/cpu/online")
+_SLEEPERS = 4096
+"""Calls a return probe can follow at once, the most the kernel gives: one that blocks holds its place."""
 _BCC_REMEDY = "install the distribution's BCC (Debian and Ubuntu: apt install python3-bpfcc)"
 
 
@@ -46,11 +49,12 @@ class Program:
             KernelUnfitError: BCC is missing or cannot compile the text.
         """
         bcc = import_bcc()
-        self._raw_tracepoint = bcc.BPF.RAW_TRACEPOINT
+        kind = bcc.BPF
+        self._types = {"raw": kind.RAW_TRACEPOINT, "fentry": kind.TRACING, "kprobe": kind.KPROBE}
         self._lib = bcc.lib
         with _environment(BCC_KERNEL_SOURCE=str(headers)):
             try:
-                self._bpf = bcc.BPF(text=text.encode(), cflags=list(flags))
+                self._bpf = _unattached(kind)(text=text.encode(), cflags=list(flags))
             except Exception as error:
                 raise KernelUnfitError(f"BCC cannot compile the programs: {error}") from error
         self._fds: dict[str, int] = {}
@@ -63,33 +67,48 @@ class Program:
         """File descriptors of the loaded programs by name."""
         return self._fds
 
-    def load(self, name: str) -> int:
+    def load(self, name: str, means: str = "raw") -> int:
         """Load one program and return its file descriptor.
 
         Raises:
-            KernelUnfitError: the kernel refuses it.
+            HookRefusedError: the kernel refuses it.
         """
         try:
-            self._fds[name] = self._bpf.load_func(name.encode(), self._raw_tracepoint).fd
+            self._fds[name] = self._bpf.load_func(name.encode(), self._types[means]).fd
         except Exception as error:
-            raise KernelUnfitError(f"the kernel refuses the program {name}: {error}") from error
+            raise HookRefusedError(means, f"the kernel refuses the program {name}: {error}") from error
         return self._fds[name]
 
-    def attach(self, place: str, name: str) -> None:
-        """Attach a loaded program to a raw tracepoint.
+    def attach(self, hook: Hook) -> None:
+        """Attach a loaded program.
 
         Raises:
-            KernelUnfitError: the kernel refuses.
+            HookRefusedError: the kernel refuses.
         """
+        function, program = hook.function.encode(), hook.program.encode()
         try:
-            self._bpf.attach_raw_tracepoint(tp=place.encode(), fn_name=name.encode())
+            if hook.means == "raw":
+                self._bpf.attach_raw_tracepoint(tp=function, fn_name=program)
+            elif hook.means == "fentry":
+                attach = self._bpf.attach_kretfunc if hook.returns else self._bpf.attach_kfunc
+                attach(fn_name=program)
+            elif hook.returns:
+                self._bpf.attach_kretprobe(event=function, fn_name=program, maxactive=_SLEEPERS)
+            else:
+                self._bpf.attach_kprobe(event=function, fn_name=program)
         except Exception as error:
-            raise KernelUnfitError(f"cannot attach to {place}: {error}") from error
+            raise HookRefusedError(hook.means, f"cannot attach to {hook.place}: {error}") from error
 
     def detach(self) -> None:
         """Detach everything; maps and the perf buffer stay."""
-        for place in list(self._bpf.raw_tracepoint_fds):
-            self._bpf.detach_raw_tracepoint(place)
+        for attached, detach in (
+            (self._bpf.raw_tracepoint_fds, self._bpf.detach_raw_tracepoint),
+            (self._bpf.kfunc_entry_fds, self._bpf.detach_kfunc),
+            (self._bpf.kfunc_exit_fds, self._bpf.detach_kretfunc),
+            (self._bpf.kprobe_fds, self._bpf.detach_kprobe_event),
+        ):
+            for place in list(attached):
+                detach(place)
 
     def open_rings(
         self, table: str, pages: int, on_record: Callable[[bytes], None], wakeup_records: int = 1
@@ -163,6 +182,11 @@ class Program:
 
     def _map(self, table: str) -> int:
         return int(self._bpf[table.encode()].map_fd)
+
+
+def _unattached(kind: Any) -> Any:  # noqa: ANN401 - BCC ships no types
+    """Return BCC's class without its habit to attach, at once, programs whose names say where."""
+    return type("BPF", (kind,), {"_trace_autoload": lambda _self: None})
 
 
 def _count_elsewhere(_lost: int) -> None:

@@ -7,14 +7,14 @@ from pathlib import Path
 from agent.kernel.errors import KernelUnfitError
 
 _SYS_ADMIN = 21
-_NEEDED = {"CAP_PERFMON": 38, "CAP_BPF": 39}
+NEEDED = {"CAP_PERFMON": 38, "CAP_BPF": 39}
 
 
 def missing(effective: int) -> list[str]:
     """Return the capabilities that are not in the set ``effective`` (bits); CAP_SYS_ADMIN stands for all."""
     if effective >> _SYS_ADMIN & 1:
         return []
-    return [name for name, bit in _NEEDED.items() if not effective >> bit & 1]
+    return [name for name, bit in NEEDED.items() if not effective >> bit & 1]
 
 
 def check(status: Path = Path("/proc/self/status")) -> None:

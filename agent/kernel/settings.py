@@ -1,11 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """What to trace, as the kernel needs it: numbers only."""
 
+from typing import Literal
+
 import msgspec
 
 FILTER_PORTS, FILTER_NETNS, FILTER_CGROUPS, FILTER_EXCLUDED_PORTS = 1, 2, 4, 8
 """Bits of ``struct settings.filters`` (bpf/state.h)."""
 
+
+Backend = Literal["auto", "raw", "fentry", "kprobe"]
+"""What to prefer for each hook; see agent/kernel/hooks.py."""
+TELL_CLOSES = 1 << 16
+"""Beside them: tell of the end of connections."""
 
 PAGE_BYTES, SLOT_BYTES = 4096, 64
 
@@ -28,6 +35,11 @@ class CaptureSettings(msgspec.Struct, frozen=True, kw_only=True):
     connections: int = 65_536
     """Connections followed at once; the longest unused gives way, and is told of anew."""
 
+    backend: Backend = "auto"
+    """Which kind of hook to prefer where the kernel offers several."""
+    closes: bool = False
+    """Whether the end of each connection is told, as a fact."""
+
     def __post_init__(self) -> None:
         """Check what BPF would refuse with less to say."""
         for name, value, most in (("ring_pages", self.ring_pages, 1 << 20), ("batch", self.batch, 256)):
@@ -36,12 +48,13 @@ class CaptureSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def filters(self) -> int:
-        """Which filters are set, as bits."""
+        """Which filters are set, and what is told beside events, as bits."""
         return (
             (FILTER_PORTS if self.ports else 0)
             | (FILTER_NETNS if self.netns else 0)
             | (FILTER_CGROUPS if self.cgroups else 0)
             | (FILTER_EXCLUDED_PORTS if self.exclude_ports else 0)
+            | (TELL_CLOSES if self.closes else 0)
         )
 
     @property

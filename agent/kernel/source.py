@@ -5,6 +5,7 @@ BCC rewrites map calls in the main text only, so parts cannot include each other
 becomes text: filters are maps.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 
 import bpf
@@ -20,16 +21,20 @@ PARTS = (
     "send",
     "receive",
     "arrival",
+    "close",
     "lifecycle",
+    "functions",
     "flush",
-    "attach_raw_tracepoint",
 )
+ATTACH = {"raw": "attach_raw_tracepoint", "fentry": "attach_fentry", "kprobe": "attach_kprobe"}
+"""By means (agent/kernel/hooks.py)."""
 
 
-def text() -> str:
-    """Return the whole program; messages of the compiler name the part and line."""
+def text(means: Collection[str] = ("raw",)) -> str:
+    """Return the whole program for hooks of these means; messages of the compiler name the part and line."""
+    parts = [*PARTS, *(part for name, part in ATTACH.items() if name in means)]
     return "\n".join(
-        f'#line 1 "bpf/{part}.bpf.c"\n{(FOLDER / f"{part}.bpf.c").read_text()}' for part in PARTS
+        f'#line 1 "bpf/{part}.bpf.c"\n{(FOLDER / f"{part}.bpf.c").read_text()}' for part in parts
     )
 
 

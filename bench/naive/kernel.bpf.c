@@ -59,17 +59,17 @@ static int emit(struct bpf_raw_tracepoint_args *ctx, u64 sk, s32 result, u32 kin
 	return 0;
 }
 
-int naive_send(struct bpf_raw_tracepoint_args *ctx)
+int raw_sock_send_length(struct bpf_raw_tracepoint_args *ctx)
 {
 	return (s32)ctx->args[1] > 0 ? emit(ctx, ctx->args[0], ctx->args[1], 1) : 0;
 }
 
-int naive_receive(struct bpf_raw_tracepoint_args *ctx)
+int raw_sock_recv_length(struct bpf_raw_tracepoint_args *ctx)
 {
 	return (s32)ctx->args[1] > 0 ? emit(ctx, ctx->args[0], ctx->args[1], 2) : 0;
 }
 
-int naive_arrival(struct bpf_raw_tracepoint_args *ctx)
+int raw_sk_data_ready(struct bpf_raw_tracepoint_args *ctx)
 {
 	return emit(ctx, ctx->args[0], 0, 3);
 }

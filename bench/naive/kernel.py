@@ -4,13 +4,14 @@
 from pathlib import Path
 
 from agent.kernel import btf, counters, layout, source
+from agent.kernel.hooks import RAW, Hook
 from agent.kernel.loader import Program
 
-PLACES = {
-    "sock_send_length": "naive_send",
-    "sock_recv_length": "naive_receive",
-    "sk_data_ready": "naive_arrival",
-}
+HOOKS = (
+    Hook(RAW, "sock_send_length", "send"),
+    Hook(RAW, "sock_recv_length", "receive"),
+    Hook(RAW, "sk_data_ready", "arrival"),
+)
 PAGES = 64
 
 
@@ -29,9 +30,9 @@ class NaiveCapture:
         for inode in self._namespaces:
             self._program.put("namespaces", inode.to_bytes(4, "little"), b"\1")
         self._program.open_rings("naive_events", PAGES, self._take)
-        for place, name in PLACES.items():
-            self._program.load(name)
-            self._program.attach(place, name)
+        for hook in HOOKS:
+            self._program.load(hook.program)
+            self._program.attach(hook)
 
     def poll(self, timeout_ms: int) -> None:
         """Wait for events and take each by its own call-back."""

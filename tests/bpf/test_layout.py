@@ -9,7 +9,13 @@ from agent import decode
 from agent.kernel import counters, source
 from agent.kernel.capture import CaptureSettings
 from agent.kernel.loader import Program
-from agent.kernel.settings import FILTER_CGROUPS, FILTER_EXCLUDED_PORTS, FILTER_NETNS, FILTER_PORTS
+from agent.kernel.settings import (
+    FILTER_CGROUPS,
+    FILTER_EXCLUDED_PORTS,
+    FILTER_NETNS,
+    FILTER_PORTS,
+    TELL_CLOSES,
+)
 from schemas.event import Flag, Kind
 
 pytestmark = pytest.mark.kernel
@@ -19,6 +25,7 @@ MIRRORS = {
     "event": decode.EVENT_DTYPE,
     "connection_fact": decode.CONNECTION_DTYPE,
     "task_fact": decode.TASK_DTYPE,
+    "close_fact": decode.CLOSE_DTYPE,
 }
 
 
@@ -36,7 +43,7 @@ def _assertions():
             yield f"sizeof(((struct {struct} *)0)->{name}) == {dtype.fields[name][0].itemsize}"
     for name in counters.HEAD_DTYPE.names:
         yield f"__builtin_offsetof(struct hook, {name}) == {counters.HEAD_DTYPE.fields[name][1]}"
-    yield "__builtin_offsetof(struct hook, block) == sizeof(struct stream) * 2 + 40"
+    yield "__builtin_offsetof(struct hook, block) == sizeof(struct stream) * 2 + 56"
     yield "sizeof(struct hook) <= 32768"
 
 
@@ -60,7 +67,9 @@ def test_flags_and_kinds_have_the_same_numbers_everywhere():
     assert {flag.name: flag.value for flag in Flag}.items() <= flags.items()
     kinds = _defines("KIND")
     assert {kind.name: kind.value for kind in Kind}.items() <= kinds.items()
-    assert (kinds["CONNECTION"], kinds["TASK"]) == (decode.KIND_CONNECTION, decode.KIND_TASK)
+    ours = (decode.KIND_CONNECTION, decode.KIND_TASK, decode.KIND_CLOSE)
+    assert (kinds["CONNECTION"], kinds["TASK"], kinds["CLOSE"]) == ours
+    assert _defines("TELL")["CLOSES"] == TELL_CLOSES
 
 
 def test_connection_flags_have_the_same_numbers():

@@ -15,6 +15,7 @@ MSG_FASTOPEN = 0x20000000
 IPPROTO_MPTCP = 262
 _SOCKMAP = 15
 _MAP_CREATE, _MAP_UPDATE = 0, 2
+_TCP_ULP, _SOL_TLS, _TLS_SEND, _TLS_RECEIVE, _TLS_1_2, _AES_GCM_128 = 31, 282, 1, 2, 0x0303, 51
 _kept: dict[str, tuple[socket.socket, socket.socket]] = {}
 
 
@@ -155,6 +156,15 @@ def take_over(name: str) -> int:
     update = struct.pack("=I4xQQQ96x", descriptor, ctypes.addressof(key), ctypes.addressof(value), 0)
     _bpf(_MAP_UPDATE, update)
     return descriptor
+
+
+def encrypt(name: str) -> None:
+    """Hand both ends of a kept connection over to kernel TLS, with the same keys both ways."""
+    keys = struct.pack("=HH", _TLS_1_2, _AES_GCM_128) + bytes(8 + 16 + 4 + 8)
+    for sock in _kept[name]:
+        sock.setsockopt(socket.IPPROTO_TCP, _TCP_ULP, b"tls")
+        for way in (_TLS_SEND, _TLS_RECEIVE):
+            sock.setsockopt(_SOL_TLS, way, keys)
 
 
 def _bpf(command: int, attributes: bytes) -> int:

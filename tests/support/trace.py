@@ -76,6 +76,24 @@ class Tracer:
                 return Trace(parts)
 
 
+def triples(events: NDArray[Any]) -> list[tuple[int, int, int]]:
+    """Return (thread, position, length) of (n,) events."""
+    return list(
+        zip(events["tid"].tolist(), events["position"].tolist(), events["length"].tolist(), strict=True)
+    )
+
+
+def merged(ranges: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+    """Join one thread's neighbouring ranges, as runs of one letter are joined."""
+    runs: list[tuple[int, int, int]] = []
+    for thread, position, length in ranges:
+        if runs and runs[-1][0] == thread and runs[-1][1] + runs[-1][2] == position:
+            runs[-1] = (thread, runs[-1][1], runs[-1][2] + length)
+        else:
+            runs.append((thread, position, length))
+    return runs
+
+
 def assert_exact(trace: Trace, calls: list[Call]) -> None:
     """Every call of the application is one event: same bytes, same thread, within the call's time.
 

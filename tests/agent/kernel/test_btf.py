@@ -8,7 +8,7 @@ import pytest
 from agent.kernel.btf import Btf, Field, load
 from agent.kernel.errors import KernelUnfitError
 
-INT, POINTER, ARRAY, STRUCT, UNION, TYPEDEF, CONST = 1, 2, 3, 4, 5, 8, 10
+INT, POINTER, ARRAY, STRUCT, UNION, TYPEDEF, CONST, FUNCTION, PROTOTYPE = 1, 2, 3, 4, 5, 8, 10, 12, 13
 
 
 class Maker:
@@ -52,6 +52,8 @@ def btf():
     bits = [("plain", u32, 0), ("two", u8, 2 << 24 | 35), ("b", fixed, 64)]
     make.record(STRUCT, "outer", 32, bits, flag=1)
     make.add(TYPEDEF, "btf_trace_sk_data_ready", pointer)
+    prototype = make.add(PROTOTYPE, "", u32, make.name("sk"), pointer, make.name("flags"), u32, members=2)
+    make.add(FUNCTION, "tcp_recvmsg", prototype)
     return Btf(make.bytes())
 
 
@@ -81,6 +83,11 @@ def test_what_is_not_there_is_named(btf, path):
 def test_tracepoints_are_known_by_their_typedef(btf):
     assert btf.has_tracepoint("sk_data_ready")
     assert not btf.has_tracepoint("sock_send_length")
+
+
+def test_parameters_of_a_function_are_named_in_order(btf):
+    assert btf.parameters("tcp_recvmsg") == ("sk", "flags")
+    assert btf.parameters("tcp_sendpage") is None
 
 
 def test_what_is_not_btf_is_refused():

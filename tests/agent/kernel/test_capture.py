@@ -86,6 +86,27 @@ def test_a_program_the_kernel_refuses_leaves_nothing_behind(network):
     assert not capture.running
 
 
+@pytest.mark.parametrize("backend", ["fentry", "kprobe"])
+def test_a_backend_that_is_wanted_and_refused_gives_way_to_the_next(network, worker, backend):
+    """Whatever this kernel allows: the events are the same."""
+    before = _bpf_descriptors()
+    capture = Capture(CaptureSettings(netns=hosts_of(network), backend=backend))
+    capture.start()
+    worker.run(traffic.echo, network, 3, 10)
+    final = capture.stop()
+    assert len(decode(final.records).events) == final.counters.delivered == 18
+    assert "inet_sock_set_state" in capture.hooks
+    assert _bpf_descriptors() == before
+
+
+def test_tracepoints_count_what_they_skip(network):
+    capture = Capture(CaptureSettings(netns=hosts_of(network), backend="raw"))
+    capture.start()
+    capture.stop()
+    assert capture.uncounted == []
+    assert "fentry" not in capture.hooks
+
+
 def test_probe_says_which_hooks_would_be_used_and_loads_nothing():
     before = _bpf_descriptors()
     assert "tcp_sendmsg_locked" in Capture(CaptureSettings()).probe()

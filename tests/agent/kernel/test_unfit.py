@@ -7,34 +7,21 @@ from types import SimpleNamespace
 
 import pytest
 
-from agent.kernel import hooks, layout, loader, privileges
+from agent.kernel import layout, loader, privileges
 from agent.kernel.capture import Capture, CaptureSettings
 from agent.kernel.errors import KernelUnfitError
 from common.errors import WirelagError
 
 
 class OldKernel:
-    """BTF that lists some tracepoints, and puts all fields far apart."""
+    """BTF that puts all fields far apart."""
 
-    def __init__(self, *tracepoints, step=8):
-        self._tracepoints = tracepoints
+    def __init__(self, step):
         self._next, self._step = 0, step
-
-    def has_tracepoint(self, name):
-        return name in self._tracepoints
 
     def field(self, _path):
         self._next += self._step
         return SimpleNamespace(offset=self._next, size=4, mask=0)
-
-
-def test_missing_hooks_are_named():
-    with pytest.raises(KernelUnfitError, match=r"no tracepoint tcp_sendmsg_locked: .*6\.16"):
-        hooks.choose(OldKernel(*(h.place for h in hooks.RAW_TRACEPOINTS if h.place != "tcp_sendmsg_locked")))
-
-
-def test_hooks_that_are_there_are_all_chosen():
-    assert hooks.choose(OldKernel(*(h.place for h in hooks.RAW_TRACEPOINTS))) == hooks.RAW_TRACEPOINTS
 
 
 def test_fields_too_far_apart_are_refused():

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command ``status``: how the agent that runs on this host stands."""
+
+import time
+from typing import TYPE_CHECKING
+
+from agent.commands.options import Config, Json, Overrides, settings_of
+from common.errors import RuntimeFailure
+
+if TYPE_CHECKING:
+    from agent.status import Status
+
+
+def status(*, json: Json = False, config: Config = None, overrides: Overrides = None) -> None:
+    """Say how the agent that runs here stands: cost, events, losses, delivery. Exit 1: none runs.
+
+    Args:
+        json: one object an agent.
+        config: as for run (only agent.runtime-dir is used).
+        overrides: as for run.
+    """
+    import msgspec  # noqa: PLC0415 - only where it is needed
+
+    from agent.status import read_all  # noqa: PLC0415
+
+    folder = settings_of(config, overrides).agent.runtime_dir
+    found = list(read_all(folder))
+    if not found:
+        raise RuntimeFailure(f"no agent runs on this host (none has a status in {folder})")
+    for one in found:
+        if json:
+            print(msgspec.json.encode(one).decode())
+        else:
+            print("\n".join(lines(one, time.monotonic_ns())))
+
+
+def lines(one: "Status", now_ns: int) -> list[str]:
+    """Return a status as people read it; ``now_ns`` is CLOCK_MONOTONIC."""
+    from agent.live import show  # noqa: PLC0415 - only where it is needed
+
+    ago = show.duration(now_ns - one.last_delivery_ns) + " ago" if one.last_delivery_ns else "never"
+    if one.kernel_us_per_event is None:
+        kernel = "not measured (sysctl kernel.bpf_stats_enabled=1)"
+    else:
+        kernel = f"{one.kernel_us_per_event} us/event"
+    process = "-" if one.agent_us_per_event is None else f"{one.agent_us_per_event} us/event"
+    lost = ", ".join(f"{reason} {events:,}" for reason, events in sorted(one.lost.items())) or "none"
+    rows = [
+        ("agent", f"{show.clean(one.host)}, pid {one.pid}, version {one.agent}"),
+        ("up", f"{show.duration(round(one.uptime_seconds * 1e9))}, status {_age(one, now_ns)} old"),
+        ("events", f"{one.events:,} = {one.delivered:,} delivered + {_in_flight(one)}"),
+        ("lost", lost),
+        ("delivered", f"{one.delivered_records:,} records, {show.size(one.delivered_bytes)}; last {ago}"),
+        ("kernel", kernel),
+        (
+            "process",
+            f"{one.cpu_percent} % of a core now, {one.cpu_mean_percent} % since the start; {process}",
+        ),
+        ("memory", f"{one.rss_bytes / 2**20:.1f} MiB"),
+    ]
+    if one.last_error:
+        rows.append(("kafka", show.clean(one.last_error)))
+    return [f"{name:<10} {text}" for name, text in rows]
+
+
+def _in_flight(one: "Status") -> str:
+    return f"{one.in_flight:,} in flight + {sum(one.lost.values()):,} lost"
+
+
+def _age(one: "Status", now_ns: int) -> str:
+    from agent.live import show  # noqa: PLC0415 - only where it is needed
+
+    return show.duration(max(0, now_ns - one.monotonic_ns))

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`wirelag-agent status`: what the agent that runs says of itself, and nothing of one that does not."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Self
+
+import msgspec
+import numpy as np
+import pytest
+
+from agent.commands.status import lines
+from agent.delivery.outstanding import Outstanding
+from agent.kernel.counters import HEAD_DTYPE, HOOK_NAMES, ProgramStats, add_up
+from agent.ledger import ATTEMPTED, DELIVERED, Ledger
+from agent.meter import Meter
+from agent.pack import Identity
+from agent.report import Figures, KernelCost, Reporter
+from agent.status import Status, StatusFile, read_all
+from common.errors import RuntimeFailure
+from demo.broker import SHARDS, InProcessBroker
+from support import traffic
+from support.house import ROOT
+from support.live import run
+from support.netns import VethPair
+from support.worker import Worker
+
+NOTHING = add_up(np.zeros((len(HOOK_NAMES), 1), HEAD_DTYPE), {})
+
+
+class Delivered:
+    """What delivery has counted."""
+
+    records, record_bytes, last_delivery_ns, last_error = 3, 4567, 1_000_000_000, ""
+    outstanding = Outstanding()
+
+
+@pytest.fixture
+def reporter(tmp_path):
+    ledger = Ledger()
+    ledger.put(*ATTEMPTED, 1000)
+    ledger.add(*DELIVERED, 900)
+    ledger.add("queue", "full", 40)
+    seconds = iter(range(100))
+    meter = Meter(lambda: float(next(seconds)), lambda: 0.25)
+    figures = Figures(Identity("alpha", "boot", 77, 4), ledger, Delivered(), meter)
+    reporter = Reporter(tmp_path / "run", figures, lambda: 3_000_000_000)
+    yield reporter
+    reporter.close()
+
+
+def test_a_status_is_read_as_it_was_written(reporter, tmp_path):
+    reporter.write(NOTHING)
+    (found,) = read_all(tmp_path / "run")
+    assert (found.host, found.pid, found.events, found.delivered) == ("alpha", os.getpid(), 1000, 900)
+    assert (found.lost, found.in_flight) == ({"queue/full": 40}, 60)
+    assert (found.delivered_records, found.delivered_bytes) == (3, 4567)
+
+
+def test_only_the_owner_can_read_it(reporter, tmp_path):
+    reporter.write(NOTHING)
+    assert (tmp_path / "run").stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "run").iterdir()} == {0o600}
+
+
+def test_an_agent_that_ended_leaves_nothing(reporter, tmp_path):
+    reporter.write(NOTHING)
+    reporter.close()
+    assert list((tmp_path / "run").iterdir()) == []
+    reporter.write(NOTHING)
+    assert list(read_all(tmp_path / "run")) == []
+
+
+def test_a_killed_agent_is_not_taken_for_one_that_runs_and_is_cleared_away(tmp_path):
+    for suffix in ("json", "lock"):
+        (tmp_path / f"agent-1.{suffix}").write_text("{}")
+    assert list(read_all(tmp_path)) == []
+    file = StatusFile(tmp_path)
+    file.open()
+    assert not (tmp_path / "agent-1.lock").exists()
+    file.close()
+
+
+def test_a_folder_that_cannot_be_made_costs_a_warning_only(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    figures = Figures(Identity("a", "b", 1, 1), Ledger(), Delivered(), Meter(lambda: 0.0, lambda: 0.0))
+    reporter = Reporter(tmp_path / "file" / "run", figures, lambda: 0)
+    reporter.write(NOTHING)
+    reporter.close()
+    assert "no status file" in capsys.readouterr().out
+
+
+def test_a_folder_that_others_can_write_is_not_used(tmp_path):
+    tmp_path.chmod(0o777)
+    with pytest.raises(PermissionError, match="others"):
+        StatusFile(tmp_path).open()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_status_of_another_version_is_said_to_be_one(tmp_path):
+    file = StatusFile(tmp_path)
+    file.open()
+    (tmp_path / f"agent-{os.getpid()}.json").write_text('{"version": 99}')
+    with pytest.raises(RuntimeFailure, match="another version"):
+        list(read_all(tmp_path))
+    file.close()
+
+
+def test_lines_for_people(reporter):
+    found = dict(line.split(maxsplit=1) for line in lines(reporter.status(), 4_000_000_000))
+    assert found["events"] == "1,000 = 900 delivered + 60 in flight + 40 lost"
+    assert found["lost"] == "queue/full 40"
+    assert found["delivered"] == "3 records, 4.6kB; last 3.0s ago"
+    assert found["kernel"].startswith("not measured")
+    assert found["up"] == "0ns, status 1.0s old"
+
+
+def test_the_kernels_cost_is_of_the_stretches_in_which_it_was_measured():
+    def account(attempts, run_time_ns, run_cnt):
+        table = np.zeros((len(HOOK_NAMES), 1), HEAD_DTYPE)
+        table["events"]["attempts"][0] = attempts
+        return add_up(table, {"send": ("send", ProgramStats(0, run_time_ns, run_cnt))})
+
+    cost = KernelCost()
+    cost.update(account(1000, 0, 0))
+    assert cost.us_per_event is None
+    cost.update(account(1100, 25_000, 200))
+    cost.update(account(5000, 25_000, 200))
+    assert cost.us_per_event == 0.25
+
+
+def test_no_agent_is_one_clear_line(tmp_path):
+    said = run("status", "--set", f"agent.runtime-dir={tmp_path}/nothing")
+    assert (said.code, said.lines) == (1, [])
+    assert (
+        said.errors
+        == f"wirelag-agent: no agent runs on this host (none has a status in {tmp_path}/nothing)\n"
+    )
+
+
+@pytest.mark.kernel
+def test_a_folder_of_somebody_else_is_said_to_be_unreadable(tmp_path):
+    tmp_path.chmod(0o700)
+    others = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+    said = run("status", "--set", f"agent.runtime-dir={tmp_path}", prefix=others)
+    assert said.code == 1
+    assert "run as root, or as the agent's user" in said.errors
+
+
+@pytest.mark.kernel
+def test_a_running_agent_tells_how_it_stands_until_it_is_killed(tmp_path):
+    broker, folder = InProcessBroker(), tmp_path / "run"
+    told = f"agent.runtime-dir={folder}"
+    with VethPair("s") as network, Worker() as worker, Agent(broker, folder, network) as agent:
+        worker.run(traffic.echo, network, 10, 100)
+        found = agent.until(lambda one: one.delivered >= 60)
+        said = run("status", "--json", "--set", told)
+        assert (said.code, found.host, found.lost, found.last_error) == (0, "alpha", {}, "")
+        assert found.events == found.delivered + found.in_flight
+        assert found.delivered_bytes > 0
+        assert found.last_delivery_ns is not None
+        assert found.rss_bytes > 0
+        assert list(json.loads(said.lines[0])) == [field.name for field in msgspec.structs.fields(Status)]
+        assert run("status", "--set", told).lines[0].startswith("agent      alpha, pid ")
+        agent.process.kill()
+        agent.process.wait()
+        assert run("status", "--set", told).code == 1
+
+
+class Agent:
+    """``wirelag-agent run`` against the in-process broker."""
+
+    def __init__(self, broker: InProcessBroker, folder: Path, network) -> None:
+        told = (
+            f"kafka.bootstrap-servers={broker.address}",
+            f"kafka.shards={SHARDS}",
+            f"agent.runtime-dir={folder}",
+            "agent.host-name=alpha",
+            "agent.heartbeat=50ms",
+            "service.log-format=json",
+            f"capture.netns={','.join(str(host.inode) for host in network.hosts)}",
+        )
+        self._folder = folder
+        self._command = [sys.executable, "-m", "agent", "run", *(p for text in told for p in ("--set", text))]
+
+    def __enter__(self) -> Self:
+        self.process = subprocess.Popen(self._command, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            if '"tracing"' in line:
+                return self
+        raise AssertionError("the agent ended early")
+
+    def __exit__(self, *_) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.communicate()
+
+    def until(self, enough) -> Status:
+        """Return the first status that is enough."""
+        while True:
+            for one in read_all(self._folder):
+                if enough(one):
+                    return one
+            assert self.process.poll() is None
