@@ -17,7 +17,7 @@ from agent.release import ReorderBuffer
 from schemas import batch
 
 PATIENCE_PASSES = 8
-ENOUGH_RECORDS = 96
+ENOUGH_RECORDS = 64
 """Worth a pass of their own: array operations cost the less an event the more events there are."""
 FORGET_NS = 600 * 10**9
 FORGET_EVERY_NS = 60 * 10**9
@@ -87,6 +87,8 @@ class Loop:
 
     def _pass(self, complete_until_ns: int, now: int) -> None:
         """Decode what is held, name the events that are complete and hand them to the packer."""
+        if not (self._records or self._reorder.held or self._pending.held):
+            return
         parts = self._parts
         decoded = decode.decode(self._records)
         self._records = []

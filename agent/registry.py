@@ -55,7 +55,9 @@ class Registry(Generic[V]):
             indices = np.array([self._find(key, now_ns) for key in distinct.tolist()], dtype=np.int64)
             found[other] = indices[inverse]
             self._remember(distinct[indices != UNKNOWN], indices[indices != UNKNOWN])
-        self._used[found[found != UNKNOWN] if (found == UNKNOWN).any() else found] = now_ns
+            self._used[found[found != UNKNOWN]] = now_ns
+        else:
+            self._used[found] = now_ns
         return found
 
     def learn(self, key: int, value: V, now_ns: int) -> int:

@@ -63,6 +63,8 @@ def differences(values: U64, starts: NDArray[np.intp], lengths: U64 | None = Non
 
     With ``lengths`` the difference is to where the one before ended: to its value plus its length.
     """
+    if lengths is None and (values == values[0]).all():
+        return np.zeros(values.size, dtype=np.uint64)
     signed = np.empty(values.size, dtype=np.int64)
     steps = signed[1:].view(np.uint64)
     np.subtract(values[1:], values[:-1], out=steps)
