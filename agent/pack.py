@@ -16,7 +16,7 @@ from schemas.batch import VERSION, EventBatch
 from schemas.event import STRUCTS, Kind
 from schemas.field import columns_of
 from schemas.key import shard_of
-from schemas.section import Section, pack
+from schemas.section import EMPTY, Section, pack
 
 SOURCE_FIELD = {"thread": "tid"}
 """Where a column of the wire has another name than the kernel's slot."""
@@ -133,6 +133,9 @@ class Packer:
             sends=sections[Kind.SEND],
             receives=sections[Kind.RECEIVE],
             arrivals=sections[Kind.ARRIVAL],
+            connects=sections[Kind.CONNECT],
+            closes=sections[Kind.CLOSE],
+            retransmits=sections[Kind.RETRANSMIT],
         )
         shard.sequence += 1
         shard.cumulative += flow.size
@@ -147,13 +150,15 @@ def _sections(
     pairs = flow * width + process
     stride = int(pairs.max()) + 1
     key = events["kind"].astype(np.int64) * stride + pairs
-    small = 4 * stride < 1 << 16
+    small = (len(Kind) + 1) * stride < 1 << 16
     order = np.argsort(key.astype(np.uint16) if small else key, kind="stable")
     ends = np.cumsum(np.bincount(events["kind"], minlength=len(Kind) + 1)).tolist()
-    sections = {}
+    sections = dict.fromkeys(Kind, EMPTY)
     for kind in Kind:
         part = order[ends[kind - 1] : ends[kind]]
-        sections[kind] = pack(kind, _table(kind, events, part, flow[part], process[part]))
+        if part.size:
+            table = _table(kind, events, part, flow[part], process[part])
+            sections[kind] = pack(kind, table)
     return sections
 
 

@@ -29,6 +29,9 @@ PRUNED = {
     "histogram": ("window_start_ns",),
     "connection": ("first_seen_ns",),
     "unmatched": ("time_ns",),
+    "connect": ("at_ns",),
+    "close": ("at_ns",),
+    "retransmit": ("at_ns",),
     "ledger": ("at_ns",),
     "progress": ("topic", "topic_id", "topic_partition", "from_offset", "to_offset"),
 }

@@ -8,6 +8,7 @@ versions N and N-1 and ignore fields they do not know at the end of any array. R
 whatever bytes arrive, ``decode`` and ``columns`` return what is within them or raise RecordError.
 """
 
+from enum import IntFlag
 from typing import Annotated, Any
 
 import msgspec
@@ -28,7 +29,29 @@ Whole = Annotated[int, Meta(ge=-(2**63) + 1, le=2**63 - 1)]
 Nanoseconds = Annotated[int, Meta(ge=0, le=2**63 - 1, extra={"unit": "ns"})]
 Word = Annotated[int, Meta(ge=0)]  # msgpack itself has no number above 2^64 - 1
 Port = Annotated[int, Meta(ge=0, le=65_535)]
+FULL_RATE = 65_536
+Rate = Annotated[int, Meta(ge=0, le=FULL_RATE)]
 Address = Annotated[bytes, Meta(min_length=16, max_length=16)]
+
+
+class Mark(IntFlag):
+    """Marks on a connection, in ``Flow.marks``; the kernel program uses the same numbers."""
+
+    OLDER = 1 << 0
+    """Opened before the agent came, or its opening was not seen."""
+    NO_ROLE = 1 << 1
+    """The opener is not known: every position may be one too low."""
+    MPTCP = 1 << 2
+    """Blind: a subflow of multipath TCP; no sends, receives and arrivals are told."""
+    ULP = 1 << 3
+    """Blind: kernel TLS or another upper layer; none are told from then on."""
+    REPLACED = 1 << 4
+    """Blind: a sockmap or the like took over; none are told from then on."""
+    REPAIR = 1 << 5
+    """Blind: moved by TCP_REPAIR, which sets sequence numbers without moving bytes."""
+
+
+BLIND = Mark.MPTCP | Mark.ULP | Mark.REPLACED | Mark.REPAIR
 
 
 class Flow(msgspec.Struct, frozen=True, array_like=True):
@@ -52,6 +75,11 @@ class Flow(msgspec.Struct, frozen=True, array_like=True):
     """The peer's port as this end sees it."""
     netns: Natural
     """Inode of the network namespace."""
+    opener: Annotated[int, Meta(ge=0, le=MAX_EVENTS)] = 0
+    """Entry of the process dictionary: who made the socket (a listener's maker, where it was accepted);
+    0 = not known. Who uses it is told with each event."""
+    marks: Annotated[int, Meta(ge=0, le=2**16 - 1)] = 0
+    """What is particular to the connection, see ``Mark``."""
 
 
 class Process(msgspec.Struct, frozen=True, array_like=True):
@@ -104,10 +132,32 @@ class EventBatch(msgspec.Struct, frozen=True, array_like=True, tag=TAG):
     """TcpReceive events."""
     arrivals: Section = EMPTY
     """TcpArrival events."""
+    connects: Section = EMPTY
+    """TcpConnect events."""
+    closes: Section = EMPTY
+    """TcpClose events."""
+    retransmits: Section = EMPTY
+    """TcpRetransmit events."""
+    connection_rate: Rate = FULL_RATE
+    """Of 65,536 connections, how many have all their events kept (docs/wire-format.md, Sampling)."""
+    block_rate: Rate = FULL_RATE
+    """Of 65,536 blocks of 64 KiB of a stream, how many have the events that touch them kept."""
 
     def section(self, kind: Kind) -> Section:
         """Return the section of a kind."""
-        return {Kind.SEND: self.sends, Kind.RECEIVE: self.receives, Kind.ARRIVAL: self.arrivals}[kind]
+        found: Section = getattr(self, SECTIONS[kind])
+        return found
+
+
+SECTIONS = {
+    Kind.SEND: "sends",
+    Kind.RECEIVE: "receives",
+    Kind.ARRIVAL: "arrivals",
+    Kind.CONNECT: "connects",
+    Kind.CLOSE: "closes",
+    Kind.RETRANSMIT: "retransmits",
+}
+"""Field of ``EventBatch`` by kind."""
 
 
 class _Head(msgspec.Struct, frozen=True, array_like=True, tag=TAG):
@@ -167,7 +217,7 @@ def rows(batch: EventBatch) -> list[Any]:
 def _check_sums(batch: EventBatch) -> None:
     if batch.shard >= batch.shards:
         raise RecordError("limits", f"shard {batch.shard} of {batch.shards}")
-    total = batch.sends.events + batch.receives.events + batch.arrivals.events
+    total = sum(batch.section(kind).events for kind in Kind)
     if batch.events != total:
         raise RecordError("limits", f"head says {batch.events} events, sections hold {total}")
 
@@ -178,6 +228,9 @@ def _check_flows(batch: EventBatch) -> None:
             raise RecordError("limits", f"family {flow.family}, allowed are 4 and 6")
         if flow.connection % batch.shards != batch.shard:
             message = f"connection {flow.connection:#x} does not belong to shard {batch.shard}"
+            raise RecordError("limits", message)
+        if flow.opener >= len(batch.processes):
+            message = f"opener {flow.opener}, the dictionary has {len(batch.processes)} entries"
             raise RecordError("limits", message)
 
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from schemas.batch import FULL_RATE, Rate
 from schemas.errors import RecordError
 
 VERSION = 1
@@ -61,6 +62,18 @@ class Heartbeat(msgspec.Struct, frozen=True, tag="heartbeat"):
     """Version of the agent."""
     final: bool = False
     """True: the agent says good-bye; nothing of this epoch comes after."""
+    connection_rate: Rate = FULL_RATE
+    """Of 65,536 connections, how many have all their events kept now."""
+    block_rate: Rate = FULL_RATE
+    """Of 65,536 blocks of a stream, how many have their events kept now."""
+    rate_changes: Natural = 0
+    """How often the rates changed since the agent started."""
+    state: Name = "tracing"
+    """``tracing``, or ``stopped`` with nothing attached to the kernel."""
+    why: Annotated[str, Meta(max_length=256)] = ""
+    """What stopped it or thins its events: an order, a file, a limit."""
+    order: Natural = 0
+    """Number of the newest order this agent has carried out, 0 = none (order.py)."""
 
 
 def encode(heartbeat: Heartbeat) -> bytes:

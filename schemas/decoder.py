@@ -12,6 +12,15 @@ FIELDS = {
     "send": ["flow", "process", "time_ns", "position", "length", "duration_ns", "srtt_us", "thread", "flags"],
     "receive": ["flow", "process", "time_ns", "position", "length", "srtt_us", "thread", "flags"],
     "arrival": ["flow", "process", "time_ns", "position", "flags"],
+    "connect": [
+        *["flow", "process", "time_ns", "duration_ns", "error", "retransmits", "srtt_us", "thread", "flags"],
+    ],
+    "close": [
+        *["flow", "process", "time_ns", "duration_ns", "sent_bytes", "received_bytes", "unread_bytes"],
+        *["missing_sent", "missing_received", "retransmitted_bytes", "retransmits", "sent_segments"],
+        *["received_segments", "min_rtt_us", "srtt_us", "audit", "flags"],
+    ],
+    "retransmit": ["flow", "process", "time_ns", "position", "length", "srtt_us", "flags"],
 }
 RUN = ["flow", "process"]
 DIFFERING = ["time_ns", "position", "srtt_us", "thread"]
@@ -62,5 +71,5 @@ def batch(fields: list[Any]) -> list[tuple[str, dict[str, int]]]:
     """Read the events of a batch, given the array that is the record's value."""
     if fields[:2] != ["wirelag.events", 1]:
         raise ValueError("another kind of record, or another version")
-    sections = zip(["send", "receive", "arrival"], fields[15:18])
+    sections = zip(FIELDS, fields[15:21])  # the last three are missing in older records
     return [(kind, row) for kind, section in sections for row in rows(kind, section)]

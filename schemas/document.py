@@ -10,6 +10,7 @@ import inspect
 import sys
 import textwrap
 from collections.abc import Iterable
+from enum import IntFlag
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -18,7 +19,7 @@ import msgspec
 from msgspec import inspect as types
 
 from schemas import batch, control, decoder, example, field, latency, section
-from schemas.event import STRUCTS, Flag, Kind
+from schemas.event import STRUCTS, Audit, Flag, Kind
 from schemas.field import Packing, columns_of
 
 _HERE = Path(__file__).parent
@@ -35,7 +36,9 @@ def render() -> str:
         "events": f"{section.MAX_EVENTS:,}",
         "tag": batch.TAG,
         "event_tables": "\n\n".join(_event_table(kind) for kind in Kind),
-        "flags": _flags(),
+        "flags": _bits(Flag),
+        "marks": _bits(batch.Mark),
+        "audits": _audits(),
         "batch": _struct_table(batch.EventBatch, numbered=1),
         "flow": _struct_table(batch.Flow, numbered=0),
         "process": _struct_table(batch.Process, numbered=0),
@@ -88,9 +91,14 @@ def _event_table(kind: Kind) -> str:
     return f"{heading}\n\n{_note(struct.__doc__)}\n\n{table}"
 
 
-def _flags() -> str:
-    rows = [(f"0x{flag.value:x}", f"`{flag.name}`", _meaning(Flag, flag.name or "")) for flag in Flag]
+def _bits(flags: type[IntFlag]) -> str:
+    rows = [(f"0x{flag.value:x}", f"`{flag.name}`", _meaning(flags, flag.name or "")) for flag in flags]
     return _table(("bit", "name", "meaning"), rows)
+
+
+def _audits() -> str:
+    rows = [(one.value, f"`{one.name.lower()}`", _meaning(Audit, one.name)) for one in Audit]
+    return _table(("value", "name", "meaning"), rows)
 
 
 def _packings() -> str:
@@ -103,7 +111,7 @@ def _section_lists() -> str:
     for kind in Kind:
         runs, events = section.split(kind)
         firsts = [one for one in events if one.packing is not Packing.PLAIN]
-        lines.append((f"{kind.name.lower()}s", _names(runs), _names(firsts), _names(events)))
+        lines.append((batch.SECTIONS[kind], _names(runs), _names(firsts), _names(events)))
     return _table(("section", "`run_columns`", "`first_values`", "`event_columns`"), lines)
 
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What one event says: open this file first.
 
-An event is one call (or one arrival in the kernel), not a segment on the wire. Times are the host's
-CLOCK_MONOTONIC in nanoseconds; stream positions are 64-bit byte counts that start at 0 with the first payload
-byte of one direction and never wrap. ``EventBatch`` (batch.py) is these Structs in columns; a property test
-holds the two equal.
+An event is one call, one arrival in the kernel, or one turn in the life of a connection; not a segment on
+the wire (``TcpRetransmit`` is the one exception). Times are the host's CLOCK_MONOTONIC in nanoseconds; stream
+positions are 64-bit byte counts that start at 0 with the first payload byte of one direction and never wrap.
+``EventBatch`` (batch.py) is these Structs in columns; a property test holds the two equal.
 """
 
 from enum import IntEnum, IntFlag
@@ -24,6 +24,22 @@ class Kind(IntEnum):
     SEND = 1
     RECEIVE = 2
     ARRIVAL = 3
+    CONNECT = 4
+    CLOSE = 5
+    RETRANSMIT = 6
+
+
+class Audit(IntEnum):
+    """How the bytes in a connection's events compare with the kernel's own count of its bytes."""
+
+    COMPLETE = 0
+    """Every byte that moved since the agent follows the connection is in an event."""
+    PARTIAL = 1
+    """Some are in none; ``missing_sent`` and ``missing_received`` say how many."""
+    BLIND = 2
+    """The connection's calls do not count bytes of its stream; the flow's ``marks`` say why."""
+    SAMPLED = 3
+    """Events were sampled out on purpose, so the bytes cannot be compared."""
 
 
 class Flag(IntFlag):
@@ -51,6 +67,13 @@ class Flag(IntFlag):
     """Receive: no arrival was seen for some of its bytes (below SO_RCVLOWAT, or with the SYN)."""
     NO_CALL = 1 << 10
     """Receive: the bytes were consumed, but no call's end was seen (splice, readers in the kernel)."""
+    FAILED = 1 << 11
+    """Connect: no connection came of it; ``error`` says why, 0 = the kernel does not say. Retransmit: the
+    segment could not be handed to the network."""
+    OLDER = 1 << 12
+    """Close: the opening was not seen, so ``duration_ns`` is 0 and bytes before the agent count as seen."""
+    ABORTED = 1 << 13
+    """Close: by a reset or an error, of either side, not by both sides' FINs."""
 
 
 Time = Annotated[
@@ -90,6 +113,31 @@ Srtt = Annotated[
 ]
 Flags = Annotated[int, described("bits", Packing.PLAIN, 16, "marks, see the flag table")]
 Thread = Annotated[int, described("id", Packing.DELTA, 32, "kernel thread id of the caller")]
+SynTime = Annotated[
+    int, described("ns", Packing.DELTA, TIME_BITS, "CLOCK_MONOTONIC of the host when the SYN was sent")
+]
+CloseTime = Annotated[
+    int, described("ns", Packing.DELTA, TIME_BITS, "CLOCK_MONOTONIC of the host when TCP was done with it")
+]
+RetransmitTime = Annotated[
+    int, described("ns", Packing.DELTA, TIME_BITS, "CLOCK_MONOTONIC of the host when it was sent again")
+]
+Handshake = Annotated[
+    int, described("ns", Packing.PLAIN, 62, "time from the SYN until established, or until given up")
+]
+Lifetime = Annotated[
+    int, described("ns", Packing.PLAIN, 62, "time from the opening (SYN sent or accepted) to the close")
+]
+
+
+def _bytes(meaning: str) -> msgspec.Meta:
+    return described("bytes", Packing.PLAIN, POSITION_BITS, meaning)
+
+
+def _segments(meaning: str) -> msgspec.Meta:
+    return described("segments", Packing.PLAIN, 32, meaning)
+
+
 FlowIndex = Annotated[int, described("index", Packing.RUN, 16, "entry of the batch's flow dictionary")]
 ProcessIndex = Annotated[
     int, described("index", Packing.RUN, 16, "entry of the batch's process dictionary, 0 = not in a process")
@@ -133,9 +181,62 @@ class TcpArrival(msgspec.Struct, frozen=True, kw_only=True, tag="arrival"):
     flags: Flags
 
 
-Event = TcpSend | TcpReceive | TcpArrival
-STRUCTS: dict[Kind, type[TcpSend] | type[TcpReceive] | type[TcpArrival]] = {
+class TcpConnect(msgspec.Struct, frozen=True, kw_only=True, tag="connect"):
+    """One attempt to open a connection, told by its opener once it is decided."""
+
+    flow: FlowIndex
+    process: ProcessIndex
+    time_ns: SynTime
+    duration_ns: Handshake
+    error: Annotated[int, described("errno", Packing.PLAIN, 32, "why it failed, 0 = established or not told")]
+    retransmits: Annotated[int, _segments("SYNs sent again")]
+    srtt_us: Srtt
+    thread: Thread
+    flags: Flags
+
+
+class TcpClose(msgspec.Struct, frozen=True, kw_only=True, tag="close"):
+    """The end of an established connection with this kernel's totals; both ends tell their own."""
+
+    flow: FlowIndex
+    process: ProcessIndex
+    time_ns: CloseTime
+    duration_ns: Lifetime
+    sent_bytes: Annotated[int, _bytes("given to the stream by this end, without its FIN")]
+    received_bytes: Annotated[int, _bytes("in this kernel, without the peer's FIN")]
+    unread_bytes: Annotated[int, _bytes("of those received, never taken by the application")]
+    missing_sent: Annotated[int, _bytes("of those sent, in no event of this agent")]
+    missing_received: Annotated[int, _bytes("of those the application took, in no event of this agent")]
+    retransmitted_bytes: Annotated[int, _bytes("sent again")]
+    retransmits: Annotated[int, _segments("sent again")]
+    sent_segments: Annotated[int, _segments("sent, all kinds")]
+    received_segments: Annotated[int, _segments("received, all kinds")]
+    min_rtt_us: Annotated[
+        int, described("us", Packing.PLAIN, 32, "smallest round trip the kernel saw lately, 0 = none")
+    ]
+    srtt_us: Srtt
+    audit: Annotated[int, described("enum", Packing.PLAIN, 8, "see the audit table")]
+    flags: Flags
+
+
+class TcpRetransmit(msgspec.Struct, frozen=True, kw_only=True, tag="retransmit"):
+    """One segment sent again: bytes [position, position + length) of this end's stream."""
+
+    flow: FlowIndex
+    process: ProcessIndex
+    time_ns: RetransmitTime
+    position: Position
+    length: Length
+    srtt_us: Srtt
+    flags: Flags
+
+
+Event = TcpSend | TcpReceive | TcpArrival | TcpConnect | TcpClose | TcpRetransmit
+STRUCTS: dict[Kind, type[Event]] = {
     Kind.SEND: TcpSend,
     Kind.RECEIVE: TcpReceive,
     Kind.ARRIVAL: TcpArrival,
+    Kind.CONNECT: TcpConnect,
+    Kind.CLOSE: TcpClose,
+    Kind.RETRANSMIT: TcpRetransmit,
 }

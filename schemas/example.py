@@ -2,14 +2,15 @@
 """One small batch and one heartbeat, always the same: the golden bytes of the tests, the example of the docs.
 
 They show every packing at work: two flows in runs, a send in two pieces, stream positions that go on, an IPv6
-address, an arrival in no process's name. Changing them changes the golden files, which are for ever.
+address, an arrival in no process's name, a connection's life. Changing them changes the golden files, which
+are for ever.
 """
 
 import numpy as np
 
-from schemas.batch import EventBatch, Flow, Process
+from schemas.batch import EventBatch, Flow, Mark, Process
 from schemas.control import Heartbeat, Total
-from schemas.event import Flag, Kind
+from schemas.event import Audit, Flag, Kind
 from schemas.section import Columns, Section, pack
 
 _BOOT = "6f1ed002-ab5d-4a1c-8e1a-0d8f2f4f9c11"
@@ -20,8 +21,9 @@ _ONE = int(Flag.FIRST_PIECE | Flag.LAST_PIECE)
 
 
 def batch() -> EventBatch:
-    """Return the example batch: 7 events on 2 connections of host ``shop-1``."""
-    sends, receives, arrivals = _sends(), _receives(), _arrivals()
+    """Return the example batch: 11 events on 2 connections of host ``shop-1``."""
+    sections = [_sends(), _receives(), _arrivals(), *_lives()]
+    sends, receives, arrivals, connects, closes, retransmits = sections
     return EventBatch(
         version=1,
         host="shop-1",
@@ -31,7 +33,7 @@ def batch() -> EventBatch:
         shard=3,
         sequence=41,
         cumulative=5_000,
-        events=sends.events + receives.events + arrivals.events,
+        events=sum(section.events for section in sections),
         packed_ns=_START + 3_000_000,
         age_ns=3_000_000,
         realtime_offset_ns=_EPOCH - 86_000_000_000_000,
@@ -40,6 +42,11 @@ def batch() -> EventBatch:
         sends=sends,
         receives=receives,
         arrivals=arrivals,
+        connects=connects,
+        closes=closes,
+        retransmits=retransmits,
+        connection_rate=65_536,
+        block_rate=65_536,
     )
 
 
@@ -66,13 +73,13 @@ def heartbeat() -> Heartbeat:
 
 def _outgoing() -> Flow:
     local, remote = _V4 + bytes([10, 0, 0, 7]), _V4 + bytes([10, 0, 0, 9])
-    return Flow(12 * 1_000_003 + 3, 0, 4, 1, local, 40_312, remote, 5_432, 4_026_531_840)
+    return Flow(12 * 1_000_003 + 3, 0, 4, 1, local, 40_312, remote, 5_432, 4_026_531_840, 1)
 
 
 def _incoming() -> Flow:
     prefix = bytes.fromhex("20010db8000000000000000000000000")
     local, remote = prefix[:15] + b"\x07", prefix[:15] + b"\x21"
-    return Flow(2**64 - 13, 1, 6, 2, local, 443, remote, 51_000, 4_026_531_840)
+    return Flow(2**64 - 13, 1, 6, 2, local, 443, remote, 51_000, 4_026_531_840, 0, int(Mark.OLDER))
 
 
 def _sends() -> Section:
@@ -107,6 +114,51 @@ def _receives() -> Section:
 def _arrivals() -> Section:
     columns = {"flow": [0], "process": [0], "time_ns": [_START + 650_000], "position": [4_096], "flags": [0]}
     return pack(Kind.ARRIVAL, _arrays(columns))
+
+
+def _lives() -> tuple[Section, Section, Section]:
+    connect = {
+        "flow": [0],
+        "process": [1],
+        "time_ns": [_START - 900_000],
+        "duration_ns": [410_000],
+        "error": [0],
+        "retransmits": [0],
+        "srtt_us": [410],
+        "thread": [4711],
+        "flags": [0],
+    }
+    close = {
+        "flow": [0, 1],
+        "process": [0, 0],
+        "time_ns": [_START + 2_500_000, _START + 2_600_000],
+        "duration_ns": [3_400_000, 0],
+        "sent_bytes": [41_232, 2**40 + 512],
+        "received_bytes": [4_096, 1_477],
+        "unread_bytes": [0, 0],
+        "missing_sent": [0, 0],
+        "missing_received": [0, 20],
+        "retransmitted_bytes": [1_448, 0],
+        "retransmits": [1, 0],
+        "sent_segments": [31, 900],
+        "received_segments": [12, 14],
+        "min_rtt_us": [170, 20_900],
+        "srtt_us": [182, 21_400],
+        "audit": [int(Audit.COMPLETE), int(Audit.PARTIAL)],
+        "flags": [0, int(Flag.OLDER | Flag.ABORTED)],
+    }
+    retransmit = {
+        "flow": [0],
+        "process": [0],
+        "time_ns": [_START + 400_000],
+        "position": [34_000],
+        "length": [1_448],
+        "srtt_us": [182],
+        "flags": [0],
+    }
+    kinds = {Kind.CONNECT: connect, Kind.CLOSE: close, Kind.RETRANSMIT: retransmit}
+    first, second, third = (pack(kind, _arrays(columns)) for kind, columns in kinds.items())
+    return first, second, third
 
 
 def _arrays(columns: dict[str, list[int]]) -> Columns:

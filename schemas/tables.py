@@ -120,6 +120,68 @@ LEDGER = pa.schema(
 )
 """Events that reached (``attempted``, ``delivered``, ``stored``) or left the way at a stage; rows add up."""
 
+CONNECT = pa.schema(
+    [
+        *_ORIGIN,
+        pa.field("connection", pa.int64()),
+        pa.field("endpoint", pa.int32()),
+        pa.field("host", pa.string()),
+        pa.field("edge", pa.string()),
+        pa.field("pid", pa.int64()),
+        pa.field("process", pa.string()),
+        pa.field("remote_address", pa.string()),
+        pa.field("remote_port", pa.int32()),
+        pa.field("at_ns", pa.int64()),
+        pa.field("duration_ns", pa.int64()),
+        pa.field("error", pa.int32()),
+        pa.field("failed", pa.bool_()),
+        pa.field("retransmits", pa.int64()),
+    ]
+)
+"""One attempt to open a connection, by its opener; ``duration_ns`` is SYN to decision."""
+
+CLOSE = pa.schema(
+    [
+        *_ORIGIN,
+        pa.field("connection", pa.int64()),
+        pa.field("endpoint", pa.int32()),
+        pa.field("host", pa.string()),
+        pa.field("edge", pa.string()),
+        pa.field("at_ns", pa.int64()),
+        pa.field("duration_ns", pa.int64()),
+        pa.field("sent_bytes", pa.int64()),
+        pa.field("received_bytes", pa.int64()),
+        pa.field("unread_bytes", pa.int64()),
+        pa.field("missing_sent", pa.int64()),
+        pa.field("missing_received", pa.int64()),
+        pa.field("retransmitted_bytes", pa.int64()),
+        pa.field("retransmits", pa.int64()),
+        pa.field("sent_segments", pa.int64()),
+        pa.field("received_segments", pa.int64()),
+        pa.field("min_rtt_us", pa.int64()),
+        pa.field("srtt_us", pa.int64()),
+        pa.field("audit", pa.string()),
+        pa.field("marks", pa.int32()),
+        pa.field("flags", pa.int32()),
+    ]
+)
+"""One end's account of one connection that is over; ``audit`` is complete, partial, blind or sampled."""
+
+RETRANSMIT = pa.schema(
+    [
+        *_ORIGIN,
+        pa.field("connection", pa.int64()),
+        pa.field("direction", pa.int32()),
+        pa.field("host", pa.string()),
+        pa.field("edge", pa.string()),
+        pa.field("at_ns", pa.int64()),
+        pa.field("begin", pa.int64()),
+        pa.field("end", pa.int64()),
+        pa.field("srtt_us", pa.int64()),
+    ]
+)
+"""One segment sent again: bytes [begin, end) of the direction."""
+
 PROGRESS = pa.schema(
     [
         pa.field("topic", pa.string()),
@@ -140,6 +202,9 @@ KINDS: dict[str, pa.Schema] = {
     "connection": CONNECTION,
     "unmatched": UNMATCHED,
     "ledger": LEDGER,
+    "connect": CONNECT,
+    "close": CLOSE,
+    "retransmit": RETRANSMIT,
     "progress": PROGRESS,
 }
 

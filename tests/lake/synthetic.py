@@ -21,6 +21,9 @@ _CARRIED = {
     "connection": "netns",
     "unmatched": "begin",
     "ledger": "events",
+    "connect": "pid",
+    "close": "sent_bytes",
+    "retransmit": "begin",
 }
 _TIMES = ("sent_at_ns", "window_start_ns", "first_seen_ns", "time_ns", "at_ns")
 

@@ -214,7 +214,8 @@ def test_columns_of_width_zero_cost_the_head_not_the_wire() -> None:
     """The most that a few bytes can unfold to is MAX_EVENTS zeros a column: about 40 MB in all."""
     zeros = Section(MAX_EVENTS, 1, b"\x03\x00\x00\x01", (b"\0", b"\0"), (b"\0",) * 4, (b"\0",) * 7)
     empty = Section(0, 0)
-    value = forged(sends=zeros, receives=empty, arrivals=empty, events=MAX_EVENTS)
+    others = dict.fromkeys(("receives", "arrivals", "connects", "closes", "retransmits"), empty)
+    value = forged(sends=zeros, events=MAX_EVENTS, **others)
     assert len(value) < 400
     with at_most(40 * MEGABYTE):
         read(value)
