@@ -7,7 +7,6 @@ The layouts mirror bpf/event.h; a test holds them equal.
 import operator
 import struct
 from collections.abc import Sequence
-from enum import IntFlag
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +16,7 @@ from common.errors import WirelagError
 
 RECORD_VERSION = 1
 STREAM_FACTS = 16
-KIND_CONNECTION, KIND_TASK, KIND_CLOSE = 4, 5, 6
+KIND_CONNECTION, KIND_TASK, KIND_TOTALS = 16, 17, 18
 
 RECORD_DTYPE = np.dtype(
     [("first_sequence", "=u8"), ("count", "=u4"), ("cpu", "=u2"), ("stream", "u1"), ("version", "u1")]
@@ -41,7 +40,7 @@ EVENT_DTYPE = np.dtype(
         ("flags", "=u2"),
         ("kind", "u1"),
         ("cpu", "u1"),
-        ("reserved", "=u4"),
+        ("rates", "=u4"),
     ]
 )
 CONNECTION_DTYPE = np.dtype(
@@ -58,6 +57,10 @@ CONNECTION_DTYPE = np.dtype(
         ("remote_port", "=u2"),
         ("family", "=u2"),
         ("role", "u1"),
+        ("opener_comm", "S16"),
+        ("padding", "u1"),
+        ("opener_tgid", "=u4"),
+        ("reserved", "u1", 11),
         ("kind", "u1"),
         ("flags", "=u4"),
     ]
@@ -71,45 +74,37 @@ TASK_DTYPE = np.dtype(
         ("leader_comm", "S16"),
         ("tgid", "=u4"),
         ("tid", "=u4"),
-        ("reserved", "u1", 11),
+        ("reserved", "u1", 43),
         ("kind", "u1"),
         ("flags", "=u4"),
     ]
 )
-CLOSE_DTYPE = np.dtype(
+TOTALS_DTYPE = np.dtype(
     [
         ("time_ns", "=u8"),
         ("sock", "=u8"),
         ("opened_ns", "=u8"),
         ("sent_bytes", "=u8"),
         ("received_bytes", "=u8"),
+        ("read_bytes", "=u8"),
+        ("base_sent", "=u8"),
+        ("base_read", "=u8"),
         ("retransmitted_bytes", "=u8"),
         ("iss", "=u4"),
         ("irs", "=u4"),
         ("srtt_us", "=u4"),
+        ("min_rtt_us", "=u4"),
+        ("retransmits", "=u4"),
+        ("sent_segments", "=u4"),
+        ("received_segments", "=u4"),
         ("state", "=u2"),
         ("role", "u1"),
-        ("reserved", "u1", 12),
+        ("reserved", "u1", 4),
         ("kind", "u1"),
         ("flags", "=u4"),
     ]
 )
 SPAN_DTYPE = np.dtype([("cpu", "=u2"), ("stream", "u1"), ("first", "=u8"), ("count", "=u4")])
-
-
-class ConnectionFlag(IntFlag):
-    """Marks on a connection fact."""
-
-    OLDER = 1 << 0
-    """Opened before the agent attached, or its opening was not seen."""
-    NO_ROLE = 1 << 1
-    """The opener is not known: every position may be one too low."""
-    MPTCP = 1 << 2
-    """Blind: a subflow of multipath TCP, no events follow."""
-    ULP = 1 << 3
-    """Blind: kernel TLS or another upper layer, no events follow."""
-    REPLACED = 1 << 4
-    """Blind: a sockmap or the like took over, no events follow."""
 
 
 class MalformedRecordError(WirelagError):
@@ -125,8 +120,8 @@ class Decoded(NamedTuple):
     """(c,) of CONNECTION_DTYPE."""
     tasks: NDArray[Any]
     """(t,) of TASK_DTYPE."""
-    closes: NDArray[Any]
-    """(e,) of CLOSE_DTYPE: none unless the capture was asked for them."""
+    totals: NDArray[Any]
+    """(e,) of TOTALS_DTYPE: none unless the capture was asked for lives."""
     spans: NDArray[Any]
     """(r,) of SPAN_DTYPE: which slots of which stream each record held."""
 
@@ -147,13 +142,13 @@ def decode(records: Sequence[bytes]) -> Decoded:
         (facts if stream & STREAM_FACTS else events).append(slots)
     told = np.frombuffer(b"".join(facts), CONNECTION_DTYPE)
     kind = told["kind"]
-    if not np.isin(kind, (KIND_CONNECTION, KIND_TASK, KIND_CLOSE)).all():
+    if not np.isin(kind, (KIND_CONNECTION, KIND_TASK, KIND_TOTALS)).all():
         raise MalformedRecordError(f"fact of unknown kind {kind.max()}")
     return Decoded(
         np.frombuffer(b"".join(events), EVENT_DTYPE),
         told[kind == KIND_CONNECTION],
         told[kind == KIND_TASK].view(TASK_DTYPE),
-        told[kind == KIND_CLOSE].view(CLOSE_DTYPE),
+        told[kind == KIND_TOTALS].view(TOTALS_DTYPE),
         np.array(spans, SPAN_DTYPE),
     )
 

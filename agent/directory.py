@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.registry import Registry
+from agent.registry import UNKNOWN, Registry
 from agent.release import EventArray
 from schemas.batch import Flow, Process
 from schemas.key import connection_name
@@ -57,8 +57,12 @@ class Directory:
         Later facts replace earlier ones.
         """
         for row in connections:
-            pair = int(row["iss"]) << 32 | int(row["irs"])
-            self.flows.learn(pair, flow_of(self._secret, row), int(row["time_ns"]))
+            pair, told_ns = int(row["iss"]) << 32 | int(row["irs"]), int(row["time_ns"])
+            self.flows.learn(pair, flow_of(self._secret, row), told_ns)
+            opener = int(row["opener_tgid"])
+            if opener and self.processes.index(opener) == UNKNOWN:
+                process = Process(opener, _text(row["opener_comm"]), int(row["cgroup"]))
+                self.processes.learn(opener, process, told_ns)
         for row in tasks:
             name = _text(row["leader_comm"]) or _text(row["comm"])
             process = Process(int(row["tgid"]), name, int(row["cgroup"]))
@@ -96,6 +100,8 @@ def flow_of(secret: bytes, row: np.void) -> Flow:
         remote_address=remote,
         remote_port=int(row["remote_port"]),
         netns=int(row["netns"]),
+        opener=int(row["opener_tgid"]),
+        marks=int(row["flags"]),
     )
 
 

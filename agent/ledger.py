@@ -11,6 +11,11 @@ from schemas.control import Total
 
 ATTEMPTED = ("kernel", "attempted")
 DELIVERED = ("kafka", "delivered")
+SAMPLED = ("kernel", "sampled")
+"""Left out on purpose: no loss."""
+
+
+NO_LOSS = {ATTEMPTED, DELIVERED, SAMPLED}
 
 
 class Ledger:
@@ -33,11 +38,11 @@ class Ledger:
 
     def lost(self) -> int:
         """Return the sum of all losses."""
-        return sum(n for key, n in self._totals.items() if key not in {ATTEMPTED, DELIVERED})
+        return sum(n for key, n in self._totals.items() if key not in NO_LOSS)
 
     def in_flight(self) -> int:
         """Return the events attempted that are neither delivered nor lost (yet)."""
-        return self._totals[ATTEMPTED] - self._totals[DELIVERED] - self.lost()
+        return self._totals[ATTEMPTED] - self._totals[SAMPLED] - self._totals[DELIVERED] - self.lost()
 
     def totals(self) -> tuple[Total, ...]:
         """Return all totals for the heartbeat, sorted."""

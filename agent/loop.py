@@ -10,7 +10,7 @@ from agent.delivery.outstanding import Ticket
 from agent.directory import Directory
 from agent.kernel.capture import Capture
 from agent.kernel.counters import Counters
-from agent.ledger import ATTEMPTED, Ledger
+from agent.ledger import ATTEMPTED, SAMPLED, Ledger
 from agent.pack import Clock, Packer
 from agent.pending import Pending
 from agent.release import ReorderBuffer
@@ -81,6 +81,7 @@ class Loop:
         self.kernel = counters
         ledger = self._parts.ledger
         ledger.put(*ATTEMPTED, counters.attempts + counters.misses)
+        ledger.put(*SAMPLED, counters.sampled)
         ledger.put("kernel", "nested", counters.nested)
         ledger.put("kernel", "missed", counters.misses)
         ledger.put("perf-buffer", "full", counters.lost)
@@ -93,6 +94,7 @@ class Loop:
         decoded = decode.decode(self._records)
         self._records = []
         parts.directory.learn(decoded.connections, decoded.tasks)
+        parts.packer.accounts.learn(decoded.totals)
         released = self._reorder.release(decoded.events, complete_until_ns)
         if not (released.order.size or self._pending.held):
             return

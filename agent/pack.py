@@ -5,20 +5,28 @@ Pure: "now" and the clock offset come in as arguments. Within a batch events are
 process and order of emission, so that runs are long and differences small (schemas/section.py).
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.accounts import Accounts
 from agent.directory import Directory, Resolved
 from agent.release import EventArray, rows
-from schemas.batch import VERSION, EventBatch
+from schemas.batch import FULL_RATE, VERSION, EventBatch, Flow
+from schemas.columns import U64
 from schemas.event import STRUCTS, Kind
 from schemas.field import columns_of
 from schemas.key import shard_of
 from schemas.section import EMPTY, Section, pack
 
-SOURCE_FIELD = {"thread": "tid"}
+SOURCE_FIELD = {
+    (Kind.SEND, "thread"): "tid",
+    (Kind.RECEIVE, "thread"): "tid",
+    (Kind.CONNECT, "thread"): "tid",
+    (Kind.CONNECT, "error"): "length",
+    (Kind.CONNECT, "retransmits"): "position",
+}
 """Where a column of the wire has another name than the kernel's slot."""
 
 
@@ -61,6 +69,8 @@ class Packer:
         self._max_events = max_events
         self._max_age_ns = max_age_ns
         self._shards = [_Shard() for _ in range(identity.shards)]
+        self.accounts = Accounts()
+        """What of each connection has been packed."""
 
     @property
     def held(self) -> int:
@@ -103,18 +113,20 @@ class Packer:
         size = self._max_events
         stop = shard.events if rest else shard.events - shard.events % size
         chunks = [_slice(joined, start, min(start + size, stop)) for start in range(0, stop, size)]
-        batches = [self._batch(index, shard, chunk, clock) for chunk in chunks]
+        pure = [one for chunk in chunks for one in _by_rates(chunk)]
+        batches = [self._batch(index, shard, chunk, clock) for chunk in pure]
         left = _slice(joined, stop, shard.events)
         shard.parts, shard.events = ([left], left.flow.size) if left.flow.size else ([], 0)
         shard.oldest_ns = clock.monotonic_ns
         return batches
 
     def _batch(self, index: int, shard: _Shard, chunk: Resolved, clock: Clock) -> EventBatch:
-        flows, flow = dense(chunk.flow)
-        processes, process = dense(np.append(chunk.process, 0))
-        process = process[:-1]
-        sections = _sections(chunk.events, flow, process)
+        indices, flow = dense(chunk.flow)
+        flows = tuple(map(self._directory.flows.value, indices.tolist()))
+        processes, process = dense(np.concatenate([chunk.process, self._openers(flows, clock)]))
+        sections = self._sections(chunk, flow, process[: flow.size])
         identity = self._identity
+        rates = int(chunk.events["rates"][0])
         batch = EventBatch(
             version=VERSION,
             host=identity.host,
@@ -128,7 +140,7 @@ class Packer:
             packed_ns=clock.monotonic_ns,
             age_ns=max(0, clock.monotonic_ns - int(chunk.events["time_ns"].min())),
             realtime_offset_ns=clock.realtime_offset_ns,
-            flows=tuple(self._directory.flows.value(i) for i in flows.tolist()),
+            flows=flows,
             processes=tuple(self._directory.processes.value(i) for i in processes.tolist()),
             sends=sections[Kind.SEND],
             receives=sections[Kind.RECEIVE],
@@ -136,30 +148,51 @@ class Packer:
             connects=sections[Kind.CONNECT],
             closes=sections[Kind.CLOSE],
             retransmits=sections[Kind.RETRANSMIT],
+            connection_rate=rates >> 16 if rates else FULL_RATE,
+            block_rate=rates & 0xFFFF if rates else FULL_RATE,
         )
         shard.sequence += 1
         shard.cumulative += flow.size
         return batch
 
+    def _openers(self, flows: tuple[Flow, ...], clock: Clock) -> NDArray[np.int64]:
+        """Return the processes that a batch's dictionary needs beside its events': openers and the kernel."""
+        pids = np.array([flow.opener for flow in flows] + [0], dtype=np.uint64)
+        return self._directory.processes.look_up(pids, clock.monotonic_ns)
 
-def _sections(
-    events: NDArray[Any], flow: NDArray[np.int64], process: NDArray[np.int64]
-) -> dict[Kind, Section]:
-    """Sort (n,) events by kind, flow and process (emission order within), and pack each kind."""
+    def _sections(
+        self, chunk: Resolved, flow: NDArray[np.int64], process: NDArray[np.int64]
+    ) -> dict[Kind, Section]:
+        """Sort (n,) events by kind, flow and process (emission order within), and pack each kind."""
+        if chunk.events["rates"][0]:
+            self.accounts.sampled_until_ns = int(chunk.events["time_ns"].max())
+        order, ends = _order(chunk.events["kind"], flow, process)
+        sections = dict.fromkeys(Kind, EMPTY)
+        for kind in Kind:
+            part = order[ends[kind - 1] : ends[kind]]
+            if not part.size:
+                continue
+            table = {"flow": flow[part].view(np.uint64), "process": process[part].view(np.uint64)}
+            if kind is Kind.CLOSE:
+                table |= self.accounts.close(chunk.flow[part], chunk.events[part])
+            _fill(table, kind, chunk.events, part)
+            if kind in (Kind.SEND, Kind.RECEIVE):
+                self.accounts.add(kind, chunk.flow[part], chunk.events, part, table)
+            sections[kind] = pack(kind, table)
+        return sections
+
+
+def _order(
+    kind: NDArray[np.uint8], flow: NDArray[np.int64], process: NDArray[np.int64]
+) -> tuple[NDArray[np.intp], list[int]]:
+    """Return the order by kind, flow and process, and by kind where it ends."""
     width = int(process.max()) + 1
     pairs = flow * width + process
     stride = int(pairs.max()) + 1
-    key = events["kind"].astype(np.int64) * stride + pairs
+    key = kind.astype(np.int64) * stride + pairs
     small = (len(Kind) + 1) * stride < 1 << 16
     order = np.argsort(key.astype(np.uint16) if small else key, kind="stable")
-    ends = np.cumsum(np.bincount(events["kind"], minlength=len(Kind) + 1)).tolist()
-    sections = dict.fromkeys(Kind, EMPTY)
-    for kind in Kind:
-        part = order[ends[kind - 1] : ends[kind]]
-        if part.size:
-            table = _table(kind, events, part, flow[part], process[part])
-            sections[kind] = pack(kind, table)
-    return sections
+    return order, np.cumsum(np.bincount(kind, minlength=len(Kind) + 1)).tolist()
 
 
 def dense(indices: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -171,19 +204,25 @@ def dense(indices: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.intp
     return distinct, rank[indices]
 
 
-def _table(
-    kind: Kind,
-    events: EventArray,
-    part: NDArray[np.intp],
-    flow: NDArray[np.int64],
-    process: NDArray[np.int64],
-) -> dict[str, NDArray[np.uint64]]:
-    table = {"flow": flow.view(np.uint64), "process": process.view(np.uint64)}
+def _fill(table: dict[str, U64], kind: Kind, events: EventArray, part: NDArray[np.intp]) -> None:
+    """Add the columns that the kernel's slots tell of the events at (k,) places."""
     for column in columns_of(STRUCTS[kind]):
         if column.name not in table:
-            field = events[SOURCE_FIELD.get(column.name, column.name)]
+            field = events[SOURCE_FIELD.get((kind, column.name), column.name)]
             table[column.name] = field[part].astype(np.uint64, copy=False)
-    return table
+
+
+def _by_rates(chunk: Resolved) -> list[Resolved]:
+    """Split a chunk whose events were kept by different rates, which happens when they change."""
+    rates = chunk.events["rates"]
+    if (rates == rates[0]).all():
+        return [chunk]
+    _, first, group = np.unique(rates, return_index=True, return_inverse=True)
+    parts = [np.flatnonzero(group == one) for one in np.argsort(first, kind="stable")]
+    return [
+        Resolved(rows(chunk.events, part), np.arange(part.size), chunk.flow[part], chunk.process[part])
+        for part in parts
+    ]
 
 
 def _joined(parts: list[Resolved], size: int) -> Resolved:

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from schemas.event import Kind
 
+CLOSE_GRACE_NS = 10**9
+"""A call that was in the kernel when its connection closed ends afterwards; the account waits for it."""
 EventArray = NDArray[Any]
 """(n,) structured array of ``agent.decode.EVENT_DTYPE``."""
 
@@ -50,8 +52,13 @@ class ReorderBuffer:
 
 
 def emitted_ns(events: EventArray) -> NDArray[np.uint64]:
-    """Return when each of (n,) events left its hook: the end of its call."""
-    moment: NDArray[np.uint64] = events["time_ns"] + events["duration_ns"] * (events["kind"] == Kind.SEND)
+    """Return when each of (n,) events left its hook: its call's end; of a close, with a grace."""
+    kind = events["kind"]
+    rare = bool((kind > Kind.ARRIVAL).any())
+    ends_late = (kind == Kind.SEND) | (kind == Kind.CONNECT) if rare else kind == Kind.SEND
+    moment: NDArray[np.uint64] = events["time_ns"] + events["duration_ns"] * ends_late
+    if rare:
+        moment += (kind == Kind.CLOSE) * np.uint64(CLOSE_GRACE_NS)
     return moment
 
 

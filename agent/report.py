@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 import structlog
 
 from agent.kernel.counters import Counters
-from agent.ledger import ATTEMPTED, DELIVERED, Ledger
+from agent.ledger import ATTEMPTED, DELIVERED, NO_LOSS, Ledger
 from agent.meter import Meter, resident_bytes
 from agent.pack import Identity
 from agent.status import Status, StatusFile
@@ -100,7 +100,7 @@ class Reporter:
             uptime_seconds=round((now - self._started_ns) / 1e9, 3),
             events=events,
             delivered=ledger.total(*DELIVERED),
-            lost={"/".join(k): n for k, n in totals.items() if n and k not in {ATTEMPTED, DELIVERED}},
+            lost={"/".join(k): n for k, n in totals.items() if n and k not in NO_LOSS},
             in_flight=max(0, ledger.in_flight()),
             delivered_records=delivery.records,
             delivered_bytes=delivery.record_bytes,

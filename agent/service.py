@@ -52,6 +52,7 @@ def capture_settings(section: CaptureSection) -> CaptureSettings:
         ring_pages=section.ring_pages,
         batch=BATCH_EVENTS,
         backend=section.backend,
+        lives=True,
     )
 
 

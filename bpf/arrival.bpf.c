@@ -9,8 +9,9 @@ static int data_ready(void *ctx, u64 sk)
 	struct hook *h = this_hook(HOOK_ARRIVAL);
 	struct event *e;
 	struct conn *c;
-	u64 position;
+	u64 before, position;
 	u32 owned = 0;
+	u32 rates;
 	u64 now;
 
 	if (!h)
@@ -21,10 +22,13 @@ static int data_ready(void *ctx, u64 sk)
 	position = arrived_position(h, c);
 	if (position <= c->arrived)
 		return 0;
+	before = c->arrived;
 	c->arrived = position;
 	LOAD(owned, sk, OFF_LOCK_OWNED);
 	h->calls++;
 	h->events.attempts++;
+	if (left_out(h, c->hash, c->irs > c->iss, before, position, &rates))
+		return 0;
 	if (!acquire(h)) {
 		h->events.nested++;
 		return 0;
@@ -44,7 +48,7 @@ static int data_ready(void *ctx, u64 sk)
 	e->flags = event_flags(c) | (owned ? FLAG_BACKLOG : 0);
 	e->kind = KIND_ARRIVAL;
 	e->cpu = bpf_get_smp_processor_id();
-	e->reserved = 0;
+	e->rates = rates;
 	commit_event(ctx, h, HOOK_ARRIVAL);
 	release(h);
 	return 0;

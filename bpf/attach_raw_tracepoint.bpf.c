@@ -32,6 +32,13 @@ int raw_inet_sock_set_state(struct bpf_raw_tracepoint_args *ctx)
 	return set_state(ctx, ctx->args[0], ctx->args[1], ctx->args[2]);
 }
 
+int raw_tcp_retransmit_skb(struct bpf_raw_tracepoint_args *ctx)
+{
+	s32 error = RETRANSMIT_TELLS_ERROR ? ctx->args[2] : 0;
+
+	return EXCLUSIVELY(HOOK_RETRANSMIT, retransmitted(ctx, ctx->args[0], ctx->args[1], error));
+}
+
 int raw_tcp_destroy_sock(struct bpf_raw_tracepoint_args *ctx)
 {
 	return destroyed(ctx->args[0]);

@@ -2,7 +2,7 @@
 /*
  * Batches that lose nothing silently. A batch belongs to one hook of one CPU. Whoever fills or flushes it
  * holds `busy`; who finds it held gives way and is counted. Everything is counted in slots, so that
- *     attempts = submitted + lost + nested + what is still in the batch
+ *     attempts = submitted + lost + nested + sampled + what is still in the batch
  * holds exactly, for events and for facts.
  */
 

@@ -49,6 +49,14 @@ static u32 receive_isn(struct hook *h)
 	return FIELD(u32, h, OFF_RCV_NXT) - (u32)FIELD(u64, h, OFF_BYTES_RECEIVED) - 1;
 }
 
+/* Both sequence numbers are known: from here on they and what follows from them go together. */
+static void name_connection(struct conn *c, u32 iss, u32 irs)
+{
+	c->iss = iss;
+	c->irs = irs;
+	c->hash = connection_hash(iss, irs);
+}
+
 static u16 event_flags(struct conn *c)
 {
 	return (c->fact_flags & CONNECTION_NO_ROLE) ? FLAG_NO_ROLE : 0;
@@ -124,6 +132,8 @@ static struct conn *adopt(u64 sk, u32 which, struct hook *h)
 		c.flags |= CONN_CURSOR;
 	}
 	derive_role(sk, state, h, &c);
+	c.base_sent = sent_position(h, &c);
+	c.base_read = read_position(h, &c);
 	conns.update(&sk, &c);
 	return conns.lookup(&sk);
 }

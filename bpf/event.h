@@ -12,16 +12,22 @@
 #define KIND_SEND 1
 #define KIND_RECEIVE 2
 #define KIND_ARRIVAL 3
-#define KIND_CONNECTION 4
-#define KIND_TASK 5
-#define KIND_CLOSE 6
+#define KIND_CONNECT 4
+#define KIND_CLOSE 5
+#define KIND_RETRANSMIT 6
+
+/* Facts */
+#define KIND_CONNECTION 16
+#define KIND_TASK 17
+#define KIND_TOTALS 18
 
 /* Hooks, each with a batch of its own on every CPU. Facts of hook h are stream h + STREAM_FACTS. */
 #define HOOK_SEND 0
 #define HOOK_RECEIVE 1
 #define HOOK_ARRIVAL 2
 #define HOOK_STATE 3
-#define HOOKS 4
+#define HOOK_RETRANSMIT 4
+#define HOOKS 5
 #define STREAM_FACTS 16
 
 /* Event flags */
@@ -36,6 +42,10 @@
 #define FLAG_NO_ROLE (1 << 8) /* opener not known: position may be one too low */
 #define FLAG_NO_ARRIVAL (1 << 9) /* receive: some bytes had no arrival; time - duration bounds it */
 #define FLAG_NO_CALL (1 << 10) /* receive: consumed, but no call's end was seen (splice, ...) */
+#define FLAG_FAILED (1 << 11) /* connect: none came of it; retransmit: it did not leave */
+#define FLAG_OLDER (1 << 12) /* close: the opening was not seen */
+#define FLAG_ABORTED (1 << 13) /* close: by a reset or an error */
+#define FLAG_OPEN (1 << 14) /* close: it is not one yet, but an account in between */
 
 /* Connection flags */
 #define CONNECTION_OLDER (1 << 0) /* its opening was not seen */
@@ -43,7 +53,9 @@
 #define CONNECTION_MPTCP (1 << 2) /* blind: a subflow of multipath TCP; no events */
 #define CONNECTION_ULP (1 << 3) /* blind: kernel TLS or another upper layer; no events */
 #define CONNECTION_REPLACED (1 << 4) /* blind: its protocol was replaced (sockmap); no events */
-#define CONNECTION_BLIND (CONNECTION_MPTCP | CONNECTION_ULP | CONNECTION_REPLACED)
+#define CONNECTION_REPAIR (1 << 5) /* blind: opened by TCP_REPAIR, no bytes moved; no events */
+#define CONNECTION_BLIND \
+	(CONNECTION_MPTCP | CONNECTION_ULP | CONNECTION_REPLACED | CONNECTION_REPAIR)
 
 #define ROLE_UNKNOWN 0
 #define ROLE_ACTIVE 1
@@ -60,20 +72,22 @@ struct record {
 #define RECORD_VERSION 1
 
 struct event {
-	u64 time_ns; /* CLOCK_MONOTONIC; send: first hit of the call, receive: its end, arrival: the stamp */
-	u64 duration_ns; /* send: end of the call - time; receive: time - last copy; arrival: 0 */
+	u64 time_ns; /* CLOCK_MONOTONIC; send: first hit of the call, receive: its end, connect: the SYN */
+	u64 duration_ns; /* send: end of the call - time; receive: time - last copy; connect: until decided;
+			    close: of the connection; else 0 */
 	u64 sock; /* kernel address: never leaves the agent */
-	u64 position; /* first byte of the range; arrival: its end, bytes in the kernel so far */
-	u32 length;
+	u64 position; /* first byte of the range; arrival: its end, bytes in the kernel so far;
+			 connect: SYNs sent again; close: bytes sent */
+	u32 length; /* bytes; connect: errno */
 	u32 iss;
 	u32 irs;
 	u32 srtt_us;
-	u32 tgid; /* 0 for arrivals */
+	u32 tgid; /* 0 = in no process's name */
 	u32 tid;
 	u16 flags;
 	u8 kind;
 	u8 cpu;
-	u32 reserved;
+	u32 rates; /* of sampling when it was kept: connections << 16 | blocks; 0 = everything was */
 };
 
 struct connection_fact {
@@ -89,6 +103,10 @@ struct connection_fact {
 	u16 remote_port;
 	u16 family; /* 2 or 10; mapped IPv4 is 2 */
 	u8 role;
+	u8 opener_comm[16]; /* of the process that made the socket, or its listener */
+	u8 padding;
+	u32 opener_tgid; /* 0 = not known */
+	u8 reserved[11];
 	u8 kind;
 	u32 flags;
 };
@@ -101,35 +119,42 @@ struct task_fact {
 	u8 leader_comm[16];
 	u32 tgid;
 	u32 tid;
-	u8 reserved[11];
+	u8 reserved[43];
 	u8 kind;
 	u32 flags;
 };
 
-/* Of a connection that is over; only where settings.filters has TELL_CLOSES. */
-struct close_fact {
-	u64 time_ns;
+/* What a connection moved, as the kernel counts; told with each close event, and at each further announcement. */
+struct totals_fact {
+	u64 time_ns; /* of the event */
 	u64 sock;
 	u64 opened_ns; /* 0 = its opening was not seen */
 	u64 sent_bytes; /* given to the stream by this end, without its FIN */
 	u64 received_bytes; /* in this kernel, without the peer's FIN */
+	u64 read_bytes; /* taken from the socket */
+	u64 base_sent; /* where the streams stood when following began */
+	u64 base_read;
 	u64 retransmitted_bytes;
 	u32 iss;
 	u32 irs;
 	u32 srtt_us;
-	u16 state; /* of TCP, before the end */
+	u32 min_rtt_us;
+	u32 retransmits;
+	u32 sent_segments;
+	u32 received_segments;
+	u16 state; /* of TCP, before the end; 0 = it goes on */
 	u8 role;
-	u8 reserved[12];
+	u8 reserved[4];
 	u8 kind;
 	u32 flags;
 };
 
-#define FACT_SIZE 80
+#define FACT_SIZE 112
 
 _Static_assert(sizeof(struct record) == 16, "record");
 _Static_assert(sizeof(struct event) == 64, "event");
 _Static_assert(sizeof(struct connection_fact) == FACT_SIZE, "connection_fact");
 _Static_assert(sizeof(struct task_fact) == FACT_SIZE, "task_fact");
-_Static_assert(sizeof(struct close_fact) == FACT_SIZE, "close_fact");
+_Static_assert(sizeof(struct totals_fact) == FACT_SIZE, "totals_fact");
 
 #endif

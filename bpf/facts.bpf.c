@@ -11,6 +11,14 @@ struct endpoint {
 	u16 family;
 };
 
+static void read_leader_comm(u8 *comm, u64 task)
+{
+	u64 leader = 0;
+
+	LOAD(leader, task, OFF_GROUP_LEADER);
+	bpf_probe_read_kernel_str(comm, 16, (void *)(leader + OFF_COMM));
+}
+
 static void map_ipv4(u8 *address, u64 sk, u32 offset)
 {
 	address[10] = 0xff;
@@ -106,6 +114,22 @@ static u32 blindness(u64 sk, struct conn *c)
 	return c->proto != creator ? CONNECTION_REPLACED : 0;
 }
 
+/* Who made the socket. An accepted one was made by whoever listens, as far as that was seen. */
+static void tell_opener(struct connection_fact *f, struct endpoint *e, struct conn *c)
+{
+	u64 place = (u64)e->netns << 16 | e->local_port;
+	struct listener *l = NULL;
+
+	f->opener_tgid = c->opener >> 32;
+	__builtin_memcpy(f->opener_comm, c->opener_comm, sizeof(f->opener_comm));
+	if (c->role == ROLE_PASSIVE)
+		l = listeners.lookup(&place);
+	if (!l)
+		return;
+	f->opener_tgid = l->tgid;
+	__builtin_memcpy(f->opener_comm, l->comm, sizeof(f->opener_comm));
+}
+
 static void tell_connection(void *ctx, struct hook *h, u32 which, u64 sk, struct conn *c,
 			    struct endpoint *e)
 {
@@ -123,6 +147,9 @@ static void tell_connection(void *ctx, struct hook *h, u32 which, u64 sk, struct
 	f->remote_port = e->remote_port;
 	f->family = e->family;
 	f->role = c->role;
+	tell_opener(f, e, c);
+	f->padding = 0;
+	__builtin_memset(f->reserved, 0, sizeof(f->reserved));
 	f->kind = KIND_CONNECTION;
 	f->flags = c->fact_flags;
 	commit_fact(ctx, h, which);
@@ -141,15 +168,17 @@ static bool admit(void *ctx, struct hook *h, u32 which, u64 sk, struct conn *c, 
 		c->flags |= CONN_IGNORED;
 		return false;
 	}
-	c->fact_flags &= ~CONNECTION_BLIND;
+	c->fact_flags &= ~CONNECTION_BLIND | CONNECTION_REPAIR;
 	c->fact_flags |= blindness(sk, c);
 	if (acquire(h)) {
 		tell_connection(ctx, h, which, sk, c, &e);
+		if (c->flags & CONN_ANNOUNCED && s->filters & TELL_LIVES)
+			tell_account(ctx, h, which, sk, c);
 		release(h);
 		c->epoch = s->epoch;
 		c->flags |= CONN_ANNOUNCED;
 		if (c->fact_flags & CONNECTION_BLIND)
-			c->flags |= CONN_IGNORED;
+			c->flags |= CONN_BLIND;
 	}
 	return !(c->fact_flags & CONNECTION_BLIND);
 }
@@ -159,7 +188,6 @@ static void tell_task(void *ctx, struct hook *h, u32 which, u64 task)
 {
 	struct task_fact *f = fact_slot(h);
 	u64 pid_tgid = bpf_get_current_pid_tgid();
-	u64 leader = 0;
 
 	f->time_ns = bpf_ktime_get_ns();
 	f->start_ns = 0;
@@ -168,9 +196,7 @@ static void tell_task(void *ctx, struct hook *h, u32 which, u64 task)
 	__builtin_memset(f->comm, 0, sizeof(f->comm));
 	__builtin_memset(f->leader_comm, 0, sizeof(f->leader_comm));
 	bpf_probe_read_kernel_str(f->comm, sizeof(f->comm), (void *)(task + OFF_COMM));
-	LOAD(leader, task, OFF_GROUP_LEADER);
-	bpf_probe_read_kernel_str(f->leader_comm, sizeof(f->leader_comm),
-				  (void *)(leader + OFF_COMM));
+	read_leader_comm(f->leader_comm, task);
 	f->tgid = pid_tgid >> 32;
 	f->tid = (u32)pid_tgid;
 	__builtin_memset(f->reserved, 0, sizeof(f->reserved));
@@ -202,7 +228,7 @@ static struct conn *enter(void *ctx, struct hook *h, u32 which, u64 sk, u32 tgid
 	struct settings *s = current_settings();
 	u32 iss, irs;
 
-	if ((c && c->flags & CONN_IGNORED) || !s || (!c && !is_tcp_stream(sk)))
+	if ((c && c->flags & (CONN_IGNORED | CONN_BLIND)) || !s || (!c && !is_tcp_stream(sk)))
 		return NULL;
 	if (tgid && tgid == s->own_tgid) {
 		ignore(sk, c);
@@ -234,7 +260,6 @@ static struct conn *enter(void *ctx, struct hook *h, u32 which, u64 sk, u32 tgid
 			return NULL;
 		iss = send_isn(h, c);
 	}
-	c->iss = iss;
-	c->irs = irs;
+	name_connection(c, iss, irs);
 	return admit(ctx, h, which, sk, c, s) ? c : NULL;
 }

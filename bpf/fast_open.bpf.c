@@ -18,12 +18,17 @@ static bool sent_with_syn(u64 sk, struct conn *c)
 static void emit_fast_open(void *ctx, struct hook *h, u32 which, u64 sk, struct conn *c)
 {
 	struct event *e = event_slot(h);
+	u32 length = c->fast_open_length;
+	u32 rates;
 
+	c->fast_open_length = 0;
+	if (left_out(h, c->hash, c->iss > c->irs, length - 1, length, &rates))
+		return;
 	e->time_ns = c->opened_ns;
 	e->duration_ns = c->fast_open_duration_ns;
 	e->sock = sk;
 	e->position = 0;
-	e->length = c->fast_open_length;
+	e->length = length;
 	e->iss = c->iss;
 	e->irs = c->irs;
 	e->srtt_us = 0;
@@ -32,8 +37,7 @@ static void emit_fast_open(void *ctx, struct hook *h, u32 which, u64 sk, struct 
 	e->flags = FLAG_FIRST_PIECE | FLAG_LAST_PIECE | FLAG_FAST_OPEN;
 	e->kind = KIND_SEND;
 	e->cpu = bpf_get_smp_processor_id();
-	e->reserved = 0;
-	c->fast_open_length = 0;
+	e->rates = rates;
 	commit_event(ctx, h, which);
 }
 
@@ -45,8 +49,12 @@ static void settle_fast_open(void *ctx, u32 which, u64 sk, struct conn *c)
 
 	if (!h || !s || c->fast_open_length == 0 || !(c->flags & CONN_HANDSHAKE))
 		return;
-	if (c->epoch != s->epoch && !admit(ctx, h, which, sk, c, s))
-		return;
+	if (c->epoch != s->epoch) {
+		c->flags &=
+			~CONN_ANNOUNCED; /* an account needs fields that only the lock holds still */
+		if (!admit(ctx, h, which, sk, c, s))
+			return;
+	}
 	h->events.attempts++;
 	if (!acquire(h)) {
 		h->events.nested++;

@@ -21,7 +21,8 @@ static u32 flush_hook(void *ctx, u32 which)
 int flush(struct bpf_raw_tracepoint_args *ctx)
 {
 	return flush_hook(ctx, HOOK_SEND) | flush_hook(ctx, HOOK_RECEIVE) |
-	       flush_hook(ctx, HOOK_ARRIVAL) | flush_hook(ctx, HOOK_STATE);
+	       flush_hook(ctx, HOOK_ARRIVAL) | flush_hook(ctx, HOOK_STATE) |
+	       flush_hook(ctx, HOOK_RETRANSMIT);
 }
 
 /* Run by the agent when facts got lost: tells of the connection at this address again, now. */

@@ -1,16 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Opening and closing: who opened a connection, whether its stream has the peer's FIN, when it is over. */
 
-static void opened(u64 sk, u8 role, bool own)
-{
-	struct conn c = {};
-
-	c.role = role;
-	c.flags = CONN_OPENED | CONN_CURSOR | (own ? CONN_IGNORED : 0);
-	c.opened_ns = bpf_ktime_get_ns();
-	conns.update(&sk, &c);
-}
-
 static bool is_own(void)
 {
 	struct settings *s = current_settings();
@@ -18,17 +8,118 @@ static bool is_own(void)
 	return s && s->own_tgid == bpf_get_current_pid_tgid() >> 32;
 }
 
+static void opened(u64 sk, u8 role)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct conn c = {};
+
+	c.role = role;
+	c.flags = CONN_OPENED | CONN_CURSOR;
+	c.opened_ns = bpf_ktime_get_ns();
+	if (role == ROLE_ACTIVE) {
+		c.opener = bpf_get_current_pid_tgid();
+		read_leader_comm(c.opener_comm, (u64)task);
+		if (is_own())
+			c.flags |= CONN_IGNORED;
+	}
+	conns.update(&sk, &c);
+}
+
+/* How an opening went, told by its opener; the block is read. */
+static void tell_connect(void *ctx, struct hook *h, u64 sk, struct conn *c, u16 flags)
+{
+	struct settings *s = current_settings();
+	struct event *e;
+	u32 syns = 0;
+	u32 error = 0;
+	u32 rates;
+
+	if (!s || !(s->filters & TELL_LIVES))
+		return;
+	if (c->epoch != s->epoch)
+		admit(ctx, h, HOOK_STATE, sk, c, s);
+	if (c->flags & CONN_IGNORED)
+		return;
+	h->events.attempts++;
+	if (connection_left_out(h, c->hash, &rates))
+		return;
+	if (!acquire(h)) {
+		h->events.nested++;
+		return;
+	}
+	LOAD(syns, sk, OFF_TOTAL_RETRANS);
+	if (flags & FLAG_FAILED) {
+		LOAD(error, sk, OFF_SOCK_ERROR);
+		tell_totals(ctx, h, HOOK_STATE, sk, c, STATE_SYN_SENT, true, bpf_ktime_get_ns());
+	}
+	e = life_event(h, sk, c, KIND_CONNECT, rates);
+	e->time_ns = c->opened_ns;
+	e->duration_ns = bpf_ktime_get_ns() - c->opened_ns;
+	e->position = syns;
+	e->length = error;
+	e->tgid = c->opener >> 32;
+	e->tid = (u32)c->opener;
+	e->flags |= flags;
+	commit_event(ctx, h, HOOK_STATE);
+	release(h);
+}
+
 /* The handshake of an active opener is done: both sequence numbers hold from here on. */
 static void established(void *ctx, u64 sk, struct conn *c)
+{
+	struct hook *h = this_hook(HOOK_STATE);
+	u8 repair = 0;
+
+	if (!h || c->flags & CONN_IGNORED || !read_block(h, sk))
+		return;
+	name_connection(c, send_isn(h, c), receive_isn(h));
+	c->flags |= CONN_HANDSHAKE;
+	LOAD(repair, sk, OFF_REPAIR);
+	if (repair & MASK_REPAIR)
+		c->fact_flags |= CONNECTION_REPAIR;
+	settle_fast_open(ctx, HOOK_STATE, sk, c);
+	tell_connect(ctx, h, sk, c, 0);
+}
+
+/* The opener gave up, or was refused. Of both sequence numbers it knows its own. */
+static void given_up(void *ctx, u64 sk, struct conn *c)
 {
 	struct hook *h = this_hook(HOOK_STATE);
 
 	if (!h || c->flags & CONN_IGNORED || !read_block(h, sk))
 		return;
-	c->iss = send_isn(h, c);
-	c->irs = receive_isn(h);
-	c->flags |= CONN_HANDSHAKE;
-	settle_fast_open(ctx, HOOK_STATE, sk, c);
+	name_connection(c, send_isn(h, c), 0);
+	tell_connect(ctx, h, sk, c, FLAG_FAILED);
+}
+
+/* The end of a connection that was one. Its facts go with it: nobody could ask for them afterwards. */
+static void tell_close(void *ctx, struct hook *h, u64 sk, u32 old)
+{
+	struct settings *s = current_settings();
+	struct endpoint e = {};
+	struct conn *c;
+	u32 error = 0;
+
+	if (!h || !s || !(s->filters & TELL_LIVES) || old == STATE_LISTEN || old == STATE_CLOSE ||
+	    old == STATE_SYN_SENT || old == STATE_SYN_RECV)
+		return;
+	c = enter(ctx, h, HOOK_STATE, sk, 0);
+	if (!c) {
+		c = conns.lookup(&sk);
+		if (!c || !(c->flags & CONN_BLIND) || !read_block(h, sk))
+			return;
+	}
+	if (!acquire(h)) {
+		h->events.attempts++;
+		h->events.nested++;
+		return;
+	}
+	LOAD(error, sk, OFF_SOCK_ERROR);
+	read_endpoint(sk, &e);
+	tell_connection(ctx, h, HOOK_STATE, sk, c, &e);
+	tell_end(ctx, h, HOOK_STATE, sk, c, old, true,
+		 error || old == STATE_ESTABLISHED || old == STATE_CLOSE_WAIT ? FLAG_ABORTED : 0);
+	release(h);
 }
 
 static void closed(void *ctx, u64 sk, u32 old, struct conn *c)
@@ -41,22 +132,29 @@ static void closed(void *ctx, u64 sk, u32 old, struct conn *c)
 		c->flags |= CONN_FIN;
 	if (t && h && t->receive.sock == sk)
 		settle(ctx, h, HOOK_STATE, &t->receive);
-	tell_close(ctx, h, sk, old);
+	if (old == STATE_SYN_SENT)
+		given_up(ctx, sk, c);
+	else
+		tell_close(ctx, h, sk, old);
 }
 
-/* What comes in here is the agent's own, and arrives before the agent touches it. */
+/* Who listens made what comes in here. If it is the agent, that is its own, and arrives before the agent touches it. */
 static void listening(u64 sk)
 {
+	struct task_struct *task = bpf_get_current_task_btf();
 	struct endpoint e = {};
+	struct listener l = {};
 	u64 key;
 	u8 yes = 1;
 
 	conns.delete(&sk);
-	if (!is_own())
-		return;
 	read_endpoint(sk, &e);
 	key = (u64)e.netns << 16 | e.local_port;
-	own_listeners.update(&key, &yes);
+	if (is_own())
+		own_listeners.update(&key, &yes);
+	l.tgid = bpf_get_current_pid_tgid() >> 32;
+	read_leader_comm(l.comm, (u64)task);
+	listeners.update(&key, &l);
 }
 
 static int set_state(void *ctx, u64 sk, u32 old, u32 new)
@@ -70,11 +168,11 @@ static int set_state(void *ctx, u64 sk, u32 old, u32 new)
 	if (protocol != IPPROTO_TCP || (family != AF_INET && family != AF_INET6))
 		return 0;
 	if (new == STATE_SYN_SENT) {
-		opened(sk, ROLE_ACTIVE, is_own());
+		opened(sk, ROLE_ACTIVE);
 		return 0;
 	}
 	if (new == STATE_SYN_RECV && old == STATE_LISTEN) {
-		opened(sk, ROLE_PASSIVE, false);
+		opened(sk, ROLE_PASSIVE);
 		return 0;
 	}
 	if (new == STATE_LISTEN) {
@@ -84,7 +182,7 @@ static int set_state(void *ctx, u64 sk, u32 old, u32 new)
 	c = conns.lookup(&sk);
 	if (!c) {
 		if (new == STATE_ESTABLISHED && old == STATE_SYN_RECV)
-			opened(sk, ROLE_PASSIVE, false);
+			opened(sk, ROLE_PASSIVE);
 		else if (new == STATE_CLOSE)
 			tell_close(ctx, this_hook(HOOK_STATE), sk, old);
 		return 0;

@@ -16,6 +16,8 @@ BPF_F_TABLE("hash", u32, u8, namespaces, 1024, 0);
 BPF_F_TABLE("hash", u64, u8, cgroups, 1024, 0);
 /* Where the agent listens: network namespace << 16 | port. */
 BPF_F_TABLE("hash", u64, u8, own_listeners, 64, 0);
+/* Where others do, and who: those that began to since the agent came. */
+BPF_F_TABLE("lru_hash", u64, struct listener, listeners, 4096, 0);
 
 #define barrier() asm volatile("" ::: "memory")
 

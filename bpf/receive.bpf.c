@@ -8,12 +8,17 @@
 
 #define STALE_NS 1000000000ULL
 
-static void emit_receive(void *ctx, struct hook *h, struct receive_call *call, struct range *range,
-			 u64 now, u16 flags)
+/* The batch is held. */
+static void emit_receive(void *ctx, struct hook *h, u32 which, struct receive_call *call,
+			 struct range *range, u64 now, u16 flags)
 {
 	struct event *e = event_slot(h);
 	u64 pid_tgid = bpf_get_current_pid_tgid();
+	u64 end = range->position + range->length;
+	u32 rates;
 
+	if (left_out(h, call->hash, call->irs > call->iss, range->position, end, &rates))
+		return;
 	e->time_ns = now;
 	e->duration_ns = now - call->last_ns;
 	e->sock = call->sock;
@@ -27,7 +32,8 @@ static void emit_receive(void *ctx, struct hook *h, struct receive_call *call, s
 	e->flags = call->flags | flags;
 	e->kind = KIND_RECEIVE;
 	e->cpu = bpf_get_smp_processor_id();
-	e->reserved = 0;
+	e->rates = rates;
+	commit_event(ctx, h, which);
 }
 
 /* They were read when they were copied, however long afterwards that is told. */
@@ -41,8 +47,7 @@ static void emit_no_call(void *ctx, struct hook *h, u32 which, struct receive_ca
 		h->events.nested++;
 		return;
 	}
-	emit_receive(ctx, h, call, range, call->last_ns, FLAG_NO_CALL);
-	commit_event(ctx, h, which);
+	emit_receive(ctx, h, which, call, range, call->last_ns, FLAG_NO_CALL);
 	release(h);
 }
 
@@ -98,6 +103,7 @@ static void start_run(struct receive_call *call, struct conn *c, u64 sk, u64 fro
 	call->unknown_start = !(c->flags & CONN_CURSOR);
 	call->iss = c->iss;
 	call->irs = c->irs;
+	call->hash = c->hash;
 	call->sock = sk;
 }
 
@@ -167,8 +173,7 @@ static void take_run(void *ctx, struct hook *h, struct receive_call *call, struc
 	*need -= taken.length;
 	if (*need == 0)
 		flags |= FLAG_FIRST_PIECE;
-	emit_receive(ctx, h, call, &taken, now, flags);
-	commit_event(ctx, h, HOOK_RECEIVE);
+	emit_receive(ctx, h, HOOK_RECEIVE, call, &taken, now, flags);
 }
 
 /* Whether the runs seen are fewer bytes than the call took: then one of them, or its place, is missing. */

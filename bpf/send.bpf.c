@@ -10,7 +10,13 @@ static void emit_send(void *ctx, struct hook *h, struct send_call *call, u64 pos
 {
 	struct event *e = event_slot(h);
 	u64 pid_tgid = bpf_get_current_pid_tgid();
+	u64 end = position + length;
+	u32 rates;
 
+	if (left_out(h, call->hash, call->iss > call->irs, end - 1, end, &rates)) {
+		call->pieces = 1;
+		return;
+	}
 	e->time_ns = call->start_ns;
 	e->duration_ns = now - call->start_ns;
 	e->sock = call->sock;
@@ -24,7 +30,7 @@ static void emit_send(void *ctx, struct hook *h, struct send_call *call, u64 pos
 	e->flags = call->flags | flags | (call->pieces ? 0 : FLAG_FIRST_PIECE);
 	e->kind = KIND_SEND;
 	e->cpu = bpf_get_smp_processor_id();
-	e->reserved = 0;
+	e->rates = rates;
 	call->pieces = 1;
 	commit_event(ctx, h, HOOK_SEND);
 }
@@ -56,6 +62,7 @@ static void open_call(struct send_call *call, struct hook *h, struct conn *c, u6
 	call->held.length = 0;
 	call->iss = c->iss;
 	call->irs = c->irs;
+	call->hash = c->hash;
 	call->srtt_us = FIELD(u32, h, OFF_SRTT) >> 3;
 	call->flags = event_flags(c);
 	if (msg)

@@ -26,13 +26,14 @@
 #define STATE_LISTEN 10
 #define STATE_CLOSING 11
 
-#define CONN_IGNORED (1 << 0) /* filtered out, the agent's own, or blind */
+#define CONN_IGNORED (1 << 0) /* filtered out, or the agent's own */
 #define CONN_ANNOUNCED (1 << 1)
 #define CONN_OPENED (1 << 2) /* its opening was seen, so cursor and arrived start at a true 0 */
 #define CONN_FIN (1 << 3) /* the peer's FIN is counted in bytes_received */
 #define CONN_CURSOR (1 << 4) /* cursor is known */
 #define CONN_SENT (1 << 5) /* a send was seen, so another cannot be Fast Open */
 #define CONN_HANDSHAKE (1 << 6) /* the active opener knows both sequence numbers */
+#define CONN_BLIND (1 << 7) /* no sends, receives and arrivals of it, but its end */
 
 /* Written only under the lock of its socket. */
 struct conn {
@@ -42,6 +43,10 @@ struct conn {
 	u64 proto; /* sk_prot when announced: another value later means blind */
 	u64 fast_open_duration_ns; /* a send with the SYN, kept until the peer's sequence is known */
 	u64 fast_open_task;
+	u64 hash; /* of both sequence numbers, alike at both ends: what sampling goes by */
+	u64 base_sent; /* where the streams stood when following began */
+	u64 base_read;
+	u64 opener; /* task that called connect; 0 = it was accepted, or that was not seen */
 	u32 fast_open_length;
 	u32 iss;
 	u32 irs;
@@ -49,7 +54,14 @@ struct conn {
 	u32 flags;
 	u32 fact_flags;
 	u8 role;
+	u8 opener_comm[16];
 	u8 reserved[7];
+};
+
+/* Who listens at a port of a namespace. */
+struct listener {
+	u32 tgid;
+	u8 comm[16];
 };
 
 struct range {
@@ -61,6 +73,7 @@ struct send_call {
 	u64 sock; /* 0 = no call is open */
 	u64 message;
 	u64 start_ns;
+	u64 hash; /* of the connection */
 	struct range held; /* a finished piece that may yet prove the last */
 	u64 position; /* of the current piece */
 	u64 first_left; /* bytes still to send at the first hit, */
@@ -89,6 +102,7 @@ struct receive_call {
 	u8 unknown_start; /* the first copy seen on this socket: where it began is not known */
 	u8 reserved[5];
 	u64 early; /* bytes of this call given out before its end, for want of room */
+	u64 hash; /* of the connection */
 	struct range finished[RUNS];
 };
 
@@ -110,6 +124,7 @@ struct stream {
 	u64 nested;
 	u64 submitted;
 	u64 lost;
+	u64 sampled; /* left out on purpose */
 };
 
 #define FACTS_PER_RECORD 32
@@ -137,13 +152,14 @@ struct hook {
 #define FILTER_NETNS (1 << 1)
 #define FILTER_CGROUPS (1 << 2)
 #define FILTER_EXCLUDED_PORTS (1 << 3)
-#define TELL_CLOSES (1 << 16) /* no filter: tell of each connection's end too */
+#define TELL_LIVES (1 << 16) /* no filter: tell of connects, retransmits and closes too */
+#define SAMPLING (1 << 17) /* no filter: keep a part of the events, by the rates */
 
 struct settings {
 	u32 own_tgid;
 	u32 epoch; /* raised to have every connection and thread announced again */
 	u32 filters;
-	u32 reserved;
+	u32 rates; /* as in an event; only with SAMPLING */
 };
 
 #endif

@@ -75,9 +75,9 @@ class Flow(msgspec.Struct, frozen=True, array_like=True):
     """The peer's port as this end sees it."""
     netns: Natural
     """Inode of the network namespace."""
-    opener: Annotated[int, Meta(ge=0, le=MAX_EVENTS)] = 0
-    """Entry of the process dictionary: who made the socket (a listener's maker, where it was accepted);
-    0 = not known. Who uses it is told with each event."""
+    opener: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 0
+    """pid of who made the socket (where it was accepted: of who listens), 0 = not known; it has an entry in
+    ``processes``. Who uses the socket is told with each event."""
     marks: Annotated[int, Meta(ge=0, le=2**16 - 1)] = 0
     """What is particular to the connection, see ``Mark``."""
 
@@ -228,9 +228,6 @@ def _check_flows(batch: EventBatch) -> None:
             raise RecordError("limits", f"family {flow.family}, allowed are 4 and 6")
         if flow.connection % batch.shards != batch.shard:
             message = f"connection {flow.connection:#x} does not belong to shard {batch.shard}"
-            raise RecordError("limits", message)
-        if flow.opener >= len(batch.processes):
-            message = f"opener {flow.opener}, the dictionary has {len(batch.processes)} entries"
             raise RecordError("limits", message)
 
 

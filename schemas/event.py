@@ -74,6 +74,8 @@ class Flag(IntFlag):
     """Close: the opening was not seen, so ``duration_ns`` is 0 and bytes before the agent count as seen."""
     ABORTED = 1 << 13
     """Close: by a reset or an error, of either side, not by both sides' FINs."""
+    OPEN = 1 << 14
+    """Close: it is not one yet, but an account of a connection that goes on, told every few minutes."""
 
 
 Time = Annotated[
@@ -196,7 +198,10 @@ class TcpConnect(msgspec.Struct, frozen=True, kw_only=True, tag="connect"):
 
 
 class TcpClose(msgspec.Struct, frozen=True, kw_only=True, tag="close"):
-    """The end of an established connection with this kernel's totals; both ends tell their own."""
+    """The end of an established connection with this kernel's totals; both ends tell their own.
+
+    With ``Flag.OPEN`` it is an account in between: totals up to then.
+    """
 
     flow: FlowIndex
     process: ProcessIndex

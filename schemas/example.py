@@ -73,7 +73,7 @@ def heartbeat() -> Heartbeat:
 
 def _outgoing() -> Flow:
     local, remote = _V4 + bytes([10, 0, 0, 7]), _V4 + bytes([10, 0, 0, 9])
-    return Flow(12 * 1_000_003 + 3, 0, 4, 1, local, 40_312, remote, 5_432, 4_026_531_840, 1)
+    return Flow(12 * 1_000_003 + 3, 0, 4, 1, local, 40_312, remote, 5_432, 4_026_531_840, 4_711)
 
 
 def _incoming() -> Flow:

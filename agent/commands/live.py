@@ -157,7 +157,7 @@ def life(
     """
     from agent.live.life import Life  # noqa: PLC0415 - as above
 
-    _run(filters, config, overrides, lambda live, chosen: Life(live, chosen, json=json), closes=True)
+    _run(filters, config, overrides, lambda live, chosen: Life(live, chosen, json=json), lives=True)
 
 
 def _run(
@@ -166,7 +166,7 @@ def _run(
     overrides: Overrides,
     make: "Callable[[Live, Choice], Program]",
     *,
-    closes: bool = False,
+    lives: bool = False,
 ) -> None:
     """Trace for a program until it has had enough or a signal comes."""
     from agent.kernel.capture import Capture  # noqa: PLC0415 - as above
@@ -174,7 +174,7 @@ def _run(
     from agent.service import process_name  # noqa: PLC0415
 
     chosen = _choice(filters)
-    capture = Capture(chosen.capture(settings_of(config, overrides).capture, closes=closes))
+    capture = Capture(chosen.capture(settings_of(config, overrides).capture, lives=lives))
     with stop_on_signals() as stop:
         capture.start()
         sys.stderr.write(READY + "\n")

@@ -16,7 +16,8 @@ from agent.kernel import btf, counters, hooks, layout, memory, own, privileges, 
 from agent.kernel.counters import Counters
 from agent.kernel.errors import HookRefusedError, KernelUnfitError
 from agent.kernel.loader import Program, import_bcc
-from agent.kernel.settings import CaptureSettings
+from agent.kernel.settings import SAMPLING, CaptureSettings
+from schemas.batch import FULL_RATE
 
 __all__ = ["Capture", "CaptureSettings", "Cycle", "Final", "KernelUnfitError"]
 
@@ -52,6 +53,7 @@ class Capture:
         self._complete_until_ns = 0
         self._epoch = 1
         self._flush_fd = -1
+        self._rates = (FULL_RATE, FULL_RATE)
 
     @property
     def running(self) -> bool:
@@ -137,10 +139,24 @@ class Capture:
 
     def reannounce_all(self) -> None:
         """Have every connection and every thread told of again, at their next event."""
-        program = self._running()
         self._epoch += 1
-        own, _, filters, reserved = _SETTINGS.unpack(program.get("settings", _KEY_ZERO, _SETTINGS.size))
-        program.put("settings", _KEY_ZERO, _SETTINGS.pack(own, self._epoch, filters, reserved))
+        self._put_settings(self._running())
+
+    @property
+    def rates(self) -> tuple[int, int]:
+        """Of 65,536: how many connections are kept whole, how many blocks of 64 KiB."""
+        return self._rates
+
+    def sample(self, connection_rate: int, block_rate: int) -> None:
+        """Keep from now on events by these rates; FULL_RATE for either keeps all (bpf/sampling.bpf.c).
+
+        Holds until the next call, through `stop` and `start`.
+        """
+        if not (0 <= connection_rate <= FULL_RATE and 0 <= block_rate <= FULL_RATE):
+            raise ValueError(f"rates ({connection_rate}, {block_rate}): allowed are 0 to {FULL_RATE}")
+        self._rates = (connection_rate, block_rate)
+        if self._program is not None:
+            self._put_settings(self._program)
 
     def stop(self) -> Final:
         """Detach, take what is left, and free everything in the kernel."""
@@ -194,12 +210,21 @@ class Capture:
         for table, width, values in sets:
             for value in values:
                 program.put(table, value.to_bytes(width, "little"), b"\1")
-        program.put("settings", _KEY_ZERO, _SETTINGS.pack(0, self._epoch, settings.filters, 0))
+        self._put_settings(program)
         testrun.run(introduction)
         program.open_rings("records", settings.ring_pages, self._records_append, settings.wakeup_records)
         memory.release()
         for hook in self._chosen:
             program.attach(hook)
+
+    def _put_settings(self, program: Program) -> None:
+        """Write what the programs go by; who the agent is they have found out themselves."""
+        own = _SETTINGS.unpack(program.get("settings", _KEY_ZERO, _SETTINGS.size))[0]
+        connection, block = self._rates
+        sampling = SAMPLING if max(self._rates) < FULL_RATE else 0
+        rates = connection << 16 | block if sampling else 0
+        values = (own, self._epoch, self._settings.filters | sampling, rates)
+        program.put("settings", _KEY_ZERO, _SETTINGS.pack(*values))
 
     def _records_append(self, record: bytes) -> None:
         self._records.append(record)

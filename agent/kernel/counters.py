@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the kernel side counts, in events: where every one of them is.
 
-attempts = delivered + lost + nested + residual        for each hook, exactly
-misses                                                  runs the kernel skipped: outside of attempts
+attempts = delivered + lost + nested + sampled + residual    for each hook, exactly
+misses                                                       runs the kernel skipped: outside of attempts
 """
 
 import re
@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-HOOK_NAMES = ("send", "receive", "arrival", "state")
+HOOK_NAMES = ("send", "receive", "arrival", "state", "retransmit")
 """By number, as in bpf/event.h."""
-_STREAM = [("attempts", "<u8"), ("nested", "<u8"), ("submitted", "<u8"), ("lost", "<u8")]
+_STREAM = [("attempts", "<u8"), ("nested", "<u8"), ("submitted", "<u8"), ("lost", "<u8"), ("sampled", "<u8")]
 HEAD_DTYPE = np.dtype(
     [
         ("events", _STREAM),
@@ -56,11 +56,13 @@ class HookCounters(NamedTuple):
     """Reads of which a part was not seen, sends whose end was not."""
     identity_changes: int = 0
     """Sockets that became another connection unseen."""
+    sampled: int = 0
+    """Left out on purpose (bpf/sampling.bpf.c)."""
 
     @property
     def unaccounted(self) -> int:
         """What should be 0 whenever nothing runs."""
-        return self.attempts - self.delivered - self.lost - self.nested - self.residual
+        return self.attempts - self.delivered - self.lost - self.nested - self.sampled - self.residual
 
 
 class Counters(NamedTuple):
@@ -92,6 +94,11 @@ class Counters(NamedTuple):
     def nested(self) -> int:
         """Events given up because their batch was in use on the same CPU."""
         return self._total("nested")
+
+    @property
+    def sampled(self) -> int:
+        """Events left out on purpose."""
+        return self._total("sampled")
 
     @property
     def residual(self) -> int:
@@ -145,7 +152,6 @@ def add_up(heads: NDArray[Any], programs: dict[str, tuple[str, ProgramStats]]) -
 
 
 def _hook(heads: NDArray[Any], stream: str, count: str) -> HookCounters:
-    sums = {name: int(heads[stream][name].sum()) for name in ("attempts", "nested", "submitted", "lost")}
-    return HookCounters(
-        sums["attempts"], sums["submitted"], sums["lost"], sums["nested"], int(heads[count].sum())
-    )
+    names = ("attempts", "submitted", "lost", "nested", "sampled")
+    attempts, submitted, lost, nested, sampled = (int(heads[stream][name].sum()) for name in names)
+    return HookCounters(attempts, submitted, lost, nested, int(heads[count].sum()), sampled=sampled)

@@ -87,6 +87,7 @@ _READY = ("sock_def_readable", "?subflow_data_ready")
 JOBS = (
     Job("who opened, close", "state", {RAW: ("inet_sock_set_state",)}),
     Job("end of a socket", "state", {RAW: ("tcp_destroy_sock",)}),
+    Job("segment sent again", "retransmit", {RAW: ("tcp_retransmit_skb",)}),
     Job("send start, position", "send", {RAW: ("tcp_sendmsg_locked",), FENTRY: _SEND, KPROBE: _SEND}),
     Job("send of pages", "send", {FENTRY: _PAGES, KPROBE: _PAGES}, "tcp_sendpage"),
     Job(
@@ -141,6 +142,8 @@ ARGUMENTS = {
 }
 """Parameters the programs read, by their names in the kernel; they change places between kernels."""
 
+_RETRANSMIT_ARGUMENTS = 3
+"""Of older kernels: own data, socket, segment; newer ones add an error."""
 _COUNTS_KPROBES = "bpf_link_info.perf_event.kprobe.missed"
 """Came with the counting of kprobe runs that were skipped, from which it cannot be told apart."""
 
@@ -226,6 +229,9 @@ def macros(kernel: Names) -> dict[str, int]:
         for name in wanted:
             place = parameters.index(name) if name in parameters else 0
             found[f"ARG_{function.upper()}_{name.upper()}"] = place
+    # The tracepoint's own function has the arguments of its programs, after the data of its own.
+    told = kernel.parameters("__traceiter_tcp_retransmit_skb") or ()
+    found["RETRANSMIT_TELLS_ERROR"] = int(len(told) > _RETRANSMIT_ARGUMENTS)
     return found
 
 

@@ -24,6 +24,9 @@ SINGLE = {
     "OFF_BYTES_SENT": "tcp_sock.bytes_sent",
     "OFF_BYTES_RETRANS": "tcp_sock.bytes_retrans",
     "OFF_SND_NXT": "tcp_sock.snd_nxt",
+    "OFF_TOTAL_RETRANS": "tcp_sock.total_retrans",
+    "OFF_SEGS_OUT": "tcp_sock.segs_out",
+    "OFF_SEGS_IN": "tcp_sock.segs_in",
     "OFF_IS_MPTCP": "tcp_sock.is_mptcp",
     "OFF_ULP": "inet_connection_sock.icsk_ulp_ops",
     "OFF_SOURCE_PORT": "inet_sock.inet_sport",
@@ -42,6 +45,7 @@ SINGLE = {
     "OFF_PROTOCOL": "sock.sk_protocol",
     "OFF_MAX_ACK_BACKLOG": "sock.sk_max_ack_backlog",
     "OFF_LOCK_OWNED": "sock.sk_lock.owned",
+    "OFF_SOCK_ERROR": "sock.sk_err",
     "OFF_SOCK_FLAGS": "sock.__sk_common.skc_flags",
     "OFF_SOCK_CGROUP": "sock.sk_cgrp_data.cgroup",
     "OFF_CGROUP_NODE": "cgroup.kn",
@@ -54,6 +58,17 @@ SINGLE = {
     "OFF_START_TIME": "task_struct.start_time",
     "OFF_EXEC_ID": "task_struct.self_exec_id",
 }
+
+SUMS = {
+    "OFF_MIN_RTT": ("tcp_sock.rtt_min", "minmax_sample.v"),
+    "OFF_SEGMENT_START": ("sk_buff.cb", "tcp_skb_cb.seq"),
+    "OFF_SEGMENT_END": ("sk_buff.cb", "tcp_skb_cb.end_seq"),
+    "OFF_SEGMENT_FLAGS": ("sk_buff.cb", "tcp_skb_cb.tcp_flags"),
+}
+"""Fields of one struct that lies within another without its type saying so."""
+
+BITS = {"SYN_DATA": "tcp_sock.syn_data", "REPAIR": "tcp_sock.repair"}
+"""Bit fields: their byte is OFF_, their bits in it MASK_."""
 
 SYSCALLS = {
     "x86_64": ("pt_regs.orig_ax", 275, 55),
@@ -75,7 +90,10 @@ def macros(btf: Btf) -> dict[str, int]:
         raise KernelUnfitError(f"tcp_sock spreads over {size} bytes on this kernel, more than {BLOCK_MAX}")
     found = {name: field.offset for name, field in block.items()}
     found |= {name: btf.field(path).offset for name, path in SINGLE.items()}
-    syn_data = btf.field("tcp_sock.syn_data")
+    found |= {name: sum(btf.field(path).offset for path in paths) for name, paths in SUMS.items()}
+    bits = {name: btf.field(path) for name, path in BITS.items()}
+    found |= {f"OFF_{name}": field.offset for name, field in bits.items()}
+    found |= {f"MASK_{name}": field.mask for name, field in bits.items()}
     if platform.machine() not in SYSCALLS:
         raise KernelUnfitError("this processor architecture is not supported: use x86-64 or arm64")
     where, splice, getsockopt = SYSCALLS[platform.machine()]
@@ -83,8 +101,6 @@ def macros(btf: Btf) -> dict[str, int]:
     return found | {
         "BLOCK_START": start,
         "BLOCK_SIZE": size,
-        "OFF_SYN_DATA": syn_data.offset,
-        "MASK_SYN_DATA": syn_data.mask,
         "SIZE_PROTOCOL": btf.field("sock.sk_protocol").size,
         "OFF_SYSCALL": syscall.offset,
         "SIZE_SYSCALL": syscall.size,

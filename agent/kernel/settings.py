@@ -11,8 +11,8 @@ FILTER_PORTS, FILTER_NETNS, FILTER_CGROUPS, FILTER_EXCLUDED_PORTS = 1, 2, 4, 8
 
 Backend = Literal["auto", "raw", "fentry", "kprobe"]
 """What to prefer for each hook; see agent/kernel/hooks.py."""
-TELL_CLOSES = 1 << 16
-"""Beside them: tell of the end of connections."""
+TELL_LIVES, SAMPLING = 1 << 16, 1 << 17
+"""Beside them: tell of connects, retransmits and closes; keep a part of the events."""
 
 PAGE_BYTES, SLOT_BYTES = 4096, 64
 
@@ -37,8 +37,8 @@ class CaptureSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     backend: Backend = "auto"
     """Which kind of hook to prefer where the kernel offers several."""
-    closes: bool = False
-    """Whether the end of each connection is told, as a fact."""
+    lives: bool = False
+    """Whether connects, retransmits and closes are told too, with the kernel's totals."""
 
     def __post_init__(self) -> None:
         """Check what BPF would refuse with less to say."""
@@ -54,7 +54,7 @@ class CaptureSettings(msgspec.Struct, frozen=True, kw_only=True):
             | (FILTER_NETNS if self.netns else 0)
             | (FILTER_CGROUPS if self.cgroups else 0)
             | (FILTER_EXCLUDED_PORTS if self.exclude_ports else 0)
-            | (TELL_CLOSES if self.closes else 0)
+            | (TELL_LIVES if self.lives else 0)
         )
 
     @property

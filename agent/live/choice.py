@@ -28,7 +28,7 @@ class Choice(NamedTuple):
     names: tuple[str, ...] = ()
     """Of processes (comm), whole."""
 
-    def capture(self, section: CaptureSection, *, closes: bool = False) -> CaptureSettings:
+    def capture(self, section: CaptureSection, *, lives: bool = False) -> CaptureSettings:
         """Return what the kernel filters: the settings, and over them what was chosen here.
 
         Raises:
@@ -36,7 +36,7 @@ class Choice(NamedTuple):
         """
         over = {"ports": self.ports, "netns": self.netns, "cgroups": self.cgroups}
         section = msgspec.structs.replace(section, **{name: value for name, value in over.items() if value})
-        return msgspec.structs.replace(capture_settings(section), closes=closes)
+        return msgspec.structs.replace(capture_settings(section), lives=lives)
 
     @property
     def by_process(self) -> bool:

@@ -2,7 +2,7 @@
 """``wirelag-agent life``: one line a connection that closed, told by the kernel at that moment.
 
 A line is one end: a connection with both ends on this host gives two. The process is the one that last sent
-or read; of a connection that nobody used since the start it is not known. Closed is when TCP is done with the
+or read, else the one that connected; of an accepted one that nobody used since the start it is not known. Closed is when TCP is done with the
 socket, which may be after the program's own close (what it sent is still acknowledged); TIME_WAIT is not
 waited for.
 """
@@ -11,11 +11,10 @@ from typing import Any
 
 import msgspec
 
-from agent.decode import ConnectionFlag
 from agent.live import show
 from agent.live.choice import Choice
 from agent.live.source import Live, Step, Wall
-from schemas.batch import Flow, Process
+from schemas.batch import Flow, Mark, Process
 
 LIMIT = 65_536
 ROLES = ("unknown", "active", "passive")
@@ -138,7 +137,7 @@ def _closed(row: Any, wall: Wall, process: Process | None, flow: Flow | None) ->
         retransmitted_bytes=int(row["retransmitted_bytes"]),
         rtt_us=int(row["srtt_us"]),
         end=ENDS.get(int(row["state"]), "unknown"),
-        marks=[(flag.name or "").lower().replace("_", "-") for flag in ConnectionFlag if flag & flags],
+        marks=[(flag.name or "").lower().replace("_", "-") for flag in Mark if flag & flags],
     )
 
 

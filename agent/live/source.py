@@ -28,7 +28,7 @@ FORGET_EVERY_NS = 10 * 10**9
 FORGET_NS, FORGET_MANY_NS = 120 * 10**9, 15 * 10**9
 """Longer than any program holds an index: a message 10 s, an interval of `top` 10 s."""
 MANY_FLOWS = 131_072
-_NO_CLOSES = np.zeros(0, decode.CLOSE_DTYPE)
+_NO_CLOSES = np.zeros(0, decode.TOTALS_DTYPE)
 _NO_INDICES = np.zeros(0, np.int64)
 
 
@@ -51,7 +51,7 @@ class Step(NamedTuple):
     process: NDArray[np.int64]
     """(n,) indices into ``Live.directory.processes``; 0 for arrivals."""
     closes: NDArray[Any]
-    """(c,) of CLOSE_DTYPE, oldest first: none unless the capture was asked for them."""
+    """(c,) of TOTALS_DTYPE, oldest first: none unless the capture was asked for lives."""
     until_ns: int
     """CLOCK_MONOTONIC: everything emitted before is in this step or an earlier one."""
 
@@ -117,7 +117,7 @@ class Live:
     def _make(self, records: list[bytes], until_ns: int, *, everything: bool = False) -> Step:
         decoded = decode.decode(records)
         self.directory.learn(decoded.connections, decoded.tasks)
-        closes = self._ripe(decoded.closes, until_ns)
+        closes = self._ripe(decoded.totals[decoded.totals["state"] > 0], until_ns)
         parts = self._resolve(decoded.events, 2**64 - 1 if everything else until_ns, until_ns)
         return Step(
             np.concatenate([rows(part.events, part.order) for part in parts])

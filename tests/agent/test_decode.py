@@ -9,16 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.decode import (
-    CLOSE_DTYPE,
     CONNECTION_DTYPE,
     EVENT_DTYPE,
-    KIND_CLOSE,
     KIND_CONNECTION,
     KIND_TASK,
+    KIND_TOTALS,
     RECORD_DTYPE,
     RECORD_VERSION,
     STREAM_FACTS,
     TASK_DTYPE,
+    TOTALS_DTYPE,
     MalformedRecordError,
     SequenceCheck,
     decode,
@@ -53,13 +53,13 @@ def test_facts_are_told_apart_by_kind():
     connection, task = np.zeros(1, CONNECTION_DTYPE), np.zeros(1, TASK_DTYPE)
     connection["kind"], connection["local_port"] = KIND_CONNECTION, 80
     task["kind"], task["leader_comm"], task["tid"] = KIND_TASK, b"nginx", 7
-    close = np.zeros(1, CLOSE_DTYPE)
-    close["kind"], close["sent_bytes"] = KIND_CLOSE, 99
-    every = np.concatenate([fact.view("V80") for fact in (connection, task, close)])
+    close = np.zeros(1, TOTALS_DTYPE)
+    close["kind"], close["sent_bytes"] = KIND_TOTALS, 99
+    every = np.concatenate([fact.view("V112") for fact in (connection, task, close)])
     decoded = decode([record(every, stream=STREAM_FACTS + 2)])
     assert decoded.connections["local_port"].tolist() == [80]
     assert (decoded.tasks["leader_comm"].tolist(), decoded.tasks["tid"].tolist()) == ([b"nginx"], [7])
-    assert decoded.closes["sent_bytes"].tolist() == [99]
+    assert decoded.totals["sent_bytes"].tolist() == [99]
     assert len(decoded.events) == 0
 
 

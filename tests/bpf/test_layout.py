@@ -14,8 +14,9 @@ from agent.kernel.settings import (
     FILTER_EXCLUDED_PORTS,
     FILTER_NETNS,
     FILTER_PORTS,
-    TELL_CLOSES,
+    TELL_LIVES,
 )
+from schemas.batch import Mark
 from schemas.event import Flag, Kind
 
 pytestmark = pytest.mark.kernel
@@ -25,7 +26,7 @@ MIRRORS = {
     "event": decode.EVENT_DTYPE,
     "connection_fact": decode.CONNECTION_DTYPE,
     "task_fact": decode.TASK_DTYPE,
-    "close_fact": decode.CLOSE_DTYPE,
+    "totals_fact": decode.TOTALS_DTYPE,
 }
 
 
@@ -67,13 +68,13 @@ def test_flags_and_kinds_have_the_same_numbers_everywhere():
     assert {flag.name: flag.value for flag in Flag}.items() <= flags.items()
     kinds = _defines("KIND")
     assert {kind.name: kind.value for kind in Kind}.items() <= kinds.items()
-    ours = (decode.KIND_CONNECTION, decode.KIND_TASK, decode.KIND_CLOSE)
-    assert (kinds["CONNECTION"], kinds["TASK"], kinds["CLOSE"]) == ours
-    assert _defines("TELL")["CLOSES"] == TELL_CLOSES
+    ours = (decode.KIND_CONNECTION, decode.KIND_TASK, decode.KIND_TOTALS)
+    assert (kinds["CONNECTION"], kinds["TASK"], kinds["TOTALS"]) == ours
+    assert _defines("TELL")["LIVES"] == TELL_LIVES
 
 
 def test_connection_flags_have_the_same_numbers():
-    ours = {flag.name: flag.value for flag in decode.ConnectionFlag}
+    ours = {flag.name: flag.value for flag in Mark}
     theirs = _defines("CONNECTION")
     assert theirs == ours
 

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from agent.decode import ConnectionFlag
+from schemas.batch import Mark
 from schemas.event import Flag
 from support import openings, shapes, traffic
 from support.trace import assert_arrivals_cover, assert_exact
@@ -99,7 +99,7 @@ def test_multipath_is_told_as_blind_and_says_nothing_false(network, worker, trac
     assert len(trace.events) == 0
     told = [fact for fact in trace.connections if int(fact["local_port"]) in ports]
     assert told
-    assert all(fact["flags"] & ConnectionFlag.MPTCP for fact in told)
+    assert all(fact["flags"] & Mark.MPTCP for fact in told)
 
 
 def test_kernel_tls_is_told_as_blind_from_then_on(network, worker, tracer):
@@ -111,6 +111,6 @@ def test_kernel_tls_is_told_as_blind_from_then_on(network, worker, tracer):
     worker.run(openings.use, "secret")
     trace = tracer.take()
     for port in (client, server):
-        assert trace.connection(port)["flags"] & ConnectionFlag.ULP
+        assert trace.connection(port)["flags"] & Mark.ULP
         assert not len(trace.of(port, "send"))
         assert not len(trace.of(port, "receive"))

@@ -37,8 +37,7 @@ class EndMinusResult(Capture):
 			struct conn open = {};
 			read_block(h, sk);
 			all.position = read_position(h, &open) - result;
-			emit_receive(ctx, h, call, &all, bpf_ktime_get_ns(), 3);
-			commit_event(ctx, h, HOOK_RECEIVE);
+			emit_receive(ctx, h, HOOK_RECEIVE, call, &all, bpf_ktime_get_ns(), 3);
 		}"""
         text = text.replace(
             "struct send_call *call, u64 result, u64 now)",

@@ -4,8 +4,8 @@
 import numpy as np
 import pytest
 
-from agent.decode import ConnectionFlag
 from agent.kernel.capture import Capture, CaptureSettings
+from schemas.batch import Mark
 from support import openings
 from support.netns import hosts_of
 from support.trace import KINDS, Tracer
@@ -42,7 +42,7 @@ def test_role_and_positions_are_found_from_the_socket(older, worker, use, backlo
     one, other = trace.connection(client), trace.connection(server)
     assert (one["role"], other["role"]) == (1, 2)
     assert (one["iss"], one["irs"]) == (other["irs"], other["iss"])
-    assert one["flags"] == other["flags"] == ConnectionFlag.OLDER
+    assert one["flags"] == other["flags"] == Mark.OLDER
 
 
 @pytest.mark.parametrize("backlog", [0, 8], ids=["listen(0)", "listen(8)"])
@@ -62,7 +62,7 @@ def test_role_is_found_after_one_end_has_said_all(network, worker, end, backlog)
     one, other = (trace.connection(port) for port in ports)
     assert (one["role"], other["role"]) == (1, 2)
     assert (one["iss"], one["irs"]) == (other["irs"], other["iss"])
-    assert one["flags"] == other["flags"] == ConnectionFlag.OLDER
+    assert one["flags"] == other["flags"] == Mark.OLDER
     assert trace.ranges(ports[1 - end], "send") == trace.ranges(ports[end], "receive") == [(500, 300)]
 
 

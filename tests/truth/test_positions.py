@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from agent.decode import ConnectionFlag
+from schemas.batch import Mark
 from schemas.event import Flag
 from support import openings, shapes, traffic
 from support.trace import assert_arrivals_cover, assert_exact
@@ -176,7 +176,7 @@ def test_multipath_is_told_as_blind_and_says_nothing_false(network, worker, trac
     assert len(trace.events) == 0
     told = trace.connections[np_in(trace.connections["local_port"], ports)]
     assert len(told)
-    assert all(flags & ConnectionFlag.MPTCP for flags in told["flags"])
+    assert all(flags & Mark.MPTCP for flags in told["flags"])
 
 
 def test_a_connection_a_sockmap_takes_over_is_told_as_blind_from_then_on(network, worker, tracer):
@@ -186,7 +186,7 @@ def test_a_connection_a_sockmap_takes_over_is_told_as_blind_from_then_on(network
     worker.run(openings.take_over, "taken")
     worker.run(openings.use, "taken")
     trace = tracer.take()
-    assert trace.connection(client)["flags"] & ConnectionFlag.REPLACED
+    assert trace.connection(client)["flags"] & Mark.REPLACED
     assert not len(trace.of(client, "send"))
     assert not len(trace.of(client, "receive"))
     assert not len(trace.connections[trace.connections["local_port"] == server])

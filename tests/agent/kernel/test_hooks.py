@@ -24,7 +24,7 @@ PAGES = {
     "do_tcp_sendpages": ("sk", "page", "offset", "size", "flags"),
 }
 OLD_RECVMSG = {"tcp_recvmsg": ("sk", "msg", "len", "nonblock", "flags", "addr_len")}
-STATES = {"inet_sock_set_state", "tcp_destroy_sock", "tcp_rcv_space_adjust"}
+STATES = {"inet_sock_set_state", "tcp_destroy_sock", "tcp_retransmit_skb", "tcp_rcv_space_adjust"}
 ENDS = {"sock_send_length", "sock_recv_length", "sk_data_ready"}
 MISSED = "bpf_link_info.perf_event.kprobe.missed"
 
@@ -58,7 +58,7 @@ def _places(kernel, means, backend="auto", refused=None):
 def test_a_new_kernel_needs_tracepoints_alone():
     chosen = hooks.choose(LINUX_6_18)
     assert {hook.means for hook in chosen} == {"raw"}
-    assert len(chosen) == 7
+    assert len(chosen) == 8
 
 
 def test_a_kernel_may_mix_hook_by_hook():
@@ -71,7 +71,12 @@ def test_a_kernel_may_mix_hook_by_hook():
 
 
 def test_an_older_kernel_has_pages_sent_without_a_message():
-    assert _places(LINUX_6_1, "raw") == ["inet_sock_set_state", "tcp_destroy_sock", "tcp_rcv_space_adjust"]
+    assert _places(LINUX_6_1, "raw") == [
+        "inet_sock_set_state",
+        "tcp_destroy_sock",
+        "tcp_retransmit_skb",
+        "tcp_rcv_space_adjust",
+    ]
     assert _places(LINUX_6_1, "fentry") == [
         "tcp_sendmsg_locked",
         "sk_stream_wait_memory:return",
@@ -98,6 +103,7 @@ def test_a_wanted_backend_is_used_wherever_there_is_a_function(kernel, backend):
     assert {hook.place for hook in hooks.choose(kernel, backend) if hook.means == "raw"} == {
         "inet_sock_set_state",
         "tcp_destroy_sock",
+        "tcp_retransmit_skb",
     }
     assert {hook.means for hook in hooks.choose(kernel, backend)} == {"raw", backend}
 

@@ -92,8 +92,8 @@ def test_processes_are_chosen_by_number_and_name():
 
 def test_what_the_kernel_filters_goes_over_the_settings():
     section = CaptureSection(ports=(1, 2), exclude_ports=(9092,))
-    found = Choice(ports=(80,), cgroups=("77",)).capture(section, closes=True)
-    assert (found.ports, found.exclude_ports, found.closes) == ((80,), (9092,), True)
+    found = Choice(ports=(80,), cgroups=("77",)).capture(section, lives=True)
+    assert (found.ports, found.exclude_ports, found.lives) == ((80,), (9092,), True)
     assert found.cgroups == (77,)
     assert Choice().capture(section).ports == (1, 2)
     with pytest.raises(ConfigError, match=r"capture\.cgroups"):
