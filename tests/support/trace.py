@@ -25,16 +25,13 @@ class Trace:
         self.totals = np.concatenate([part.totals for part in parts])
 
     def connection(self, port: int, peer: int | None = None) -> Any:  # noqa: ANN401 - one row
-        """Return the only connection fact with this local port (and remote port)."""
+        """Return the newest fact of the only connection with this local port (and remote port)."""
         found = self.connections[self.connections["local_port"] == port]
         if peer is not None:
             found = found[found["remote_port"] == peer]
-        assert len(found) == 1, f"{len(found)} facts of local port {port}"
-        return found[0]
-
-    def connection_of(self, port: int) -> Any:  # noqa: ANN401 - one row
-        """Return the newest fact of the connection with this local port, which may be told several times."""
-        return self.connections[self.connections["local_port"] == port][-1]
+        names = {(int(one["iss"]), int(one["irs"])) for one in found}
+        assert len(names) == 1, f"{len(names)} connections with the local port {port}"
+        return found[-1]
 
     def of(self, port: int, kind: str, peer: int | None = None) -> NDArray[Any]:
         """Return the events of one kind at the end with this local port, in order of position and time."""

@@ -28,7 +28,7 @@ def watcher(network) -> Iterator[Tracer]:
 
 
 def _of(trace, kind, port):
-    fact = trace.connection_of(port)
+    fact = trace.connection(port)
     events = trace.events[trace.events["kind"] == kind]
     return events[(events["iss"] == fact["iss"]) & (events["irs"] == fact["irs"])]
 
@@ -138,7 +138,7 @@ def test_an_open_connection_tells_its_account_when_it_is_announced_again(network
 def test_a_passed_socket_keeps_its_opener(network, worker, watcher):
     truth = worker.run(lives.passed, network)
     trace = watcher.take()
-    assert trace.connection_of(truth.client)["opener_tgid"] == worker.pid
+    assert trace.connection(truth.client)["opener_tgid"] == worker.pid
     senders = set(trace.events["tgid"][trace.events["kind"] == Kind.SEND].tolist())
     assert truth.user in senders
     assert worker.pid not in senders
@@ -146,7 +146,7 @@ def test_a_passed_socket_keeps_its_opener(network, worker, watcher):
 
 def test_an_accepted_socket_was_opened_by_who_listens(network, worker, watcher):
     truth = worker.run(lives.conversation, network, 10, 10)
-    fact = watcher.take().connection_of(truth.server)
+    fact = watcher.take().connection(truth.server)
     assert (fact["opener_tgid"], bytes(fact["opener_comm"])) == (worker.pid, b"python")
 
 
