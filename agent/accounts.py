@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 from agent.release import EventArray
 from schemas.batch import BLIND
 from schemas.columns import U64
-from schemas.event import Audit, Flag, Kind
+from schemas.event import POSITION_BITS, Audit, Flag, Kind
 from schemas.section import Columns
 
 PARKED = 65_536
 TOTALS = 65_536
+_MOST = 2**POSITION_BITS - 1
+"""A count that a moved sequence number made absurd must not have a whole record refused."""
 _SIDES = {Kind.SEND: 0, Kind.RECEIVE: 1}
 _COPIED = (
     *("sent_bytes", "received_bytes", "retransmitted_bytes", "retransmits", "sent_segments"),
@@ -74,7 +76,7 @@ class Accounts:
     def close(self, flow: NDArray[np.int64], events: EventArray) -> Mapping[str, U64]:
         """Return the columns of (n,) close events that only the kernel's totals and the account tell."""
         rows = [self._close(index, event) for index, event in zip(flow.tolist(), events, strict=True)]
-        return {name: np.array([row[name] for row in rows], dtype=np.uint64) for name in rows[0]}
+        return {name: np.array([min(row[name], _MOST) for row in rows], dtype=np.uint64) for name in rows[0]}
 
     def _close(self, index: int, event: np.void) -> dict[str, int]:
         pair, flags = _pair(event), int(event["flags"])

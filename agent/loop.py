@@ -21,6 +21,8 @@ ENOUGH_RECORDS = 64
 """Worth a pass of their own: array operations cost the less an event the more events there are."""
 FORGET_NS = 600 * 10**9
 FORGET_EVERY_NS = 60 * 10**9
+ACCOUNTS_EVERY_NS = 300 * 10**9
+"""How often open connections tell what they have moved (they do at their next event)."""
 
 
 class Sink(Protocol):
@@ -52,6 +54,7 @@ class Loop:
         self._pass_at_ns = 0
         self._records: list[bytes] = []
         self._forget_at_ns = clock().monotonic_ns + FORGET_EVERY_NS
+        self._accounts_at_ns = clock().monotonic_ns + ACCOUNTS_EVERY_NS
         self.kernel: Counters | None = None
 
     def turn(self) -> bool:
@@ -66,7 +69,14 @@ class Loop:
         if now >= self._forget_at_ns:
             self._parts.directory.forget(now - FORGET_NS, now)
             self._forget_at_ns = now + FORGET_EVERY_NS
+        if now >= self._accounts_at_ns:
+            self.audit()
         return bool(cycle.records)
+
+    def audit(self) -> None:
+        """Have each open connection tell its account with its next event."""
+        self._parts.capture.reannounce_all()
+        self._accounts_at_ns = self._clock().monotonic_ns + ACCOUNTS_EVERY_NS
 
     def finish(self, records: list[bytes], counters: Counters) -> None:
         """Send what is left once the capture has stopped; ``records`` are its last ones."""
@@ -104,7 +114,7 @@ class Loop:
             parts.packer.add(known, now)
         if outcome.lost:
             parts.ledger.add("agent", "no-connection-facts", outcome.lost)
-        if outcome.ask:
+        if outcome.ask and parts.capture.running:
             parts.capture.reannounce(outcome.ask)
 
     def _send(self, *, everything: bool) -> None:

@@ -15,7 +15,6 @@ V = TypeVar("V")
 UNKNOWN = -1
 _SLOTS_BITS = 14
 _MIX = np.uint64(0x9E3779B97F4A7C15)
-_NO_KEY = np.uint64(2**64 - 1)
 
 
 class Registry(Generic[V]):
@@ -31,7 +30,7 @@ class Registry(Generic[V]):
         self._used = np.zeros(64, dtype=np.int64)
         self._free: list[int] = []
         self._replaced: list[int] = []
-        self._slot_key = np.full(1 << _SLOTS_BITS, _NO_KEY)
+        self._slot_key = _nobody()
         self._slot_index = np.full(1 << _SLOTS_BITS, UNKNOWN, dtype=np.int64)
 
     def __len__(self) -> int:
@@ -110,8 +109,15 @@ class Registry(Generic[V]):
         self._slot_key[slots], self._slot_index[slots] = keys[first], indices[first]
 
     def _clear_slots(self) -> None:
-        self._slot_key.fill(_NO_KEY)
+        self._slot_key = _nobody()
         self._slot_index.fill(UNKNOWN)
+
+
+def _nobody() -> NDArray[np.uint64]:
+    """Return for each slot a key that belongs in another one, so that it is nobody's."""
+    keys = np.zeros(1 << _SLOTS_BITS, dtype=np.uint64)
+    keys[_slot(keys[:1])] = 1
+    return keys
 
 
 def _slot(keys: NDArray[np.uint64]) -> NDArray[np.intp]:

@@ -11,9 +11,10 @@ static bool read_block(struct hook *h, u64 sk)
 	return bpf_probe_read_kernel(h->block, BLOCK_SIZE, (void *)(sk + BLOCK_START)) == 0;
 }
 
+/* 1 where a SYN of this end is counted as acknowledged. */
 static u32 act_of(struct conn *c)
 {
-	return c->role == ROLE_ACTIVE;
+	return c->role == ROLE_ACTIVE && !(c->fact_flags & CONNECTION_REPAIR);
 }
 
 /* Bytes the application has handed to the kernel: where the next written byte goes. */

@@ -72,11 +72,11 @@ static void established(void *ctx, u64 sk, struct conn *c)
 
 	if (!h || c->flags & CONN_IGNORED || !read_block(h, sk))
 		return;
-	name_connection(c, send_isn(h, c), receive_isn(h));
-	c->flags |= CONN_HANDSHAKE;
 	LOAD(repair, sk, OFF_REPAIR);
 	if (repair & MASK_REPAIR)
 		c->fact_flags |= CONNECTION_REPAIR;
+	name_connection(c, send_isn(h, c), receive_isn(h));
+	c->flags |= CONN_HANDSHAKE;
 	settle_fast_open(ctx, HOOK_STATE, sk, c);
 	tell_connect(ctx, h, sk, c, 0);
 }

@@ -2,9 +2,9 @@
 """``wirelag-agent life``: one line a connection that closed, told by the kernel at that moment.
 
 A line is one end: a connection with both ends on this host gives two. The process is the one that last sent
-or read, else the one that connected; of an accepted one that nobody used since the start it is not known. Closed is when TCP is done with the
-socket, which may be after the program's own close (what it sent is still acknowledged); TIME_WAIT is not
-waited for.
+or read, else the one that connected; of an accepted one that nobody used since the start it is not known.
+Closed is when TCP is done with the socket, which may be after the program's own close (what it sent is still
+acknowledged); TIME_WAIT is not waited for.
 """
 
 from typing import Any

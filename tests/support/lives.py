@@ -14,6 +14,7 @@ from support.netns import Host, Network
 from support.traffic import bound, listener
 
 _TCP_SYNCNT = 7
+_TCP_REPAIR = 19
 _kept: dict[str, tuple[socket.socket, socket.socket]] = {}
 
 
@@ -101,6 +102,11 @@ def begin(network: Network, size: int) -> Life:
     return life
 
 
+def more(size: int) -> None:
+    """Send more on what ``begin`` left open."""
+    _send_all(*_kept["open"], size)
+
+
 def end(size: int) -> None:
     """Send more on what ``begin`` left open, and close it."""
     active, accepted = _kept.pop("open")
@@ -121,6 +127,16 @@ def passed(network: Network) -> Life:
         os.waitpid(child, 0)
         assert len(accepted.recv(40, socket.MSG_WAITALL)) == 40
     return life._replace(user=child)
+
+
+def repaired(network: Network) -> int:
+    """A connection set up by TCP_REPAIR alone, as a restored process has it; returns its port."""
+    with bound(network.a) as active:
+        port: int = active.getsockname()[1]
+        active.setsockopt(socket.IPPROTO_TCP, _TCP_REPAIR, 1)
+        active.connect((network.b.ipv4, 9))
+        active.setsockopt(socket.IPPROTO_TCP, _TCP_REPAIR, 0)
+    return port
 
 
 def many(network: Network, connections: int) -> None:

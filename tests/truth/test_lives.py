@@ -2,7 +2,6 @@
 """The life of a connection against what the application and the kernel's own counters say of it."""
 
 import errno
-import socket
 from collections.abc import Iterator
 
 import numpy as np
@@ -162,4 +161,3 @@ def test_lives_balance_with_the_kernels_counts(network, worker):
     missed = counters.nested + counters.misses + counters.lost
     assert 0 <= 300 - int((kinds == Kind.CONNECT).sum()) <= missed
     assert 0 <= 600 - int((kinds == Kind.CLOSE).sum()) <= missed
-    assert trace.connections["family"][0] == socket.AF_INET
