@@ -9,6 +9,8 @@ import pytest
 from agent import cgroups
 from agent.directory import Directory
 from agent.labels import MOST, PAUSE_NS, PIECE, Labels
+from agent.service import make_directory
+from agent.settings import AgentSettings, HostSection
 from support.cgroups import UNIFIED, make, own_cgroup
 from support.events import connection, events, look_up, send, task
 
@@ -203,3 +205,15 @@ def test_the_widest_of_several_mounts_is_taken(tmp_path) -> None:
     assert cgroups.mount_point(mounts) == first
     mounts.write_text(lines[0])
     assert cgroups.mount_point(mounts) is None
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize(("wanted", "label"), [(True, "unit:own.service"), (False, "")])
+def test_the_settings_decide_whether_labels_are_told(wanted: bool, label: str) -> None:  # noqa: FBT001
+    """`agent.labels` is for hosts where the names of units are nobody's business."""
+    with own_cgroup() as top:
+        number = make(top, "own.service").stat().st_ino
+        known = make_directory(AgentSettings(agent=HostSection(labels=wanted)))
+        known.learn(connection(1, 2), task(7, "client", cgroup=number))
+        process = known.processes.value(known.processes.index(7))
+        assert (process.label, process.cgroup) == (label, number)
