@@ -126,3 +126,11 @@ def test_any_path_gives_a_label_that_a_record_can_hold(names: list[str]) -> None
     assert len(label) == MAX_LENGTH or kinds == [
         kind for kind in ("user", "pod", "container", "unit") if kind in kinds
     ]
+
+
+def test_names_that_are_no_text_or_too_long_still_give_a_label() -> None:
+    """A record with anything else would be set aside as poison, with all its events."""
+    assert label_of("/" + os.fsdecode(b"caf\xe9.service")) == "unit:caf\ufffd.service"
+    long = label_of("/lxc.payload." + "c" * 240 + "/" + "u" * 300 + ".service")
+    assert len(long) == MAX_LENGTH
+    assert long.startswith("container:ccc")
