@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
 
 from agent.registry import UNKNOWN, Registry
@@ -42,11 +43,20 @@ class Directory:
     """All flows and processes this agent knows, bounded by ``forget``.
 
     ``lookup_name`` returns the name of a process the kernel has not told of (or None); it is asked once a
-    process.
+    process. ``label_of`` returns the label of a cgroup, None where that is not known yet; then the process
+    has none, and another index as soon as it has one.
     """
 
-    def __init__(self, secret: bytes, lookup_name: Callable[[int], str | None]) -> None:
+    def __init__(
+        self,
+        secret: bytes,
+        lookup_name: Callable[[int], str | None],
+        label_of: Callable[[int], str | None] = lambda _cgroup: "",
+    ) -> None:
         self._secret = secret
+        self._label_of = label_of
+        self._unlabelled: dict[int, int] = {}
+        """Pid -> when the kernel told of it."""
         self.flows: Registry[Flow] = Registry()
         self.processes: Registry[Process] = Registry(lambda pid: Process(pid, lookup_name(pid) or ""))
         self.processes.learn(0, KERNEL, 0)
@@ -66,7 +76,8 @@ class Directory:
         for row in tasks:
             name = _text(row["leader_comm"]) or _text(row["comm"])
             process = Process(int(row["tgid"]), name, int(row["cgroup"]))
-            self.processes.learn(process.pid, process, int(row["time_ns"]))
+            self._learn_process(process, int(row["time_ns"]))
+        self._label_late()
 
     def resolve(self, events: EventArray, order: NDArray[np.intp], now_ns: int) -> Resolved:
         """Look up the flow and process of the events at (n,) ``order``; arrivals have ``tgid`` 0."""
@@ -74,6 +85,25 @@ class Directory:
         pids = events["tgid"][order].astype(np.uint64)
         flow, process = self.flows.look_up(pair, now_ns), self.processes.look_up(pids, now_ns)
         return Resolved(events, order, flow, process)
+
+    def _learn_process(self, process: Process, told_ns: int) -> None:
+        label = self._label_of(process.cgroup)
+        if label is None:
+            self._unlabelled[process.pid] = told_ns
+        else:
+            self._unlabelled.pop(process.pid, None)
+        self.processes.learn(process.pid, structs.replace(process, label=label or ""), told_ns)
+
+    def _label_late(self) -> None:
+        """Ask again for the labels that were not known when the kernel told of a process."""
+        for pid, told_ns in list(self._unlabelled.items()):
+            index = self.processes.index(pid)
+            known = None if index == UNKNOWN else self.processes.value(index)
+            label = self._label_of(known.cgroup) if known else ""
+            if label is not None:
+                del self._unlabelled[pid]
+            if known and label:
+                self.processes.learn(pid, structs.replace(known, label=label), told_ns)
 
     def forget(self, unused_since_ns: int, now_ns: int) -> None:
         """Drop flows and processes not used since a moment (monotonic).

@@ -14,6 +14,7 @@ from agent.control import heartbeat
 from agent.delivery.kafka import KafkaDelivery
 from agent.directory import Directory
 from agent.kernel.capture import Capture, CaptureSettings
+from agent.labels import host_labels
 from agent.ledger import Ledger
 from agent.loop import ENOUGH_RECORDS, Loop, Parts, system_clock
 from agent.meter import Meter, cpu_seconds
@@ -64,6 +65,15 @@ def process_name(pid: int) -> str | None:
         return None
 
 
+def make_directory(settings: AgentSettings) -> Directory:
+    """Return a directory that knows the labels of all cgroups of now, unless the settings want none."""
+    if not settings.agent.labels:
+        return Directory(settings.fleet_key(), process_name)
+    labels = host_labels(time.monotonic_ns)
+    labels.fill()
+    return Directory(settings.fleet_key(), process_name, labels.of)
+
+
 class AgentService:
     """One agent run. Constructing it touches nothing; ``run`` starts and stops everything."""
 
@@ -92,7 +102,7 @@ class AgentService:
         )
         delivery = KafkaDelivery(settings.kafka, self.ledger)
         delivery.check_topic()
-        directory = Directory(settings.fleet_key(), process_name)
+        directory = make_directory(settings)
         packer = Packer(identity, directory, settings.batch.max_events, settings.batch.max_age.nanoseconds)
         capture = Capture(capture_settings(settings.capture))
         capture.start()

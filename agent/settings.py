@@ -38,6 +38,9 @@ class HostSection(Settings, frozen=True):
     runtime_dir: Annotated[
         Path, Meta(description="folder that `wirelag-agent status` reads; only the agent's user may")
     ] = Path("/run/wirelag")
+    labels: Annotated[
+        bool, Meta(description="tell unit, container or pod of each process, as its cgroup names them")
+    ] = True
     heartbeat: Annotated[Duration, Meta(description="how often the control topic hears of this agent")] = (
         Duration(2)
     )

@@ -21,6 +21,7 @@ from common.service import stop_on_signals
 from common.systemd import notify, watchdog_interval
 from common.throttle import Throttle
 from consumer.engine import ControlEngine, EngineSettings, EventEngine
+from consumer.owners import read_owners
 from consumer.pipeline.cycle import Cycle
 from consumer.pipeline.metrics import Metrics, Totals
 from consumer.pipeline.owned import MakeEngine, Owned, Rules
@@ -100,6 +101,8 @@ def engines(settings: ConsumerSettings) -> MakeEngine:
         tick_ms=round(own.tick * 1000),
         horizon_ms=round(own.horizon * 1000),
         window_ns=own.window.nanoseconds,
+        edge_names=own.edge_name,
+        owners=read_owners(own.owners_file) if own.owners_file else (),
     )
 
     def make(partition: Partition, state: bytes | None) -> Engine:

@@ -2,6 +2,7 @@
 """The consumer's settings: every one has a default, a meaning and, where it matters, limits."""
 
 import re
+from pathlib import Path
 from typing import Annotated
 
 from msgspec import Meta, field
@@ -10,6 +11,7 @@ from common.config import Settings
 from common.kafka import GroupProtocol, KafkaSettings
 from common.service import ServiceSettings
 from common.units import ByteSize, Duration
+from consumer.engine.names import EdgeName
 
 ENV_PREFIX = "WIRELAG_CONSUMER"
 _LEAST = Duration.parse("1ms")
@@ -64,6 +66,12 @@ class ConsumeSettings(Settings, frozen=True):
         Duration, Meta(description="A partition quiet for so long has its open events matched and closed")
     ] = Duration.parse("10s")
     publish: Annotated[bool, Meta(description="Send latencies to the latency topic")] = True
+    edge_name: Annotated[
+        tuple[EdgeName, ...], Meta(description="What ends are called in edges; the first that matches")
+    ] = ()
+    owners_file: Annotated[
+        Path | None, Meta(description="File of lines PATTERN OWNER: who owns an end; read at the start")
+    ] = None
     accept_new_topic: Annotated[
         bool, Meta(description="Go on in this lake although a topic was created anew")
     ] = False

@@ -20,11 +20,12 @@ COLUMNS = (
     "local_port",
     "remote_address",
     "remote_port",
+    "owner",
 )
 _ROLES = {1: "opened", 2: "accepted"}
 _ENDS = """
 SELECT first_seen_ns, connection, host, process, pid, label, role, local_address, local_port, remote_address,
-    remote_port
+    remote_port, owner
 FROM connection
 WHERE first_seen_ns >= $from_ns AND first_seen_ns < $to_ns AND ($host = '' OR host = $host)
     AND ($port = 0 OR local_port = $port OR remote_port = $port)

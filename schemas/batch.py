@@ -92,7 +92,8 @@ class Process(msgspec.Struct, frozen=True, array_like=True):
     cgroup: Word = 0
     """Id of the cgroup (v2), 0 = not known."""
     label: Annotated[str, Meta(max_length=512)] = ""
-    """Unit, container or pod, empty = not known."""
+    """What its cgroup was made for: some of `user:UID`, `pod:UID`, `container:ID` (12 hexadecimal digits, or
+    a name), `unit:NAME`, in this order with `/` between; empty = none, or not known. Values have no `/`."""
 
 
 class EventBatch(msgspec.Struct, frozen=True, array_like=True, tag=TAG):

@@ -86,6 +86,7 @@ CONNECTION = pa.schema(
         pa.field("process", pa.string()),
         pa.field("label", pa.string()),
         pa.field("first_seen_ns", pa.int64()),
+        pa.field("owner", pa.string()),
     ]
 )
 """One end of one connection, when a partition first hears of it."""

@@ -62,6 +62,8 @@ _CONNECTIONS = (
     Column("connection", "CONNECTION"),
     Column("host", "HOST"),
     Column("process", "PROCESS"),
+    Column("label", "LABEL"),
+    Column("owner", "OWNER"),
     Column("role", "ROLE"),
     Column("local_address", "LOCAL"),
     Column("local_port", "PORT", "port"),

@@ -133,12 +133,31 @@ def _explain(cls: type[Settings], placed: Mapping[Keys, Entry], error: msgspec.V
     reason, where = (match["reason"], match["path"] or "") if match else (str(error), "")
     keys = tuple(key for key in re.sub(r"\[[^]]*\]", "", where).split(".") if key)
     entry = placed.get(keys)
+    for depth in range(1, len(keys) + 1):
+        listed = placed.get(keys[:depth])
+        if listed and "[" in where and (kind := _resolve(cls, listed)[1].entries):
+            return f"{listed.source}: {where}: {_explain_entry(kind, listed, where, reason)}"
     if entry is None:  # a whole section: its own check found fields that do not go together
         sources = sorted({one.source for path, one in placed.items() if path[: len(keys)] == keys})
         return f"{', '.join(sources) or 'settings'}: {where or 'all'}: {reason}"
     field = _resolve(cls, entry)[1]
     detail = f" ({reason})" if field.is_list or field.is_table else ""
     return f"{entry.source}: {where}: found {_shown(entry)}; allowed is {field.allowed}{detail}"
+
+
+def _explain_entry(kind: type[Settings], listed: Entry, where: str, reason: str) -> str:
+    """What was found and what is allowed in a list of sections, at a path such as `a.b[1].key`."""
+    number, _, key = where.rpartition("[")[2].partition("]")
+    found, known = listed.value[int(number)], fields_of(kind)
+    if key:
+        field = known[key.removeprefix(".")]
+        return f"found {found[field.key]!r}; allowed is {field.allowed}"
+    if not isinstance(found, dict):
+        return f"found {found!r}; allowed is a table of {', '.join(known)}"
+    unknown = next((name for name in found if name not in known), None)
+    if unknown is None:
+        return reason
+    return f"there is no {unknown!r}{nearest(unknown, list(known))}; allowed here: {', '.join(known)}"
 
 
 def _shown(entry: Entry) -> str:

@@ -2,7 +2,8 @@
 """The base of every settings section, and what can be asked about its fields.
 
 A field holds a scalar (text, number, bool, Duration, ByteSize, Path, a Literal), an optional one, a tuple of
-them, another section, or a dict of text to scalars (a pass-through table).
+them, another section, a tuple of sections (`[[...]]` in TOML), or a dict of text to scalars (a pass-through
+table).
 """
 
 import difflib
@@ -54,6 +55,12 @@ class Field(NamedTuple):
     def section(self) -> type[Settings] | None:
         """The section that this field holds, if it holds one."""
         return self.kind if isinstance(self.kind, type) and issubclass(self.kind, Settings) else None
+
+    @property
+    def entries(self) -> type[Settings] | None:
+        """The section that each entry of this list is, if it is a list of sections."""
+        inner = _strip(get_args(self.kind)[0])[0] if self.is_list else None
+        return inner if isinstance(inner, type) and issubclass(inner, Settings) else None
 
     @property
     def is_table(self) -> bool:
@@ -117,5 +124,7 @@ def _allowed(annotation: Any) -> str:  # noqa: ANN401 - any annotation
         return f"a list, each {_allowed(arguments[0])}"
     if origin is dict:
         return "a table"
+    if isinstance(bare, type) and issubclass(bare, Settings):
+        return f"a table of {', '.join(fields_of(bare))}"
     limits = " ".join(limit for meta in metas for limit in _limits(meta))
     return " ".join(filter(None, [_PLAIN_NAMES.get(bare, getattr(bare, "__name__", str(bare))), limits]))

@@ -30,13 +30,18 @@ def _table(settings: Settings, path: str) -> Iterator[str]:
     """Lines of one section: its own values first, since in TOML all that follows a header belongs to it."""
     fields = fields_of(type(settings)).values()
     for field in fields:
-        if field.section is None and not field.is_table:
+        tables = field.section or field.is_table or (field.entries and getattr(settings, field.name))
+        if not tables:
             yield _line(field.key, getattr(settings, field.name))
     for field in fields:
         value, name = getattr(settings, field.name), f"{path}.{field.key}".lstrip(".")
         if isinstance(value, Settings):
             yield from ["", f"[{name}]"]
             yield from _table(value, name)
+        elif field.entries:
+            for entry in value:
+                yield from ["", f"[[{name}]]"]
+                yield from _table(entry, name)
         elif isinstance(value, dict) and value:
             yield from ["", f"[{name}]"]
             yield from (_line(_toml(key), entry, secret=is_secret(key)) for key, entry in value.items())

@@ -19,6 +19,7 @@ from consumer.engine.bounds import evict_before, forget
 from consumer.engine.closing import EVICTED, rows_of
 from consumer.engine.flows import Flows
 from consumer.engine.ledger import Ledger
+from consumer.engine.names import Names
 from consumer.engine.records import Output, Poison, Record, combine
 from consumer.engine.settings import EngineSettings
 from consumer.engine.streams import Streams
@@ -39,7 +40,7 @@ class EventEngine:
         self.last_tick: int | None = None
         """Number of the last tick that was made; numbers only rise."""
         self.waiting: Open = nothing()
-        self.flows = Flows()
+        self.flows = Flows(Names(settings.edge_names, settings.owners))
         self.streams = Streams()
         self.ledger = Ledger()
         self.collected: list[collect.Collected] = []

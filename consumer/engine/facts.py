@@ -100,7 +100,7 @@ def describe(flows: Flows, triples: Rows) -> list[Link]:
         ends = naming.ends_of(flows, flow)
         actors = (naming.actor_of(flows, sender, flow), naming.actor_of(flows, receiver, flow ^ 1))
         direction = flow & 1
-        edge = naming.edge(ends, direction, actors)
+        edge = naming.edge(ends, direction, actors, flows.names)
         found.append(Link(_int64(flows.keys[flow >> 1]), direction, ends, actors, edge))
     return found
 

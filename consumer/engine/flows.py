@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from consumer.engine.ledger import clip
+from consumer.engine.names import Names
 from consumer.latency.intervals import I32, I64, Bools
 from schemas.batch import EventBatch, Flow, Process
 
@@ -30,8 +31,8 @@ class Actor(NamedTuple):
 
     @property
     def text(self) -> str:
-        """Label, else name."""
-        return self.process.label or self.process.name or ("kernel" if not self.process.pid else "?")
+        """The process's name; labels change with each container, so only rules put them into edges."""
+        return self.process.name or ("kernel" if not self.process.pid else "?")
 
 
 class End(NamedTuple):
@@ -52,9 +53,10 @@ def address_text(address: bytes) -> str:
 
 
 class Flows:
-    """The connections of a partition."""
+    """The connections of a partition, and what their ends are to be called."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: Names) -> None:
+        self.names = names
         self.numbers: dict[int, int] = {}
         """Connection key -> number."""
         self.keys: list[int] = []

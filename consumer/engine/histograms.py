@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The histogram rows of a tick: one additive part for each (window, edge, measure, clock).
+"""The histogram rows of a tick: one additive part for each (window, edge, hosts, measure, clock).
 
 Messages are sends with Flag.LAST_PIECE that closed: matched or expired. ``seen`` counts all that a measure
 could have a value for, ``n`` those that have one. Delivery and wire are kept only where both ends share one
@@ -106,16 +106,18 @@ class _Group(NamedTuple):
 
 
 class _Edges:
-    """The distinct edges behind links, in the order of first mention."""
+    """The distinct edges between two hosts behind links, in the order of first mention.
+
+    Rules may give ends on many hosts one name, and answers by host and their completeness need the hosts.
+    """
 
     def __init__(self, links: list[Link]) -> None:
-        first: dict[str, int] = {}
+        first: dict[tuple[str, tuple[str | None, str | None]], int] = {}
         self._edge_of_link = np.array(
-            [first.setdefault(link.edge, len(first)) for link in links], dtype=np.int64
+            [first.setdefault((link.edge, link.hosts), len(first)) for link in links], dtype=np.int64
         )
-        self.texts = list(first)
-        hosts = {link.edge: link.hosts for link in reversed(links)}
-        self.hosts = [hosts[text] for text in self.texts]
+        self.texts = [text for text, _ in first]
+        self.hosts = [hosts for _, hosts in first]
 
     def group(self, link: I64, window: I64) -> _Group:
         """Group (n,) rows by edge and window; neighbours that share both cost one step."""

@@ -3,9 +3,11 @@
 
 A side without an agent is shown by the address that the other side sees: ``10.0.0.5:80``, ``[fd00::1]:80``.
 The listening side is the one that accepted; where neither end knows, the smaller port is taken to listen.
+Rules (names.py) may call an end otherwise.
 """
 
 from consumer.engine.flows import UNHEARD, Actor, End, Flows, address_text
+from consumer.engine.names import BETWEEN, Names, Who
 
 _PASSIVE = 2
 
@@ -35,20 +37,38 @@ def address(ends: tuple[End | None, End | None], number: int) -> str:
     return address_text(other.flow.remote_address) if other is not None else ""
 
 
-def side(ends: tuple[End | None, End | None], number: int, actor: Actor | None) -> str:
+def side(ends: tuple[End | None, End | None], number: int, actor: Actor | None, names: Names) -> str:
     """Return the text of one side; ``actor`` is who sent or received there, None where that is not known."""
+    who = _who(ends, number, actor)
+    return names.of(who) or _plain(who)
+
+
+def _who(ends: tuple[End | None, End | None], number: int, actor: Actor | None) -> Who:
     end = ends[number]
-    suffix = f":{port(ends, number)}" if listening_end(ends) == number else ""
+    listening = port(ends, number) if listening_end(ends) == number else None
     if end is None:
-        text = address(ends, number)
-        return (f"[{text}]" if ":" in text else text) + suffix
-    name = actor.text if actor is not None else "kernel"
-    return f"{name}@{actor.host if actor is not None else end.host}{suffix}"
+        return Who("", "", address(ends, number), listening)
+    if actor is None:
+        return Who("kernel", "", end.host, listening)
+    return Who(actor.text, actor.process.label, actor.host, listening)
 
 
-def edge(ends: tuple[End | None, End | None], sender: int, actors: tuple[Actor | None, Actor | None]) -> str:
+def _plain(who: Who) -> str:
+    suffix = "" if who.port is None else f":{who.port}"
+    if who.process:
+        return f"{who.process}@{who.host}{suffix}"
+    return (f"[{who.host}]" if ":" in who.host else who.host) + suffix
+
+
+def edge(
+    ends: tuple[End | None, End | None],
+    sender: int,
+    actors: tuple[Actor | None, Actor | None],
+    names: Names,
+) -> str:
     """Return the name of the flow that end ``sender`` sends, given the actors at (sender, receiver)."""
-    return f"{side(ends, sender, actors[0])} > {side(ends, 1 - sender, actors[1])}"
+    texts = side(ends, sender, actors[0], names), side(ends, 1 - sender, actors[1], names)
+    return BETWEEN.join(texts)
 
 
 def ends_of(flows: Flows, flow: int) -> tuple[End | None, End | None]:

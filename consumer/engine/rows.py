@@ -9,9 +9,9 @@ import pyarrow as pa
 
 from consumer.engine.arrow import Place, Spread, nullable, table
 from consumer.engine.facts import Link
-from consumer.engine.flows import Flows, address_text
+from consumer.engine.flows import UNHEARD, Flows, address_text
 from consumer.engine.ledger import Count
-from consumer.engine.naming import address, port
+from consumer.engine.naming import actor_of, address, ends_of, port, side
 from consumer.latency.intervals import I64
 from consumer.latency.match import Closed
 from consumer.latency.measure import Measured
@@ -100,8 +100,9 @@ def connections(place: Place, flows: Flows, numbers: list[int]) -> pa.Table:
 def _connection(flows: Flows, number: int) -> dict[str, Any]:
     end = flows.ends[number]
     assert end is not None  # noqa: S101 - the list of fresh ends holds known ends only
-    flow, actor = end.flow, int(flows.last_actor[number])
-    process = flows.actors[actor].process if actor >= 0 else None
+    flow, actor = end.flow, actor_of(flows, UNHEARD, number)
+    process = actor.process if actor else None
+    name = side(ends_of(flows, number), flow.end, actor, flows.names)
     return {
         "connection": flow.connection - (1 << 64 if flow.connection >> 63 else 0),
         "endpoint": flow.end,
@@ -118,6 +119,7 @@ def _connection(flows: Flows, number: int) -> dict[str, Any]:
         "process": process.name if process else None,
         "label": process.label if process else None,
         "first_seen_ns": end.first_seen_ns,
+        "owner": flows.names.owner(name, process.label if process else ""),
     }
 
 

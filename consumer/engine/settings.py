@@ -7,6 +7,7 @@ from zlib import crc32
 import msgspec
 
 from common.errors import RuntimeFailure
+from consumer.engine.names import EdgeName, Owner
 
 _CRC_BYTES = 4
 Positive = Annotated[int, msgspec.Meta(gt=0)]
@@ -25,6 +26,10 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     """Events that wait from tick to tick; beyond it the oldest are evicted and counted."""
     max_tick_events: Positive = 1_000_000
     """Events collected at most before a tick is made, whatever the broker's time says."""
+    edge_names: tuple[EdgeName, ...] = ()
+    """What ends are called in edges, the first that matches; without one ``process@host:port``."""
+    owners: tuple[Owner, ...] = ()
+    """Who owns an end, the first that matches."""
 
 
 class SnapshotError(RuntimeFailure):

@@ -67,5 +67,5 @@ def _quantiles(row: dict[str, Any]) -> list[int]:
 def record_id(topic_id: str, row: dict[str, Any]) -> str:
     """Return the id of a row's record: made of what tells it from every other row."""
     named = ("topic_partition", "tick", "window_start_ns", "edge", "measure", "clock")
-    told = "/".join([topic_id, *(str(row[name]) for name in named)])
+    told = "/".join([topic_id, *(str(row[name]) for name in (*named, "sender_host", "receiver_host"))])
     return hashlib.blake2b(told.encode(), digest_size=16).hexdigest()

@@ -127,7 +127,7 @@ def end(number: int, **changes: Any) -> dict[str, Any]:
         "remote_port": 5432,
         "pid": 11,
         "process": "client",
-        "label": "client.service",
+        "label": "unit:client.service",
         "first_seen_ns": START + number,
     }
     return row | changes
@@ -135,7 +135,8 @@ def end(number: int, **changes: Any) -> dict[str, Any]:
 
 def test_connections(write: Write) -> None:
     """Ends come in the order first heard, by host and port if asked, their role in words."""
-    rows = [end(2, host="beta", role=2), end(1), end(3, role=0, local_port=1, remote_port=2)]
+    rows = [end(2, host="beta", role=2, owner="Team Web"), end(1)]
+    rows.append(end(3, role=0, local_port=1, remote_port=2))
     source = write(connection=rows)
     found = list(connections(source, SPAN))
     assert [(one["host"], one["role"]) for one in found] == [
@@ -144,6 +145,10 @@ def test_connections(write: Write) -> None:
         ("alpha", "unknown"),
     ]
     assert found[0]["connection"] == "fffffffffffffffe"
+    assert [(one["label"], one["owner"]) for one in found[:2]] == [
+        ("unit:client.service", None),
+        ("unit:client.service", "Team Web"),
+    ]
     assert len(list(connections(source, SPAN, port=5432))) == 2
     assert [one["host"] for one in connections(source, SPAN, host="beta")] == ["beta"]
 

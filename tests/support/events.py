@@ -55,9 +55,10 @@ def connection(iss: int, irs: int, role: int = 1, **more: int) -> NDArray[Any]:
     return facts
 
 
-def task(tgid: int, name: str) -> NDArray[Any]:
+def task(tgid: int, name: str, cgroup: int = 0) -> NDArray[Any]:
     """Return the facts of one single-threaded process."""
     facts = np.zeros(1, dtype=TASK_DTYPE)
+    facts["cgroup"] = cgroup
     facts["tgid"], facts["tid"], facts["comm"], facts["leader_comm"] = (
         tgid,
         tgid,

@@ -71,15 +71,20 @@ def test_a_side_without_an_agent_is_its_address(
     assert edges(ends(**more), heard) == [expected]
 
 
-def test_a_process_label_comes_before_its_name() -> None:
-    """A unit, container or pod says more than the name of a program."""
+def test_a_process_label_changes_no_name() -> None:
+    """A container has another label each time it starts: rules may use it, and its end has a row with it."""
     topic, pair = Topic(), ends()
-    alpha = Host("alpha", processes=(KERNEL, Process(1, "python3", 7, "billing.service")))
+    alpha = Host("alpha", processes=(KERNEL, Process(1, "python3", 7, "container:0123456789ab")))
     topic.put(0, alpha.batch([pair[0]], {Kind.SEND: [send(0, 9, 0)]}))
     topic.put(1, Host("beta").batch([pair[1]], {Kind.RECEIVE: [receive(0, 9, 5)]}))
-    (row,) = run(topic.records)["match"]
-    assert row["edge"] == "billing.service@alpha > app@beta:80"
-    assert (row["sender_process"], row["sender_pid"]) == ("billing.service", 1)
+    rows = run(topic.records)
+    (row,) = rows["match"]
+    assert row["edge"] == "python3@alpha > app@beta:80"
+    assert (row["sender_process"], row["sender_pid"]) == ("python3", 1)
+    assert [(row["process"], row["label"]) for row in rows["connection"]] == [
+        ("python3", "container:0123456789ab"),
+        ("app", ""),
+    ]
 
 
 def test_the_process_of_the_event_names_its_side() -> None:
