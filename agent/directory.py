@@ -68,11 +68,10 @@ class Directory:
         """
         for row in connections:
             pair, told_ns = int(row["iss"]) << 32 | int(row["irs"]), int(row["time_ns"])
-            self.flows.learn(pair, flow_of(self._secret, row), told_ns)
+            self.flows.learn(pair, flow_of(self._secret, row), told_ns, amend=True)
             opener = int(row["opener_tgid"])
             if opener and self.processes.index(opener) == UNKNOWN:
-                process = Process(opener, _text(row["opener_comm"]), int(row["cgroup"]))
-                self.processes.learn(opener, process, told_ns)
+                self._learn_process(Process(opener, _text(row["opener_comm"]), int(row["cgroup"])), told_ns)
         for row in tasks:
             name = _text(row["leader_comm"]) or _text(row["comm"])
             process = Process(int(row["tgid"]), name, int(row["cgroup"]))

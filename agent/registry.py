@@ -59,14 +59,16 @@ class Registry(Generic[V]):
             self._used[found] = now_ns
         return found
 
-    def learn(self, key: int, value: V, now_ns: int) -> int:
+    def learn(self, key: int, value: V, now_ns: int, *, amend: bool = False) -> int:
         """Store a value and return its index.
 
-        A key whose value changed gets a new index, so that events held under the old one keep their meaning.
+        A key whose value changed gets a new index, so that events held under the old one keep their meaning;
+        with ``amend`` it keeps its index, as more is known of the same thing.
         """
         known = self._index.get(key)
         if known is not None:
-            if self._values[known] == value:
+            if amend or self._values[known] == value:
+                self._values[known] = value
                 self._used[known] = now_ns
                 return known
             self._replaced.append(known)
