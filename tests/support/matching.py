@@ -17,6 +17,7 @@ from schemas.key import FIXED_KEY
 from support.netns import Host
 from support.trace import Trace
 
+_BATCH_EVENTS = 16_384
 BOOT = "one boot"
 AT_MS = 1_790_000_000_000
 """The broker's time."""
@@ -36,7 +37,7 @@ def answer(trace: Trace, hosts: tuple[Host, ...]) -> Answer:
     values = [value for host in hosts for value in _packed(trace, host)]
     first = engine.apply([Record(number, AT_MS, value) for number, value in enumerate(values)])
     last = engine.flush()
-    assert not first.poison, first.poison
+    assert not first.poison, first.poison[0].message
     tables = [first.rows, last.rows]
 
     def rows(kind: str) -> list[dict[str, Any]]:
@@ -51,7 +52,7 @@ def _packed(trace: Trace, host: Host) -> list[bytes]:
     directory.learn(trace.connections[trace.connections["netns"] == host.inode], trace.tasks)
     order = np.argsort(emitted_ns(trace.events), kind="stable")
     resolved = directory.resolve(trace.events, order, 0)
-    packer = Packer(Identity(host.name, BOOT, AT_MS * 10**6, 1), directory, 1 << 20, 10**9)
+    packer = Packer(Identity(host.name, BOOT, AT_MS * 10**6, 1), directory, _BATCH_EVENTS, 10**9)
     packer.add(resolved.select(np.flatnonzero(resolved.flow >= 0)), 0)
     clock = Clock(int(trace.events["time_ns"].max()), AT_MS * 10**6 - int(trace.events["time_ns"].max()))
     return [encode(batch) for batch in packer.take(clock, everything=True)]
