@@ -33,10 +33,10 @@ def _life(networks: list[Network], listeners: list[socket.socket], lengths: list
         for client, listener in zip(clients, listeners, strict=True):
             client.connect(listener.getsockname())
         servers = [stack.enter_context(listener.accept()[0]) for listener in listeners]
-        pairs = [(End(client), End(server)) for client, server in zip(clients, servers, strict=True)]
+        pairs = [(End(one), End(other)) for one, other in zip(clients, servers, strict=True)]
         for number in range(len(lengths[0])):
-            for (client, server), mine in zip(pairs, lengths, strict=True):
-                for sender, receiver in ((client, server), (server, client)):
+            for ends, mine in zip(pairs, lengths, strict=True):
+                for sender, receiver in (ends, ends[::-1]):
                     sender.send(bytes(mine[number]))
                     receiver.receive_all(mine[number])
         for sock in clients:  # so that the ports are free at once
