@@ -4,7 +4,6 @@
 import atexit
 import ctypes
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -195,18 +194,20 @@ def _count_elsewhere(_lost: int) -> None:
 
 @contextmanager
 def _environment(**values: str) -> Iterator[None]:
-    """Set variables for BCC, and give it a temporary folder of its own."""
-    with tempfile.TemporaryDirectory(prefix="wirelag-") as folder:
-        values |= {"TMPDIR": folder}
-        before = {name: os.environ.get(name) for name in values}
-        os.environ.update(values)
-        try:
-            yield
-        finally:
-            for name, old in before.items():
-                os.environ.pop(name, None)
-                if old is not None:
-                    os.environ[name] = old
+    """Set variables for BCC, and give it no temporary folder: it would only unpack kernel headers there.
+
+    A folder of its own would stay where the process is killed meanwhile.
+    """
+    values |= {"TMPDIR": "/nonexistent"}
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, old in before.items():
+            os.environ.pop(name, None)
+            if old is not None:
+                os.environ[name] = old
 
 
 def _cpus(file: Path) -> list[int]:

@@ -2,6 +2,7 @@
 """What a capture saw of a test's traffic, and how it is held against the truth."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,16 +14,22 @@ from schemas.event import Flag
 from support.traffic import Call
 
 KINDS = {"send": 1, "receive": 2, "arrival": 3}
+_WAIT_MS = 20
 
 
 class Trace:
     """Events and facts of one stretch of time."""
 
     def __init__(self, parts: list[Decoded]) -> None:
+        self._parts = parts
         self.events = np.concatenate([part.events for part in parts])
         self.connections = np.concatenate([part.connections for part in parts])
         self.tasks = np.concatenate([part.tasks for part in parts])
         self.totals = np.concatenate([part.totals for part in parts])
+
+    def __add__(self, later: "Trace") -> "Trace":
+        """Return this stretch and a later one as one."""
+        return Trace(self._parts + later._parts)
 
     def connection(self, port: int, peer: int | None = None) -> Any:  # noqa: ANN401 - one row
         """Return the newest fact of the only connection with this local port (and remote port)."""
@@ -70,12 +77,23 @@ class Tracer:
 
     def take(self) -> Trace:
         """Return everything that was emitted before this call."""
+        return Trace(self._rest())
+
+    def follow(self, busy: Callable[[], bool]) -> Trace:
+        """Return everything that is emitted until ``busy`` is no longer true; rings are emptied meanwhile."""
+        parts = []
+        while busy():
+            self.capture.poll(_WAIT_MS)
+            parts.append(self.cycle()[0])
+        return Trace([*parts, *self._rest()])
+
+    def _rest(self) -> list[Decoded]:
         now, parts = time.monotonic_ns(), []
         while True:
             decoded, complete_until_ns = self.cycle()
             parts.append(decoded)
             if complete_until_ns >= now:
-                return Trace(parts)
+                return parts
 
 
 def triples(events: NDArray[Any]) -> list[tuple[int, int, int]]:
