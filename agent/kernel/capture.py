@@ -21,6 +21,8 @@ from agent.kernel.settings import CaptureSettings
 __all__ = ["Capture", "CaptureSettings", "Cycle", "Final", "KernelUnfitError"]
 
 _TRIES = 50
+_RINGLESS = 1 << 16
+"""Of the flush program's result (bpf/flush.bpf.c)."""
 _SETTINGS = struct.Struct("=4I")
 _KEY_ZERO = bytes(4)
 
@@ -210,13 +212,16 @@ class Capture:
 
     def _flush(self, program: Program) -> bool:
         """Return whether every batch was submitted; one in use is tried again."""
-        results = [self._flush_cpu(cpu) for cpu in program.follow_cpus()]
+        results = [self._flush_cpu(program, cpu) for cpu in program.follow_cpus()]
         return all(results)
 
-    def _flush_cpu(self, cpu: int) -> bool:
+    def _flush_cpu(self, program: Program, cpu: int) -> bool:
         for _ in range(_TRIES):
             try:
-                if testrun.run(self._flush_fd, cpu) == 0:
+                result = testrun.run(self._flush_fd, cpu)
+                if result & _RINGLESS:
+                    program.renew_ring(cpu)
+                if result & ~_RINGLESS == 0:
                     return True
             except OSError as error:
                 if error.errno != errno.ENXIO:

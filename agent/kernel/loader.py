@@ -61,6 +61,7 @@ class Program:
         self._rings: set[int] = set()
         self._sizes: dict[str, int] = {}
         self._open_ring: Callable[[int], None] | None = None
+        self._close_ring: Callable[[int], None] = self._rings.discard
 
     @property
     def fds(self) -> dict[str, int]:
@@ -125,17 +126,33 @@ class Program:
         def open_one(cpu: int) -> None:
             output._open_perf_buffer(cpu, copy, pages, _count_elsewhere, wakeup_records)  # noqa: SLF001 - one CPU
 
-        self._open_ring = open_one
+        def close_one(cpu: int) -> None:
+            self.consume()
+            del output[cpu]
+
+        self._open_ring, self._close_ring = open_one, close_one
         self.follow_cpus()
 
     def follow_cpus(self) -> list[int]:
-        """Open a ring on CPUs that came online, and return all online ones."""
+        """Open a ring on CPUs that came online, close those of CPUs that went, and return all online ones.
+
+        A ring does not outlive the absence of its CPU.
+        """
         online = _cpus(_ONLINE)
+        for cpu in self._rings.difference(online):
+            self._close_ring(cpu)
+            self._rings.discard(cpu)
         for cpu in online:
             if cpu not in self._rings and self._open_ring is not None:
                 self._open_ring(cpu)
                 self._rings.add(cpu)
         return online
+
+    def renew_ring(self, cpu: int) -> None:
+        """Open a CPU's ring anew, once what it holds is handed over: the CPU was away unseen."""
+        self._close_ring(cpu)
+        self._rings.discard(cpu)
+        self.follow_cpus()
 
     def poll(self, timeout_ms: int) -> None:
         """Wait for a record at most so long, and hand over what is there."""
@@ -171,7 +188,10 @@ class Program:
 
     def close(self) -> None:
         """Detach and free everything, in the kernel and here."""
-        self._open_ring = None  # holds the perf buffer, which must go before its map
+        self._open_ring, self._close_ring = (
+            None,
+            self._rings.discard,
+        )  # hold the perf buffer
         atexit.unregister(self._bpf.cleanup)
         self._bpf.cleanup()
 

@@ -2,7 +2,7 @@
 """Traffic from all CPUs at once, and what a capture made of it: the sums that must hold whatever the load."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
@@ -45,15 +45,25 @@ class Storm(NamedTuple):
 
 
 def blow(
-    tracer: Tracer, workers: Sequence[Worker], network: Network, messages: int, *, read: bool = True
+    tracer: Tracer,
+    workers: Sequence[Worker],
+    network: Network,
+    messages: int,
+    *,
+    read: bool = True,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> Storm:
-    """Have each worker exchange so many messages on two connections; ``read``: empty the rings meanwhile."""
+    """Have each worker exchange so many messages on two connections.
+
+    While it blows the rings are emptied if ``read``, and ``meanwhile`` is called after each time.
+    """
     tracer.forget()
     before, missing = tracer.capture.counters(), tracer.missing
     received = dict.fromkeys(HOOK_NAMES, 0)
     answers = [worker.start(traffic.storm, network, 2, messages) for worker in workers]
     while read and any(worker.busy for worker in workers):
         _add(received, tracer.cycle()[0].spans)
+        meanwhile()
     calls = [answer() for answer in answers]
     now, complete_until_ns = time.monotonic_ns(), 0
     while complete_until_ns < now:

@@ -7,6 +7,7 @@ kernels by each of them, and with them those of the folder kernels/, which are o
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -103,3 +104,19 @@ def worker() -> Iterator[Worker]:
     """A process for traffic."""
     with Worker() as worker:
         yield worker
+
+
+@pytest.fixture(scope="session")
+def crew() -> Iterator[list[Worker]]:
+    """As many processes as keep all CPUs busy."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(Worker()) for _ in range(3)]
+
+
+@pytest.fixture(scope="session")
+def small(network: Network, backend: Backend) -> Iterator[Tracer]:
+    """A capture whose rings have 8 pages, so that it can be made to lose."""
+    capture = Capture(CaptureSettings(netns=hosts_of(network), ring_pages=8, backend=backend))
+    capture.start()
+    yield Tracer(capture)
+    capture.stop()

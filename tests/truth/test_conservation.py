@@ -2,34 +2,13 @@
 """No event is lost silently: every attempt is delivered, lost, nested or left, whatever the storm."""
 
 import os
-from contextlib import ExitStack
 
 import pytest
 
-from agent.kernel.capture import Capture, CaptureSettings
 from support import storm
-from support.netns import hosts_of
-from support.trace import Tracer
-from support.worker import Worker
 
 MESSAGES = 400 if os.environ.get("WIRELAG_TEST_BACKEND") else 4_000
 """Under emulation everything takes its time."""
-
-
-@pytest.fixture(scope="module")
-def crew():
-    """As many processes as keep all CPUs busy."""
-    with ExitStack() as stack:
-        yield [stack.enter_context(Worker()) for _ in range(3)]
-
-
-@pytest.fixture(scope="module")
-def small(network, backend):
-    """A capture whose rings have 8 pages."""
-    capture = Capture(CaptureSettings(netns=hosts_of(network), ring_pages=8, backend=backend))
-    capture.start()
-    yield Tracer(capture)
-    capture.stop()
 
 
 def test_every_event_of_a_storm_is_accounted_for(steered, crew, small):
