@@ -49,7 +49,6 @@ class Capture:
         self._settings = settings
         self._program: Program | None = None
         self._chosen: list[hooks.Hook] = []
-        self._uncounted: list[str] = []
         self._records: list[bytes] = []
         self._complete_until_ns = 0
         self._epoch = 1
@@ -65,22 +64,13 @@ class Capture:
         """What it is attached to, for people."""
         return hooks.describe(self._chosen)
 
-    @property
-    def uncounted(self) -> list[str]:
-        """Places whose skipped runs this kernel does not count: empty where no loss can stay unseen."""
-        return list(self._uncounted)
-
     def probe(self) -> str:
         """Say in a line what `start` would use; loads nothing.
 
         Raises:
             KernelUnfitError: what is missing, with its remedy.
         """
-        types = self._inspect()
-        chosen = hooks.choose(types, self._settings.backend)
-        silent = hooks.uncounted(types, chosen)
-        warning = f"; this kernel does not count the runs it skips at {', '.join(silent)}" if silent else ""
-        return hooks.describe(chosen) + warning
+        return hooks.describe(hooks.choose(self._inspect(), self._settings.backend))
 
     def start(self) -> None:
         """Load and attach. On an error nothing stays in the kernel.
@@ -95,7 +85,6 @@ class Capture:
         refused: dict[str, str] = {}
         while self._program is None:
             self._chosen = hooks.choose(types, self._settings.backend, refused)
-            self._uncounted = hooks.uncounted(types, self._chosen)
             try:
                 self._program = self._armed(macros)
             except HookRefusedError as error:
@@ -124,12 +113,8 @@ class Capture:
     def counters(self) -> Counters:
         """Return the kernel's counters. While events flow, the residual is of another moment."""
         program = self._running()
-        heads = program.per_cpu("hooks", len(counters.HOOK_NAMES), counters.HEAD_DTYPE)
-        figures = {
-            hook.program: (hook.counted, counters.program_stats(program.fds[hook.program]))
-            for hook in self._chosen
-        }
-        return counters.add_up(heads, figures)
+        heads = program.per_cpu("hooks", range(len(counters.HOOK_NAMES)), counters.HEAD_DTYPE)
+        return counters.add_up(heads, program.stats(self._chosen))
 
     def reannounce(self, socks: Iterable[int]) -> None:
         """Have connections told of again, by the next `cycle`; those that have gone stay untold."""

@@ -23,8 +23,8 @@ class Storm(NamedTuple):
     """Calls that read."""
     received: dict[str, int]
     """Events decoded, by hook."""
-    missing: int
-    """Events and facts in holes of the sequence numbers."""
+    silent: int
+    """Events and facts in holes of the sequence numbers beyond those counted as lost, ever."""
     hooks: dict[str, HookCounters]
     """The kernel's account of the storm alone."""
     facts: HookCounters
@@ -40,7 +40,7 @@ class Storm(NamedTuple):
         return (
             all(_settled(hook) for hook in (*self.hooks.values(), self.facts))
             and all(hook.delivered == self.received[name] for name, hook in self.hooks.items())
-            and self.missing <= self.lost + self.facts.lost
+            and self.silent <= 0
         )
 
 
@@ -58,7 +58,7 @@ def blow(
     While it blows the rings are emptied if ``read``, and ``meanwhile`` is called after each time.
     """
     tracer.forget()
-    before, missing = tracer.capture.counters(), tracer.missing
+    before = tracer.capture.counters()
     received = dict.fromkeys(HOOK_NAMES, 0)
     answers = [worker.start(traffic.storm, network, 2, messages) for worker in workers]
     while read and any(worker.busy for worker in workers):
@@ -74,7 +74,7 @@ def blow(
         sum(sent for sent, _ in calls),
         sum(taken for _, taken in calls),
         received,
-        tracer.missing - missing,
+        tracer.missing - after.lost - after.facts.lost,
         {name: _moved(before.hooks[name], hook) for name, hook in after.hooks.items()},
         _moved(before.facts, after.facts),
     )

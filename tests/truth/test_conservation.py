@@ -22,7 +22,6 @@ def test_rings_that_are_not_read_lose_and_say_how_much(steered, crew, small, fig
     blown = storm.blow(small, crew, steered, MESSAGES, read=False)
     assert blown.exact, blown
     assert blown.lost > sum(blown.received.values()) / 2
-    assert blown.missing
     figures.append(f"rings not read: {blown.lost} events lost, {sum(blown.received.values())} decoded")
 
 
@@ -33,12 +32,20 @@ def test_attempts_and_misses_are_the_applications_own_calls(steered, crew, small
         hook = blown.hooks[name]
         figures.append(f"{name}: {calls} calls, {hook.attempts} attempts, {hook.misses} counted misses")
         assert hook.attempts <= calls
-        assert hook.attempts + hook.misses >= calls or small.capture.uncounted
+        assert hook.attempts + hook.misses >= calls
         assert hook.calls == hook.attempts
 
 
-def test_where_skipped_runs_are_not_counted_is_said(capture, figures):
-    """Kprobes alone, and on kernels that do not count them: the property that `check` shows."""
-    kprobes = capture.hooks.partition("kprobes ")[2].split(", ")
-    assert set(capture.uncounted) <= set(kprobes)
-    figures.append(f"{capture.hooks}; skipped runs not counted: {len(capture.uncounted)} places")
+def test_runs_that_the_kernel_skips_are_counted(steered, crew, small, figures):
+    """Reading a map keeps kprobes of that CPU from running: kernels before 6.7 say nothing of it."""
+
+    def distract():
+        for _ in range(50):
+            small.capture.counters()
+
+    blown = storm.blow(small, crew, steered, MESSAGES, meanwhile=distract)
+    assert blown.exact, blown
+    for name, calls in (("send", blown.sent), ("receive", blown.read)):
+        assert blown.hooks[name].attempts + blown.hooks[name].misses >= calls
+    misses = {name: hook.misses for name, hook in blown.hooks.items()}
+    figures.append(f"{small.capture.hooks}; with maps read all the time, misses {misses}")
