@@ -9,6 +9,7 @@
 static void submit_events(void *ctx, struct hook *h, u32 which)
 {
 	u32 count = h->event_count;
+	s32 error;
 
 	if (count == 0)
 		return;
@@ -19,11 +20,14 @@ static void submit_events(void *ctx, struct hook *h, u32 which)
 	h->event_record.cpu = bpf_get_smp_processor_id();
 	h->event_record.stream = which;
 	h->event_record.version = RECORD_VERSION;
-	if (records.perf_submit(ctx, &h->event_record,
-				sizeof(struct record) + count * sizeof(struct event)))
+	error = records.perf_submit(ctx, &h->event_record,
+				    sizeof(struct record) + count * sizeof(struct event));
+	if (error)
 		h->events.lost += count;
 	else
 		h->events.submitted += count;
+	if (error == -EOPNOTSUPP)
+		h->ringless = 1;
 	h->event_count = 0;
 }
 

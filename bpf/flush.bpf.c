@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Programs that the agent runs itself. flush, on each CPU: submits what its batches hold. Returns the hooks that were busy as a mask, to
- * be tried again.
+ * Programs that the agent runs itself. flush, on each CPU: submits what its batches hold. Returns the hooks that
+ * were busy as a mask, to be tried again, and beside them whether the CPU needs a new ring.
  */
+#define FLUSH_RINGLESS (1 << 16)
 
 static u32 flush_hook(void *ctx, u32 which)
 {
 	struct hook *h = this_hook(which);
+	u32 ringless;
 
 	if (!h)
 		return 0;
@@ -14,8 +16,10 @@ static u32 flush_hook(void *ctx, u32 which)
 		return 1 << which;
 	submit_facts(ctx, h, which);
 	submit_events(ctx, h, which);
+	ringless = h->ringless;
+	h->ringless = 0;
 	release(h);
-	return 0;
+	return ringless ? FLUSH_RINGLESS : 0;
 }
 
 int flush(struct bpf_raw_tracepoint_args *ctx)

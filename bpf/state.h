@@ -86,6 +86,7 @@ struct send_call {
 	u64 left_waiting; /* pages: bytes still to send while the call waits for room */
 };
 
+#define EOPNOTSUPP 95
 #define RUNS 8
 
 struct receive_call {
@@ -140,7 +141,7 @@ struct hook {
 	u32 busy;
 	u32 event_count;
 	u32 fact_count;
-	u32 reserved;
+	u32 ringless; /* this CPU's ring took nothing: the CPU was away since it was opened */
 	u8 block[BLOCK_SIZE];
 	struct record event_record;
 	struct event slots[BATCH];

@@ -84,14 +84,6 @@ class Btf:
             mask = ((1 << width) - 1) << bits % 8 if width else 0
         return Field(bits // 8, self._size(number), mask)
 
-    def has(self, path: str) -> bool:
-        """Say whether `field` would find ``path``."""
-        try:
-            self.field(path)
-        except KernelUnfitError:
-            return False
-        return True
-
     def _find(self, kind: int, name: str) -> int | None:
         wanted = b"\0" + name.encode() + b"\0"
         at = self._text.find(wanted)

@@ -22,6 +22,8 @@ from schemas.batch import FULL_RATE
 __all__ = ["Capture", "CaptureSettings", "Cycle", "Final", "KernelUnfitError"]
 
 _TRIES = 50
+_RINGLESS = 1 << 16
+"""Of the flush program's result (bpf/flush.bpf.c)."""
 _SETTINGS = struct.Struct("=4I")
 _KEY_ZERO = bytes(4)
 
@@ -48,7 +50,6 @@ class Capture:
         self._settings = settings
         self._program: Program | None = None
         self._chosen: list[hooks.Hook] = []
-        self._uncounted: list[str] = []
         self._records: list[bytes] = []
         self._complete_until_ns = 0
         self._epoch = 1
@@ -65,22 +66,13 @@ class Capture:
         """What it is attached to, for people."""
         return hooks.describe(self._chosen)
 
-    @property
-    def uncounted(self) -> list[str]:
-        """Places whose skipped runs this kernel does not count: empty where no loss can stay unseen."""
-        return list(self._uncounted)
-
     def probe(self) -> str:
         """Say in a line what `start` would use; loads nothing.
 
         Raises:
             KernelUnfitError: what is missing, with its remedy.
         """
-        types = self._inspect()
-        chosen = hooks.choose(types, self._settings.backend)
-        silent = hooks.uncounted(types, chosen)
-        warning = f"; this kernel does not count the runs it skips at {', '.join(silent)}" if silent else ""
-        return hooks.describe(chosen) + warning
+        return hooks.describe(hooks.choose(self._inspect(), self._settings.backend))
 
     def start(self) -> None:
         """Load and attach. On an error nothing stays in the kernel.
@@ -95,7 +87,6 @@ class Capture:
         refused: dict[str, str] = {}
         while self._program is None:
             self._chosen = hooks.choose(types, self._settings.backend, refused)
-            self._uncounted = hooks.uncounted(types, self._chosen)
             try:
                 self._program = self._armed(macros)
             except HookRefusedError as error:
@@ -124,12 +115,8 @@ class Capture:
     def counters(self) -> Counters:
         """Return the kernel's counters. While events flow, the residual is of another moment."""
         program = self._running()
-        heads = program.per_cpu("hooks", len(counters.HOOK_NAMES), counters.HEAD_DTYPE)
-        figures = {
-            hook.program: (hook.counted, counters.program_stats(program.fds[hook.program]))
-            for hook in self._chosen
-        }
-        return counters.add_up(heads, figures)
+        heads = program.per_cpu("hooks", range(len(counters.HOOK_NAMES)), counters.HEAD_DTYPE)
+        return counters.add_up(heads, program.stats(self._chosen))
 
     def reannounce(self, socks: Iterable[int]) -> None:
         """Have connections told of again, by the next `cycle`; those that have gone stay untold."""
@@ -235,13 +222,16 @@ class Capture:
 
     def _flush(self, program: Program) -> bool:
         """Return whether every batch was submitted; one in use is tried again."""
-        results = [self._flush_cpu(cpu) for cpu in program.follow_cpus()]
+        results = [self._flush_cpu(program, cpu) for cpu in program.follow_cpus()]
         return all(results)
 
-    def _flush_cpu(self, cpu: int) -> bool:
+    def _flush_cpu(self, program: Program, cpu: int) -> bool:
         for _ in range(_TRIES):
             try:
-                if testrun.run(self._flush_fd, cpu) == 0:
+                result = testrun.run(self._flush_fd, cpu)
+                if result & _RINGLESS:
+                    program.renew_ring(cpu)
+                if result & ~_RINGLESS == 0:
                     return True
             except OSError as error:
                 if error.errno != errno.ENXIO:

@@ -27,7 +27,7 @@ HEAD_DTYPE = np.dtype(
         ("busy", "<u4"),
         ("event_count", "<u4"),
         ("fact_count", "<u4"),
-        ("reserved", "<u4"),
+        ("ringless", "<u4"),
     ]
 )
 """How ``struct hook`` (bpf/state.h) begins."""

@@ -37,9 +37,6 @@ class Names(Protocol):
     def parameters(self, function: str) -> tuple[str, ...] | None:
         """Return the names of a function's parameters, None where there is no such function."""
 
-    def has(self, path: str) -> bool:
-        """Say whether there is such a member of a struct."""
-
 
 class Hook(NamedTuple):
     """One place in the kernel and the program that runs there."""
@@ -125,6 +122,15 @@ JOBS = (
 )
 """In order of attachment: who opened a connection must be known before its first byte."""
 
+KPROBE_PROGRAMS = tuple(
+    dict.fromkeys(
+        Hook(KPROBE, place.removeprefix(OPTIONAL), job.counted).program
+        for job in JOBS
+        for place in job.ways.get(KPROBE, ())
+    )
+)
+"""Programs that count their own runs, in the order of the counters."""
+
 RAW_PLACES = tuple(place for job in JOBS for place in job.ways.get(RAW, ()))
 """The tracepoints that tell everything where a kernel has them all."""
 
@@ -144,8 +150,6 @@ ARGUMENTS = {
 
 _RETRANSMIT_ARGUMENTS = 3
 """Of older kernels: own data, socket, segment; newer ones add an error."""
-_COUNTS_KPROBES = "bpf_link_info.perf_event.kprobe.missed"
-"""Came with the counting of kprobe runs that were skipped, from which it cannot be told apart."""
 
 
 def choose(kernel: Names, backend: Backend = "auto", refused: Mapping[str, str] | None = None) -> list[Hook]:
@@ -218,11 +222,12 @@ def _offers(kernel: Names, hook: Hook) -> bool:
 
 
 def macros(kernel: Names) -> dict[str, int]:
-    """Return where the programs find arguments and, after the last of them, a result.
+    """Return where the programs find arguments and, after the last of them, a result; and count their runs.
 
     A function that is not there counts 0 everywhere: its program is compiled, but never loaded.
     """
-    found: dict[str, int] = {}
+    found = {f"RUN_{program.upper()}": at for at, program in enumerate(KPROBE_PROGRAMS)}
+    found["RUNS_COUNTED"] = len(KPROBE_PROGRAMS)
     for function, wanted in ARGUMENTS.items():
         parameters = kernel.parameters(function) or ()
         found[f"RESULT_{function.upper()}"] = len(parameters)
@@ -233,13 +238,6 @@ def macros(kernel: Names) -> dict[str, int]:
     told = kernel.parameters("__traceiter_tcp_retransmit_skb") or ()
     found["RETRANSMIT_TELLS_ERROR"] = int(len(told) > _RETRANSMIT_ARGUMENTS)
     return found
-
-
-def uncounted(kernel: Names, chosen: list[Hook]) -> list[str]:
-    """Return the places whose skipped runs this kernel does not count, so that losses there stay unseen."""
-    if kernel.has(_COUNTS_KPROBES):
-        return []
-    return [hook.place for hook in chosen if hook.means == KPROBE]
 
 
 def describe(chosen: list[Hook]) -> str:

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.kernel.counters import ProgramStats, program_stats
 from agent.kernel.errors import HookRefusedError, KernelUnfitError
-from agent.kernel.hooks import Hook
+from agent.kernel.hooks import KPROBE_PROGRAMS, Hook
+from agent.kernel.probes import Probes
 
 _POSSIBLE = Path("/sys/devices/system/cpu/possible")
 _ONLINE = Path("/sys/devices/system/cpu/online")
-_SLEEPERS = 4096
-"""Calls a return probe can follow at once, the most the kernel gives: one that blocks holds its place."""
+_COUNTER = np.dtype("<u8")
 _BCC_REMEDY = "install the distribution's BCC (Debian and Ubuntu: apt install python3-bpfcc)"
 
 
@@ -56,10 +57,12 @@ class Program:
                 self._bpf = _unattached(kind)(text=text.encode(), cflags=list(flags))
             except Exception as error:
                 raise KernelUnfitError(f"BCC cannot compile the programs: {error}") from error
+        self._probes = Probes(self._runs)
         self._fds: dict[str, int] = {}
         self._rings: set[int] = set()
         self._sizes: dict[str, int] = {}
         self._open_ring: Callable[[int], None] | None = None
+        self._close_ring: Callable[[int], None] = self._rings.discard
 
     @property
     def fds(self) -> dict[str, int]:
@@ -91,10 +94,8 @@ class Program:
             elif hook.means == "fentry":
                 attach = self._bpf.attach_kretfunc if hook.returns else self._bpf.attach_kfunc
                 attach(fn_name=program)
-            elif hook.returns:
-                self._bpf.attach_kretprobe(event=function, fn_name=program, maxactive=_SLEEPERS)
             else:
-                self._bpf.attach_kprobe(event=function, fn_name=program)
+                self._probes.attach(hook, self._fds[hook.program], _cpus(_ONLINE)[0])
         except Exception as error:
             raise HookRefusedError(hook.means, f"cannot attach to {hook.place}: {error}") from error
 
@@ -104,10 +105,22 @@ class Program:
             (self._bpf.raw_tracepoint_fds, self._bpf.detach_raw_tracepoint),
             (self._bpf.kfunc_entry_fds, self._bpf.detach_kfunc),
             (self._bpf.kfunc_exit_fds, self._bpf.detach_kretfunc),
-            (self._bpf.kprobe_fds, self._bpf.detach_kprobe_event),
         ):
             for place in list(attached):
                 detach(place)
+        self._probes.detach()
+
+    def stats(self, chosen: Iterable[Hook]) -> dict[str, tuple[str, ProgramStats]]:
+        """Return, by program, the hook its events are counted under and the kernel's figures."""
+        skipped = self._probes.misses()
+        return {
+            hook.program: (
+                hook.counted,
+                told._replace(misses=skipped[hook.program]) if hook.program in skipped else told,
+            )
+            for hook in chosen
+            for told in [program_stats(self._fds[hook.program])]
+        }
 
     def open_rings(
         self, table: str, pages: int, on_record: Callable[[bytes], None], wakeup_records: int = 1
@@ -124,17 +137,33 @@ class Program:
         def open_one(cpu: int) -> None:
             output._open_perf_buffer(cpu, copy, pages, _count_elsewhere, wakeup_records)  # noqa: SLF001 - one CPU
 
-        self._open_ring = open_one
+        def close_one(cpu: int) -> None:
+            self.consume()
+            del output[cpu]
+
+        self._open_ring, self._close_ring = open_one, close_one
         self.follow_cpus()
 
     def follow_cpus(self) -> list[int]:
-        """Open a ring on CPUs that came online, and return all online ones."""
+        """Open a ring on CPUs that came online, close those of CPUs that went, and return all online ones.
+
+        A ring does not outlive the absence of its CPU.
+        """
         online = _cpus(_ONLINE)
+        for cpu in self._rings.difference(online):
+            self._close_ring(cpu)
+            self._rings.discard(cpu)
         for cpu in online:
             if cpu not in self._rings and self._open_ring is not None:
                 self._open_ring(cpu)
                 self._rings.add(cpu)
         return online
+
+    def renew_ring(self, cpu: int) -> None:
+        """Open a CPU's ring anew, once what it holds is handed over: the CPU was away unseen."""
+        self._close_ring(cpu)
+        self._rings.discard(cpu)
+        self.follow_cpus()
 
     def poll(self, timeout_ms: int) -> None:
         """Wait for a record at most so long, and hand over what is there."""
@@ -158,21 +187,28 @@ class Program:
             raise OSError(code, f"map {table}: {os.strerror(code)}")
         return buffer.raw
 
-    def per_cpu(self, table: str, entries: int, head: np.dtype[Any]) -> NDArray[Any]:
-        """Read the first bytes of each value of a per-CPU array: (entries, CPUs) of ``head``."""
+    def per_cpu(self, table: str, entries: Iterable[int], head: np.dtype[Any]) -> NDArray[Any]:
+        """Read the first bytes of some values of a per-CPU array: (entries, CPUs) of ``head``."""
         size = self._sizes.get(table) or self._sizes.setdefault(table, self._value_size(table) + 7 & ~7)
         cpus = len(_cpus(_POSSIBLE))
         rows = []
-        for entry in range(entries):
+        for entry in entries:
             raw = self.get(table, entry.to_bytes(4, "little"), size * cpus)
             rows.append(np.ndarray((cpus,), head, raw, 0, (size,)))
         return np.stack(rows)
 
     def close(self) -> None:
         """Detach and free everything, in the kernel and here."""
-        self._open_ring = None  # holds the perf buffer, which must go before its map
+        self._open_ring, self._close_ring = (
+            None,
+            self._rings.discard,
+        )  # hold the perf buffer
         atexit.unregister(self._bpf.cleanup)
         self._bpf.cleanup()
+
+    def _runs(self, program: str) -> int:
+        """Return how often a kprobe's program has run."""
+        return int(self.per_cpu("runs", [KPROBE_PROGRAMS.index(program)], _COUNTER).sum())
 
     def _value_size(self, table: str) -> int:
         """Ask the kernel; BCC's own idea of a struct with nested arrays is wrong."""

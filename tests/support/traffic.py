@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sockets that write down what the application did: the truth that events are held against."""
 
+import os
 import socket
 import struct
 import threading
@@ -126,6 +127,16 @@ def echo(network: Network, messages: int, size: int, family: int = socket.AF_INE
             server.send(bytes(size))
             client.receive_all(size)
         return client.calls + server.calls
+
+
+def echo_on(cpu: int, network: Network, messages: int, size: int) -> list[Call]:
+    """Do the same on one CPU."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {cpu})
+    try:
+        return echo(network, messages, size)
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def storm(network: Network, pairs: int, messages: int) -> tuple[int, int]:

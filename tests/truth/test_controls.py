@@ -6,14 +6,16 @@ Were one of these to pass, the tests beside it would prove nothing.
 
 import itertools
 import socket
+from contextlib import ExitStack
 
 import pytest
 
 from agent.kernel.capture import Capture, CaptureSettings
 from schemas.event import Flag
-from support import shared
+from support import shared, storm
 from support.netns import hosts_of
 from support.trace import Tracer
+from support.worker import Worker
 
 EXACT_SEND = "emit_send(ctx, h, call, call->position, length, now, FLAG_LAST_PIECE);"
 EXACT_RECEIVE = "emit_runs(ctx, h, call, result, bpf_ktime_get_ns(), flags);"
@@ -86,3 +88,29 @@ def test_positions_read_without_the_lock_are_wrong_where_readers_meet(network, w
         if not _tiles(ranges):
             return
     pytest.fail("positions were right without the lock: the traffic proves nothing")
+
+
+class CarelessFlush(Capture):
+    """Submits batches that a hook may be filling."""
+
+    def _text(self):
+        text = super()._text()
+        careless = text.replace(
+            "	if (!acquire(h))\n		return 1 << which;\n	submit_facts", "	submit_facts"
+        )
+        assert careless != text
+        return careless
+
+
+def test_without_the_busy_flag_the_sums_break(steered):
+    """The same storm as in test_conservation.py against a flush that asks nobody."""
+    capture = CarelessFlush(CaptureSettings(netns=hosts_of(steered), ring_pages=8))
+    capture.start()
+    tracer = Tracer(capture)
+    try:
+        with ExitStack() as stack:
+            crew = [stack.enter_context(Worker()) for _ in range(3)]
+            broken = any(not storm.blow(tracer, crew, steered, 4_000).exact for _ in range(9))
+    finally:
+        capture.stop()
+    assert broken, "the sums held without the busy flag: the storm proves nothing"

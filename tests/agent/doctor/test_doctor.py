@@ -51,9 +51,6 @@ class Kernel:
     def parameters(self, function):
         return None
 
-    def has(self, path):
-        return self._real.has(path)
-
 
 def put(root, path, text):
     (root / path).write_text(text)

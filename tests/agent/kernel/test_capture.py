@@ -99,14 +99,6 @@ def test_a_backend_that_is_wanted_and_refused_gives_way_to_the_next(network, wor
     assert _bpf_descriptors() == before
 
 
-def test_tracepoints_count_what_they_skip(network):
-    capture = Capture(CaptureSettings(netns=hosts_of(network), backend="raw"))
-    capture.start()
-    capture.stop()
-    assert capture.uncounted == []
-    assert "fentry" not in capture.hooks
-
-
 def test_probe_says_which_hooks_would_be_used_and_loads_nothing():
     before = _bpf_descriptors()
     assert "tcp_sendmsg_locked" in Capture(CaptureSettings()).probe()

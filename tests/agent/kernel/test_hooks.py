@@ -26,14 +26,13 @@ PAGES = {
 OLD_RECVMSG = {"tcp_recvmsg": ("sk", "msg", "len", "nonblock", "flags", "addr_len")}
 STATES = {"inet_sock_set_state", "tcp_destroy_sock", "tcp_retransmit_skb", "tcp_rcv_space_adjust"}
 ENDS = {"sock_send_length", "sock_recv_length", "sk_data_ready"}
-MISSED = "bpf_link_info.perf_event.kprobe.missed"
 
 
 class Kernel:
     """The names one kernel's BTF lists, as far as anyone asks."""
 
-    def __init__(self, tracepoints, functions, fields=()):
-        self._tracepoints, self._functions, self._fields = tracepoints, functions, fields
+    def __init__(self, tracepoints, functions):
+        self._tracepoints, self._functions = tracepoints, functions
 
     def has_tracepoint(self, name):
         return name in self._tracepoints
@@ -41,14 +40,11 @@ class Kernel:
     def parameters(self, function):
         return self._functions.get(function)
 
-    def has(self, path):
-        return path in self._fields
-
 
 LINUX_5_15 = Kernel(STATES, SENDS | OTHERS | PAGES | OLD_RECVMSG)
 LINUX_6_1 = Kernel(STATES, SENDS | OTHERS | PAGES)
-LINUX_6_12 = Kernel(STATES | ENDS, SENDS | OTHERS, {MISSED})
-LINUX_6_18 = Kernel(STATES | ENDS | {"tcp_sendmsg_locked"}, SENDS | OTHERS, {MISSED})
+LINUX_6_12 = Kernel(STATES | ENDS, SENDS | OTHERS)
+LINUX_6_18 = Kernel(STATES | ENDS | {"tcp_sendmsg_locked"}, SENDS | OTHERS)
 
 
 def _places(kernel, means, backend="auto", refused=None):
@@ -144,12 +140,13 @@ def test_arguments_are_found_by_name(kernel, flags, result):
     assert hooks.macros(LINUX_6_18)["RESULT_TCP_SENDPAGE"] == 0
 
 
-def test_kprobes_whose_skipped_runs_are_not_counted_are_named():
-    kprobes = hooks.choose(LINUX_6_1, "kprobe")
-    assert "tcp_recvmsg:return" in hooks.uncounted(LINUX_6_1, kprobes)
-    assert "inet_sock_set_state" not in hooks.uncounted(LINUX_6_1, kprobes)
-    assert hooks.uncounted(LINUX_6_1, hooks.choose(LINUX_6_1)) == []
-    assert hooks.uncounted(LINUX_6_12, hooks.choose(LINUX_6_12, "kprobe")) == []
+def test_kprobe_programs_count_their_runs_each_by_itself():
+    macros = hooks.macros(LINUX_6_1)
+    places = [macros[f"RUN_{program.upper()}"] for program in hooks.KPROBE_PROGRAMS]
+    assert places == list(range(macros["RUNS_COUNTED"]))
+    text = source.text({"kprobe"})
+    for program in hooks.KPROBE_PROGRAMS:
+        assert f"int {program}(struct pt_regs *ctx)\n{{\n\tran(RUN_{program.upper()});" in text
 
 
 @pytest.mark.parametrize(
