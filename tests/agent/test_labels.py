@@ -120,6 +120,16 @@ def test_a_process_gets_its_label_as_soon_as_it_is_known() -> None:
     assert [known.processes.value(index).label for index in early] == [""]
 
 
+def test_the_maker_of_a_socket_has_the_label_of_the_sockets_cgroup() -> None:
+    """It may never make a call itself; its own facts, once they come, replace what the socket told."""
+    host = Host(10)
+    known = Directory(b"secret", lambda _pid: None, host.labels.of)
+    known.learn(connection(1, 2, opener_tgid=7, cgroup=3), task(8, "user", cgroup=4))
+    assert known.processes.value(known.processes.index(7)).label == "unit:3.service"
+    known.learn(connection(1, 2, opener_tgid=7, cgroup=3), task(7, "maker", cgroup=5))
+    assert known.processes.value(known.processes.index(7)).label == "unit:5.service"
+
+
 def test_a_process_whose_cgroup_has_vanished_stays_without_a_label() -> None:
     host = Host(10)
     known = Directory(b"secret", lambda _pid: None, host.labels.of)
