@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from agent import cgroups
+from agent import cgroups, preflight
 from agent.directory import Directory
 from agent.labels import MOST, PAUSE_NS, PIECE, Labels
 from agent.service import make_directory
@@ -21,12 +21,15 @@ class Host:
     def __init__(self, count: int) -> None:
         self.paths = {number: f"/{number}.service" for number in range(1, count + 1)}
         self.now_ns = 0
+        self.cost_ns = 0
+        """Time that one cgroup takes."""
         self.seen = 0
         self.labels = Labels(self.walk, lambda: self.now_ns)
 
     def walk(self) -> Iterator[tuple[int, str]]:
         for found in list(self.paths.items()):
             self.seen += 1
+            self.now_ns += self.cost_ns
             yield found
 
     def of(self, cgroup: int) -> str | None:
@@ -77,6 +80,17 @@ def test_one_question_walks_a_piece_at_most() -> None:
         steps.append(host.of(5 * PIECE))
         assert host.seen == piece * PIECE
     assert steps == [None, None, None, None, f"unit:{5 * PIECE}.service"]
+
+
+def test_one_question_takes_ten_milliseconds_at_most() -> None:
+    """Where folders are slow to read, a piece is cut by the clock."""
+    host = Host(30)
+    host.cost_ns = 1_000_000
+    answers = []
+    for piece in range(1, 4):
+        answers.append(host.of(30))
+        assert host.seen == piece * 10
+    assert answers == [None, None, "unit:30.service"]
 
 
 def test_a_vanished_cgroup_is_given_up_after_one_whole_walk() -> None:
@@ -194,6 +208,14 @@ def test_five_thousand_cgroups_are_walked_in_pieces() -> None:
             labels.of(2**62)
             now[0] += PAUSE_NS
         assert {cgroup: labels.of(cgroup) for cgroup in wanted} == wanted
+
+
+def test_check_says_which_processes_will_have_labels(tmp_path) -> None:
+    told = AgentSettings()
+    assert preflight.labels(AgentSettings(agent=HostSection(labels=False)), UNIFIED).startswith("left out")
+    assert preflight.labels(told, None) == "none, as no cgroups of version 2 are mounted"
+    assert preflight.labels(told, UNIFIED) == f"of the cgroups below {UNIFIED}"
+    assert preflight.labels(told, tmp_path).startswith("only of this container")
 
 
 def test_the_widest_of_several_mounts_is_taken(tmp_path) -> None:
