@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 MOUNTS = Path("/proc/self/mountinfo")
+ROOT_ID = 1
+"""Of the cgroup that holds all others."""
 _LEAF_LINKS = 2
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 

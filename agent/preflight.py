@@ -2,7 +2,9 @@
 """``wirelag-agent check``: one line for each thing that `run` needs, or the first error with its remedy."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
+from agent import cgroups
 from agent.delivery.kafka import KafkaDelivery
 from agent.kernel.capture import Capture
 from agent.ledger import Ledger
@@ -22,9 +24,21 @@ def check(settings: AgentSettings, *, offline: bool) -> Iterator[str]:
         yield "fleet key: none set, a fixed key names connections (set agent.fleet-key-file on all hosts)"
     else:
         yield f"fleet key: {settings.agent.fleet_key_file}"
+    yield f"labels: {labels(settings, cgroups.mount_point())}"
     yield f"kernel ok: {Capture(capture_settings(settings.capture)).probe()}"
     if offline:
         yield "kafka: not asked (--offline)"
         return
     KafkaDelivery(settings.kafka, Ledger()).check_topic()
     yield f"kafka ok: {settings.kafka.events_topic} has {settings.kafka.shards} partitions"
+
+
+def labels(settings: AgentSettings, root: Path | None) -> str:
+    """Return which processes will have labels, with the cgroups mounted at ``root``."""
+    if not settings.agent.labels:
+        return "left out (agent.labels)"
+    if root is None:
+        return "none, as no cgroups of version 2 are mounted"
+    if root.stat().st_ino != cgroups.ROOT_ID:
+        return f"only of this container, as {root} shows no more (mount the host's /sys/fs/cgroup beside it)"
+    return f"of the cgroups below {root}"

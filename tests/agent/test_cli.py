@@ -10,6 +10,7 @@ import pytest
 from agent.cli import main
 from agent.settings import AgentSettings
 from common.errors import ConfigError
+from support.cgroups import UNIFIED
 
 
 def test_an_unknown_key_is_refused_with_its_place_and_a_hint(
@@ -70,6 +71,7 @@ def test_check_names_what_was_found_and_changes_nothing(capsys: pytest.CaptureFi
     said = capsys.readouterr().out
     assert "kernel ok: raw tracepoints" in said
     assert "fleet key: none set" in said
+    assert f"labels: of the cgroups below {UNIFIED}" in said
 
 
 @pytest.mark.kernel

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from agent import cgroups
+from agent import cgroups, preflight
 from agent.directory import Directory
 from agent.labels import MOST, PAUSE_NS, PIECE, Labels
 from agent.service import make_directory
@@ -21,12 +21,15 @@ class Host:
     def __init__(self, count: int) -> None:
         self.paths = {number: f"/{number}.service" for number in range(1, count + 1)}
         self.now_ns = 0
+        self.cost_ns = 0
+        """Time that one cgroup takes."""
         self.seen = 0
         self.labels = Labels(self.walk, lambda: self.now_ns)
 
     def walk(self) -> Iterator[tuple[int, str]]:
         for found in list(self.paths.items()):
             self.seen += 1
+            self.now_ns += self.cost_ns
             yield found
 
     def of(self, cgroup: int) -> str | None:
@@ -79,6 +82,17 @@ def test_one_question_walks_a_piece_at_most() -> None:
     assert steps == [None, None, None, None, f"unit:{5 * PIECE}.service"]
 
 
+def test_one_question_takes_ten_milliseconds_at_most() -> None:
+    """Where folders are slow to read, a piece is cut by the clock."""
+    host = Host(30)
+    host.cost_ns = 1_000_000
+    answers = []
+    for piece in range(1, 4):
+        answers.append(host.of(30))
+        assert host.seen == piece * 10
+    assert answers == [None, None, "unit:30.service"]
+
+
 def test_a_vanished_cgroup_is_given_up_after_one_whole_walk() -> None:
     host = Host(10)
     assert host.of(4242) == ""
@@ -118,6 +132,16 @@ def test_a_process_gets_its_label_as_soon_as_it_is_known() -> None:
         type(known.processes.value(0))(7, "client", 99, "unit:99.service")
     ]
     assert [known.processes.value(index).label for index in early] == [""]
+
+
+def test_the_maker_of_a_socket_has_the_label_of_the_sockets_cgroup() -> None:
+    """It may never make a call itself; its own facts, once they come, replace what the socket told."""
+    host = Host(10)
+    known = Directory(b"secret", lambda _pid: None, host.labels.of)
+    known.learn(connection(1, 2, opener_tgid=7, cgroup=3), task(8, "user", cgroup=4))
+    assert known.processes.value(known.processes.index(7)).label == "unit:3.service"
+    known.learn(connection(1, 2, opener_tgid=7, cgroup=3), task(7, "maker", cgroup=5))
+    assert known.processes.value(known.processes.index(7)).label == "unit:5.service"
 
 
 def test_a_process_whose_cgroup_has_vanished_stays_without_a_label() -> None:
@@ -184,6 +208,14 @@ def test_five_thousand_cgroups_are_walked_in_pieces() -> None:
             labels.of(2**62)
             now[0] += PAUSE_NS
         assert {cgroup: labels.of(cgroup) for cgroup in wanted} == wanted
+
+
+def test_check_says_which_processes_will_have_labels(tmp_path) -> None:
+    told = AgentSettings()
+    assert preflight.labels(AgentSettings(agent=HostSection(labels=False)), UNIFIED).startswith("left out")
+    assert preflight.labels(told, None) == "none, as no cgroups of version 2 are mounted"
+    assert preflight.labels(told, UNIFIED) == f"of the cgroups below {UNIFIED}"
+    assert preflight.labels(told, tmp_path).startswith("only of this container")
 
 
 def test_the_widest_of_several_mounts_is_taken(tmp_path) -> None:

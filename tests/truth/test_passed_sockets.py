@@ -70,10 +70,11 @@ def makers(trace: Trace, port: int, kind: str) -> list[tuple[int, int, int]]:
 def test_an_event_is_of_the_process_that_made_the_call(
     network: Network, tracer: Tracer, worker: Worker, passing
 ) -> None:
-    """Not of the one that opened the socket, nor of the one that holds it."""
+    """Not of the one that opened the socket, whom the connection names."""
     told = worker.run(passing, network)
     trace = tracer.take()
     assert makers(trace, told.client_port, "send") == [(worker.pid, 0, 6), (told.child, 6, 5)]
     assert makers(trace, told.client_port, "receive") == [(told.child, 0, 6)]
     assert {pid for pid, _, _ in makers(trace, told.server_port, "send")} == {worker.pid}
+    assert trace.connection(told.client_port)["opener_tgid"] == worker.pid
     assert told.child in trace.tasks["tgid"]
