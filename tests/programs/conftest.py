@@ -30,7 +30,7 @@ def network() -> Iterator[Network]:
 
 @pytest.fixture(scope="session")
 def _session_tracer(network: Network) -> Iterator[Tracer]:
-    capture = Capture(CaptureSettings(netns=hosts_of(network), ring_pages=1024))
+    capture = Capture(CaptureSettings(netns=hosts_of(network), ring_pages=1024, lives=True))
     capture.start()
     try:
         yield Tracer(capture)

@@ -12,7 +12,7 @@ from support import traffic
 from support.bpftrace import Bpftrace
 from support.live import LiveProgram
 from support.netns import VethPair, hosts_of
-from support.totals import summed, totals
+from support.sums import added, by_end
 from support.trace import KINDS, Tracer, assert_exact
 from support.worker import Worker
 
@@ -39,7 +39,7 @@ def test_bpftrace_counts_the_same_calls_and_bytes(network, tracer, log, worker, 
         trace = tracer.follow(lambda: worker.busy)
         sent, read = answered()
         counted = other.end()
-    own = summed(totals(trace))
+    own = added(by_end(trace))
     bytes_sent = 2 * PAIRS * MESSAGES * BYTES
     assert sent == 2 * PAIRS * MESSAGES
     assert (own.sends, own.sent, own.reads, own.read) == (sent, bytes_sent, read, bytes_sent), (
@@ -53,7 +53,7 @@ def test_bpftrace_counts_the_same_calls_and_bytes(network, tracer, log, worker, 
 
 def test_a_second_capture_sees_the_same_events(network, tracer, worker):
     """Event by event: of one kernel, so the positions are the same too."""
-    second = Capture(CaptureSettings(netns=hosts_of(network)))
+    second = Capture(CaptureSettings(netns=hosts_of(network), lives=True))
     second.start()
     try:
         calls = worker.run(traffic.echo, network, 400, 700)
@@ -91,7 +91,7 @@ def test_neighbours_that_come_and_go_disturb_nothing(network, tracer, log, worke
             started.append(worker.start(traffic.storm, network, 1, MESSAGES // 10))
         return bool(started)
 
-    own = summed(totals(tracer.follow(busy)))
+    own = added(by_end(tracer.follow(busy)))
     sent, read = (sum(column) for column in zip(*moved, strict=True))
     (within,) = counted
     assert sent >= within["sends"][0] >= moved[0][0], (

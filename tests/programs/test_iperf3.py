@@ -9,7 +9,7 @@ import json
 import pytest
 
 from support.program import Program, free_port
-from support.totals import summed, totals
+from support.sums import added, by_end
 
 COOKIE_BYTES = 37
 """What the client sends on every connection before the test, in no count of iperf3's."""
@@ -56,9 +56,9 @@ def test_the_cookie_alone_goes_against_the_stream(network, tracer, log):
             trace = tracer.follow(lambda: client.busy)
             (stream,) = _streams(json.loads(client.wait()))
         server.wait()
-    both = [row for row in totals(trace) if stream["port"] in (row.local_port, row.remote_port)]
-    client_end = summed([row for row in both if row.netns == network.a.inode])
-    server_end = summed([row for row in both if row.netns == network.b.inode])
+    both = [row for row in by_end(trace) if stream["port"] in (row.local_port, row.remote_port)]
+    client_end = added([row for row in both if row.netns == network.a.inode])
+    server_end = added([row for row in both if row.netns == network.b.inode])
     assert (client_end.sends, client_end.sent) == (1, COOKIE_BYTES)
     assert (server_end.reads, server_end.read) == (1, COOKIE_BYTES)
     assert server_end.sent == stream["sender"]
@@ -80,9 +80,9 @@ def _streams(report):
 
 def _seen(trace, network, stream):
     """Return the bytes that the events of one stream's two ends say were sent and received in its test."""
-    rows = [row for row in totals(trace) if stream["port"] in (row.local_port, row.remote_port)]
-    at_client = summed([row for row in rows if row.netns == network.a.inode])
-    at_server = summed([row for row in rows if row.netns == network.b.inode])
+    rows = [row for row in by_end(trace) if stream["port"] in (row.local_port, row.remote_port)]
+    at_client = added([row for row in rows if row.netns == network.a.inode])
+    at_server = added([row for row in rows if row.netns == network.b.inode])
     if stream["direction"] == "to the server":
         return at_client.sent - COOKIE_BYTES, at_server.read - COOKIE_BYTES
     return at_server.sent, at_client.read - _drained(trace, network, stream["port"])

@@ -12,6 +12,7 @@ from agent.kernel.capture import Capture, CaptureSettings
 from schemas.key import FIXED_KEY, connection_name
 from support.matching import answer
 from support.nat import Router, exchange
+from support.sums import ends
 from support.trace import Tracer
 from support.worker import Worker
 
@@ -46,7 +47,7 @@ def routed():
 
 @pytest.fixture(scope="module")
 def tracer(routed):
-    capture = Capture(CaptureSettings(netns=routed.namespaces))
+    capture = Capture(CaptureSettings(netns=routed.namespaces, lives=True))
     capture.start()
     yield Tracer(capture)
     capture.stop()
@@ -75,7 +76,7 @@ def test_both_ends_name_a_connection_alike_and_all_is_matched(routed, seen):
 
     names = Counter(
         connection_name(FIXED_KEY, int(row["iss"]), int(row["irs"]), passive=row["role"] == 2).connection
-        for row in trace.connections
+        for row in ends(trace)
     )
     assert sorted(names.values()) == [2] * CONNECTIONS, f"{len(names)} names of {CONNECTIONS} connections"
 

@@ -11,7 +11,7 @@ import signal
 import pytest
 
 from support.program import Program, free_port
-from support.totals import summed, totals
+from support.sums import added, by_end
 
 CONFIG = """
 daemon off; user root; worker_processes 2; pid {folder}/pid; error_log {folder}/error.log;
@@ -61,10 +61,8 @@ def test_requests_and_bytes_are_those_of_log_and_client(network, tracer, log, se
         during = tracer.follow(lambda: wrk.busy)
         said = wrk.wait()
     program.end(signal.SIGQUIT)
-    ends = totals(during + tracer.take())
-    at_client, at_server = (
-        summed([end for end in ends if end.netns == host.inode]) for host in network.hosts
-    )
+    ends = by_end(during + tracer.take())
+    at_client, at_server = (added([end for end in ends if end.netns == host.inode]) for host in network.hosts)
 
     rows = [line.split() for line in (folder / "access.log").read_text("ascii").splitlines()]
     logged = (len(rows), sum(int(row[0]) for row in rows), sum(int(row[1]) for row in rows))

@@ -10,7 +10,7 @@ import re
 import pytest
 
 from support.program import Program, free_port, run
-from support.totals import summed, totals
+from support.sums import added, by_end
 
 REQUESTS = 4000
 CLIENTS = 8
@@ -46,11 +46,9 @@ def test_commands_and_bytes_are_those_of_the_server(network, tracer, log, server
     program.end()
     said = dict(re.findall(r"^(\w+):(\d+)\r?$", answer, re.MULTILINE))
     commands = int(re.search(r"cmdstat_set:calls=(\d+)", answer)[1])
-    ends = totals(trace)
-    at_client, at_server = (
-        summed([end for end in ends if end.netns == host.inode]) for host in network.hosts
-    )
-    (asking,) = (end for end in totals(tracer.take()) if end.netns == network.b.inode)
+    ends = by_end(trace)
+    at_client, at_server = (added([end for end in ends if end.netns == host.inode]) for host in network.hosts)
+    (asking,) = (end for end in by_end(tracer.take()) if end.netns == network.b.inode)
 
     assert commands == REQUESTS
     assert at_client.sends == commands // pipelined + 1, f"{at_client}, Redis: {commands} commands"

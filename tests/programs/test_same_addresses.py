@@ -13,7 +13,7 @@ from agent.kernel.capture import Capture, CaptureSettings
 from support.matching import answer
 from support.netns import VethPair, hosts_of
 from support.pinned import CLIENT_PORT, SERVER_PORT, side_by_side
-from support.totals import totals
+from support.sums import by_end, ends
 from support.trace import Tracer
 from support.worker import Worker
 
@@ -30,7 +30,7 @@ def networks():
 def seen(networks):
     """Return the lengths sent in each network, by the program, and the trace."""
     inodes = tuple(inode for network in networks for inode in hosts_of(network))
-    capture = Capture(CaptureSettings(netns=inodes))
+    capture = Capture(CaptureSettings(netns=inodes, lives=True))
     capture.start()
     with Worker() as worker:
         lengths = worker.run(side_by_side, networks, LIVES, MESSAGES)
@@ -41,7 +41,7 @@ def seen(networks):
 
 def test_ends_differ_by_namespace_alone(networks, seen):
     _, trace = seen
-    facts = trace.connections
+    facts = ends(trace)
     ports = Counter(zip(facts["local_port"].tolist(), facts["remote_port"].tolist(), strict=True))
     connections = NETWORKS * LIVES
     assert ports == {(CLIENT_PORT, SERVER_PORT): connections, (SERVER_PORT, CLIENT_PORT): connections}
@@ -52,7 +52,7 @@ def test_ends_differ_by_namespace_alone(networks, seen):
 
 def test_each_end_has_its_own_calls_and_bytes(networks, seen):
     lengths, trace = seen
-    ends = totals(trace)
+    ends = by_end(trace)
     for network, sent in zip(networks, lengths, strict=True):
         for host in network.hosts:
             mine = [end for end in ends if end.netns == host.inode]

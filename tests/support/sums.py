@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 from schemas.event import Flag
 from support.trace import KINDS, Trace
 
+_LASTING = ("netns", "local_port", "remote_port", "role", "family", "cgroup")
 
-class Total(NamedTuple):
+
+class EndSum(NamedTuple):
     """What one end of one connection did."""
 
     netns: int
@@ -25,19 +27,25 @@ class Total(NamedTuple):
     """Bytes."""
 
 
-def totals(trace: Trace) -> list[Total]:
-    """Return one row an end that was told of, used or not, in the order in which they were told of.
+def ends(trace: Trace) -> NDArray[Any]:
+    """Return the facts of every end that was told of, used or not, once each.
 
-    Every event has to be of one of them.
+    What is told of an end again, as it is when it closes, has to be the same.
     """
-    facts = trace.connections
-    name, wanted = _names(facts), _names(trace.events)
-    assert len(set(name.tolist())) == len(facts), "an end was told of twice"
+    told = trace.connections
+    _, first, number = np.unique(_names(told), return_index=True, return_inverse=True)
+    for field in _LASTING:
+        assert (told[field] == told[field][first][number]).all(), f"{field} of an end has changed"
+    return told[first]
+
+
+def by_end(trace: Trace) -> list[EndSum]:
+    """Return one row an end; every event has to be of one of them."""
+    facts, events, wanted = ends(trace), trace.events, _names(trace.events)
+    name = _names(facts)
     unknown = ~np.isin(wanted, name)
     assert not unknown.any(), f"{unknown.sum()} of {len(wanted)} events are of ends nobody told of"
-    order = np.argsort(name)
-    end = order[np.searchsorted(name, wanted, sorter=order)]
-    events = trace.events
+    end = np.searchsorted(name, wanted)
     sums = []
     for kind, ended in (("send", int(Flag.LAST_PIECE)), ("receive", 0)):
         mine = events["kind"] == KINDS[kind]
@@ -46,13 +54,13 @@ def totals(trace: Trace) -> list[Total]:
         sums += [np.bincount(end[mine], events["length"][mine], len(facts)).astype(np.int64)]
     ports = zip(*(facts[field].tolist() for field in ("netns", "local_port", "remote_port")), strict=True)
     moved = zip(*(one.tolist() for one in sums), strict=True)
-    return [Total(*who, *what) for who, what in zip(ports, moved, strict=True)]
+    return [EndSum(*who, *what) for who, what in zip(ports, moved, strict=True)]
 
 
-def summed(rows: list[Total]) -> Total:
+def added(rows: list[EndSum]) -> EndSum:
     """Add up; the ports and the namespace are those of the first row."""
     assert rows, "no end to add up"
-    return Total(*rows[0][:3], *(sum(column) for column in list(zip(*rows, strict=True))[3:]))
+    return EndSum(*rows[0][:3], *(sum(column) for column in list(zip(*rows, strict=True))[3:]))
 
 
 def _names(table: NDArray[Any]) -> NDArray[np.uint64]:
