@@ -39,6 +39,10 @@ def import_bcc() -> Any:  # noqa: ANN401 - it ships no types
     return bcc
 
 
+def _count_elsewhere(_lost: int) -> None:
+    """Take BCC's report of lost records: the programs have counted their events already."""
+
+
 class Program:
     """One compiled text, its programs and maps, until `close`."""
 
@@ -111,11 +115,17 @@ class Program:
                 detach(place)
 
     def open_rings(
-        self, table: str, pages: int, on_record: Callable[[bytes], None], wakeup_records: int = 1
+        self,
+        table: str,
+        pages: int,
+        on_record: Callable[[bytes], None],
+        wakeup_records: int = 1,
+        on_lost: Callable[[int], None] = _count_elsewhere,
     ) -> None:
         """Open the perf buffer ``table`` on every online CPU; ``on_record`` gets a copy of each record.
 
-        A CPU wakes ``poll`` once so many records are new; fewer wait for ``consume``.
+        A CPU wakes ``poll`` once so many records are new; fewer wait for ``consume``. ``on_lost`` gets the number
+        of records for which there was no room, where a program does not count them itself.
         """
         output = self._bpf[table.encode()]
 
@@ -123,7 +133,7 @@ class Program:
             on_record(ctypes.string_at(data, size))
 
         def open_one(cpu: int) -> None:
-            output._open_perf_buffer(cpu, copy, pages, _count_elsewhere, wakeup_records)  # noqa: SLF001 - one CPU
+            output._open_perf_buffer(cpu, copy, pages, on_lost, wakeup_records)  # noqa: SLF001 - one CPU
 
         self._open_ring = open_one
         self.follow_cpus()
@@ -187,10 +197,6 @@ class Program:
 def _unattached(kind: Any) -> Any:  # noqa: ANN401 - BCC ships no types
     """Return BCC's class without its habit to attach, at once, programs whose names say where."""
     return type("BPF", (kind,), {"_trace_autoload": lambda _self: None})
-
-
-def _count_elsewhere(_lost: int) -> None:
-    """Take BCC's report of lost records: the programs have counted their events already."""
 
 
 @contextmanager
