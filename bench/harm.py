@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Goal 2: what tracing takes from a workload: Redis and its benchmark, with each tracer and without.
 
-Every run with a tracer has a run without beside it, in alternating order; wirelag's ratios are medians of such
-pairs, and pairs of two runs without show how far a ratio is off by chance. Harm is (time in BPF programs + the
-tracer's processor time) a message, over the workload's processor time a message in the run without. The
-programs run in the workload's own cgroup: its time beside a tracer holds theirs already, so harm is never added
-to it; the rest of what it grows by (probes, wake-ups, caches, bpf_stats itself) is printed as "more". The broker
-has a cgroup of its own and is left out: on a real host it is elsewhere. Root: ``python -m bench.harm``.
+Each run with a tracer has one without beside it, in alternating order; ratios are medians of such pairs, and
+pairs of two runs without show how far a ratio is off by chance. Harm is (time in BPF programs + the tracer's
+processor time) a message, over the workload's processor time a message in the run without. The programs run in
+the workload's own cgroup: its time beside a tracer holds theirs already, so harm is never added to it; all it
+grows by (programs, probes, wake-ups, caches, bpf_stats itself) is printed as "more". The broker has a cgroup of
+its own and is left out: on a real host it is elsewhere. Root: ``python -m bench.harm``.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 
@@ -81,7 +81,7 @@ class Pair(NamedTuple):
 class Bench:
     """The places of a benchmark, from `__enter__` to `__exit__`: namespace, Redis, broker."""
 
-    def __enter__(self) -> "Bench":
+    def __enter__(self) -> Self:
         self._stack = ExitStack()
         self._host: Host = self._stack.enter_context(VethPair("r")).a
         self._redis = self._stack.enter_context(Redis(self._host))
@@ -169,7 +169,8 @@ def show(title: str, pairs: Sequence[Pair]) -> None:
     own = median([pair.without.load.cpu_us_per_message for pair in pairs])
     line = (
         f"{title}: throughput {median([p.throughput for p in pairs]):.3f} "
-        f"(of {median([p.without.load.rate for p in pairs]):,.0f}/s), p99 {median([p.p99 for p in pairs]):.3f}, "
+        f"(of {median([p.without.load.rate for p in pairs]):,.0f}/s), "
+        f"p99 {median([p.p99 for p in pairs]):.3f}, "
         f"workload {own:.2f} us a message, {median([p.more for p in pairs]):+.1%} more"
     )
     if any(run.events for run in beside):

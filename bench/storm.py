@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Events at a chosen pace, as many as one core can make: run in another process, so importable by name.
 
-sendmmsg(2) and recvmmsg(2) make a thousand calls of one byte each for one system call, so that the kernel sees
-a thousand sends and a thousand reads, and hardly anything else takes time. Each slice of a millisecond is one
-burst; nothing is merged before the tracer, only on the way from socket to socket.
+sendmmsg(2) and recvmmsg(2) make a thousand calls of one byte each for one system call, so that the kernel
+sees a thousand sends and a thousand reads, and hardly anything else takes time. Each slice of a millisecond is
+one burst; bytes are merged on their way from socket to socket only, so arrivals are few.
 """
 
 import ctypes
@@ -80,7 +80,7 @@ class Storm:
 
 
 def storm(host: Host, events_per_second: float, seconds: float) -> Made:
-    """Make sends and reads at a pace on the loopback of one host, or as fast as it goes where that is slower."""
+    """Make sends and reads at a pace on the loopback of one host, or as fast as it goes."""
     maker, calls = Storm(), 0
     with ExitStack() as stack:
         ends = [stack.enter_context(joined(Network(host, host))) for _ in range(CONNECTIONS)]

@@ -71,7 +71,7 @@ def unzigzag(values: U64) -> NDArray[np.int64]:
 def differences(rows: U64, starts: NDArray[np.intp], continued: Mapping[int, U64]) -> U64:
     """Return, for each row of (m, n) values, zigzag differences to the one before; 0 where runs begin.
 
-    ``continued`` has (n,) lengths for rows whose difference is to where the one before ended: value plus length.
+    ``continued`` has (n,) lengths for rows whose difference is to where the one before ended.
     """
     signed = np.empty(rows.shape, dtype=np.int64)
     steps = signed[:, 1:].view(np.uint64)

@@ -18,6 +18,8 @@ from agent.kernel.hooks import Hook
 
 _POSSIBLE = Path("/sys/devices/system/cpu/possible")
 _ONLINE = Path("/sys/devices/system/cpu/online")
+_LONGEST_LIST = 4096
+"""Bytes of a file in sysfs."""
 _SLEEPERS = 4096
 """Calls a return probe can follow at once, the most the kernel gives: one that blocks holds its place."""
 _BCC_REMEDY = "install the distribution's BCC (Debian and Ubuntu: apt install python3-bpfcc)"
@@ -63,6 +65,9 @@ class Program:
                 raise KernelUnfitError(f"BCC cannot compile the programs: {error}") from error
         self._fds: dict[str, int] = {}
         self._rings: set[int] = set()
+        self._online = os.open(_ONLINE, os.O_RDONLY | os.O_CLOEXEC)
+        self._online_text = b""
+        self._online_cpus: list[int] = []
         self._sizes: dict[str, int] = {}
         self._open_ring: Callable[[int], None] | None = None
 
@@ -124,8 +129,8 @@ class Program:
     ) -> None:
         """Open the perf buffer ``table`` on every online CPU; ``on_record`` gets a copy of each record.
 
-        A CPU wakes ``poll`` once so many records are new; fewer wait for ``consume``. ``on_lost`` gets the number
-        of records for which there was no room, where a program does not count them itself.
+        A CPU wakes ``poll`` once so many records are new; fewer wait for ``consume``. ``on_lost`` gets the
+        number of records for which there was no room, where a program does not count them itself.
         """
         output = self._bpf[table.encode()]
 
@@ -140,12 +145,14 @@ class Program:
 
     def follow_cpus(self) -> list[int]:
         """Open a ring on CPUs that came online, and return all online ones."""
-        online = _cpus(_ONLINE)
-        for cpu in online:
+        text = os.pread(self._online, _LONGEST_LIST, 0)
+        if text != self._online_text:
+            self._online_text, self._online_cpus = text, _cpus(text.decode("ascii"))
+        for cpu in self._online_cpus:
             if cpu not in self._rings and self._open_ring is not None:
                 self._open_ring(cpu)
                 self._rings.add(cpu)
-        return online
+        return self._online_cpus
 
     def poll(self, timeout_ms: int) -> None:
         """Wait for a record at most so long, and hand over what is there."""
@@ -172,7 +179,7 @@ class Program:
     def per_cpu(self, table: str, entries: int, head: np.dtype[Any]) -> NDArray[Any]:
         """Read the first bytes of each value of a per-CPU array: (entries, CPUs) of ``head``."""
         size = self._sizes.get(table) or self._sizes.setdefault(table, self._value_size(table) + 7 & ~7)
-        cpus = len(_cpus(_POSSIBLE))
+        cpus = len(_cpus(_POSSIBLE.read_text(encoding="ascii")))
         rows = []
         for entry in range(entries):
             raw = self.get(table, entry.to_bytes(4, "little"), size * cpus)
@@ -182,6 +189,7 @@ class Program:
     def close(self) -> None:
         """Detach and free everything, in the kernel and here."""
         self._open_ring = None  # holds the perf buffer, which must go before its map
+        os.close(self._online)
         atexit.unregister(self._bpf.cleanup)
         self._bpf.cleanup()
 
@@ -215,7 +223,7 @@ def _environment(**values: str) -> Iterator[None]:
                     os.environ[name] = old
 
 
-def _cpus(file: Path) -> list[int]:
+def _cpus(text: str) -> list[int]:
     """Read a list such as ``0-3,8``."""
-    ranges = (part.partition("-") for part in file.read_text(encoding="ascii").strip().split(","))
+    ranges = (part.partition("-") for part in text.strip().split(","))
     return [cpu for first, _, last in ranges for cpu in range(int(first), int(last or first) + 1)]
