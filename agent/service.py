@@ -3,6 +3,7 @@
 
 import gc
 import hashlib
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -132,7 +133,7 @@ class AgentService:
         next_beat = next_turn = time.monotonic()
         while not stop.is_set():
             # Returns early where a ring fills up: then turns come as often as the load asks for.
-            capture.poll(max(1, round(1000 * (next_turn - time.monotonic()))))
+            capture.poll(max(1, math.ceil(1000 * (next_turn - time.monotonic()))))
             now = time.monotonic()
             if now < next_turn and capture.held < ENOUGH_RECORDS:
                 continue

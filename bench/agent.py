@@ -113,7 +113,7 @@ def run_ours(inodes: str, address: str) -> None:
     service.run(stop, on_started=lambda: threading.Thread(target=watch, daemon=True).start())
     used = cpu_seconds() - started[0]
     ledger = service.ledger
-    say(ledger.total("kafka", "delivered"), ledger.lost(), used)
+    say(ledger.total("kafka", "delivered"), ledger.lost() + ledger.in_flight(), used)
 
 
 def run_naive(inodes: str, address: str) -> None:
@@ -133,7 +133,7 @@ def run_naive(inodes: str, address: str) -> None:
     while not stop.is_set():
         subject.poll(50)
     subject.flush()
-    say(subject.events, 0, cpu_seconds() - before)
+    say(subject.events, subject.lost, cpu_seconds() - before)
 
 
 def cpu_seconds() -> float:

@@ -5,8 +5,7 @@ attempts = delivered + lost + nested + sampled + residual    for each hook, exac
 misses                                                       runs the kernel skipped: outside of attempts
 """
 
-import re
-from pathlib import Path
+import os
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,6 +30,8 @@ HEAD_DTYPE = np.dtype(
     ]
 )
 """How ``struct hook`` (bpf/state.h) begins."""
+LONGEST_FDINFO = 4096
+"""Bytes that the kernel says of a program, at most."""
 
 
 class ProgramStats(NamedTuple):
@@ -128,9 +129,13 @@ class Counters(NamedTuple):
 
 def program_stats(fd: int) -> ProgramStats:
     """Read the kernel's figures of the loaded program ``fd`` of this process."""
-    text = Path(f"/proc/self/fdinfo/{fd}").read_text(encoding="ascii")
-    found = dict(re.findall(r"^(\w+):\s*(\d+)$", text, re.MULTILINE))
-    return ProgramStats(*(int(found.get(k, 0)) for k in ("recursion_misses", "run_time_ns", "run_cnt")))
+    file = os.open(f"/proc/self/fdinfo/{fd}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        lines = os.read(file, LONGEST_FDINFO).splitlines()
+    finally:
+        os.close(file)
+    found = dict(line.partition(b":")[::2] for line in lines)
+    return ProgramStats(*(int(found.get(k, 0)) for k in (b"recursion_misses", b"run_time_ns", b"run_cnt")))
 
 
 def add_up(heads: NDArray[Any], programs: dict[str, tuple[str, ProgramStats]]) -> Counters:

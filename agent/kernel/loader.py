@@ -20,6 +20,8 @@ from agent.kernel.probes import Probes
 _POSSIBLE = Path("/sys/devices/system/cpu/possible")
 _ONLINE = Path("/sys/devices/system/cpu/online")
 _COUNTER = np.dtype("<u8")
+_LONGEST_LIST = 4096
+"""Bytes of a file in sysfs."""
 _BCC_REMEDY = "install the distribution's BCC (Debian and Ubuntu: apt install python3-bpfcc)"
 
 
@@ -37,6 +39,10 @@ def import_bcc() -> Any:  # noqa: ANN401 - it ships no types
     if not hasattr(bcc, "BPF"):
         raise KernelUnfitError(f"the package bcc at {bcc.__file__} is an unrelated one: {_BCC_REMEDY}")
     return bcc
+
+
+def _count_elsewhere(_lost: int) -> None:
+    """Take BCC's report of lost records: the programs have counted their events already."""
 
 
 class Program:
@@ -60,6 +66,9 @@ class Program:
         self._probes = Probes(self._runs)
         self._fds: dict[str, int] = {}
         self._rings: set[int] = set()
+        self._online = os.open(_ONLINE, os.O_RDONLY | os.O_CLOEXEC)
+        self._online_text = b""
+        self._online_cpus: list[int] = []
         self._sizes: dict[str, int] = {}
         self._open_ring: Callable[[int], None] | None = None
         self._close_ring: Callable[[int], None] = self._rings.discard
@@ -95,7 +104,9 @@ class Program:
                 attach = self._bpf.attach_kretfunc if hook.returns else self._bpf.attach_kfunc
                 attach(fn_name=program)
             else:
-                self._probes.attach(hook, self._fds[hook.program], _cpus(_ONLINE)[0])
+                self._probes.attach(
+                    hook, self._fds[hook.program], _cpus(_ONLINE.read_text(encoding="ascii"))[0]
+                )
         except Exception as error:
             raise HookRefusedError(hook.means, f"cannot attach to {hook.place}: {error}") from error
 
@@ -123,11 +134,17 @@ class Program:
         }
 
     def open_rings(
-        self, table: str, pages: int, on_record: Callable[[bytes], None], wakeup_records: int = 1
+        self,
+        table: str,
+        pages: int,
+        on_record: Callable[[bytes], None],
+        wakeup_records: int = 1,
+        on_lost: Callable[[int], None] = _count_elsewhere,
     ) -> None:
         """Open the perf buffer ``table`` on every online CPU; ``on_record`` gets a copy of each record.
 
-        A CPU wakes ``poll`` once so many records are new; fewer wait for ``consume``.
+        A CPU wakes ``poll`` once so many records are new; fewer wait for ``consume``. ``on_lost`` gets the
+        number of records for which there was no room, where a program does not count them itself.
         """
         output = self._bpf[table.encode()]
 
@@ -135,7 +152,7 @@ class Program:
             on_record(ctypes.string_at(data, size))
 
         def open_one(cpu: int) -> None:
-            output._open_perf_buffer(cpu, copy, pages, _count_elsewhere, wakeup_records)  # noqa: SLF001 - one CPU
+            output._open_perf_buffer(cpu, copy, pages, on_lost, wakeup_records)  # noqa: SLF001 - one CPU
 
         def close_one(cpu: int) -> None:
             self.consume()
@@ -149,15 +166,17 @@ class Program:
 
         A ring does not outlive the absence of its CPU.
         """
-        online = _cpus(_ONLINE)
-        for cpu in self._rings.difference(online):
-            self._close_ring(cpu)
-            self._rings.discard(cpu)
-        for cpu in online:
+        text = os.pread(self._online, _LONGEST_LIST, 0)
+        if text != self._online_text:
+            self._online_text, self._online_cpus = text, _cpus(text.decode("ascii"))
+            for cpu in self._rings.difference(self._online_cpus):
+                self._close_ring(cpu)
+                self._rings.discard(cpu)
+        for cpu in self._online_cpus:
             if cpu not in self._rings and self._open_ring is not None:
                 self._open_ring(cpu)
                 self._rings.add(cpu)
-        return online
+        return self._online_cpus
 
     def renew_ring(self, cpu: int) -> None:
         """Open a CPU's ring anew, once what it holds is handed over: the CPU was away unseen."""
@@ -190,7 +209,7 @@ class Program:
     def per_cpu(self, table: str, entries: Iterable[int], head: np.dtype[Any]) -> NDArray[Any]:
         """Read the first bytes of some values of a per-CPU array: (entries, CPUs) of ``head``."""
         size = self._sizes.get(table) or self._sizes.setdefault(table, self._value_size(table) + 7 & ~7)
-        cpus = len(_cpus(_POSSIBLE))
+        cpus = len(_cpus(_POSSIBLE.read_text(encoding="ascii")))
         rows = []
         for entry in entries:
             raw = self.get(table, entry.to_bytes(4, "little"), size * cpus)
@@ -199,10 +218,9 @@ class Program:
 
     def close(self) -> None:
         """Detach and free everything, in the kernel and here."""
-        self._open_ring, self._close_ring = (
-            None,
-            self._rings.discard,
-        )  # hold the perf buffer
+        # They hold the perf buffer, which must go before its map.
+        self._open_ring, self._close_ring = None, self._rings.discard
+        os.close(self._online)
         atexit.unregister(self._bpf.cleanup)
         self._bpf.cleanup()
 
@@ -224,10 +242,6 @@ def _unattached(kind: Any) -> Any:  # noqa: ANN401 - BCC ships no types
     return type("BPF", (kind,), {"_trace_autoload": lambda _self: None})
 
 
-def _count_elsewhere(_lost: int) -> None:
-    """Take BCC's report of lost records: the programs have counted their events already."""
-
-
 @contextmanager
 def _environment(**values: str) -> Iterator[None]:
     """Set variables for BCC, and give it no temporary folder: it would only unpack kernel headers there.
@@ -246,7 +260,7 @@ def _environment(**values: str) -> Iterator[None]:
                 os.environ[name] = old
 
 
-def _cpus(file: Path) -> list[int]:
+def _cpus(text: str) -> list[int]:
     """Read a list such as ``0-3,8``."""
-    ranges = (part.partition("-") for part in file.read_text(encoding="ascii").strip().split(","))
+    ranges = (part.partition("-") for part in text.strip().split(","))
     return [cpu for first, _, last in ranges for cpu in range(int(first), int(last or first) + 1)]

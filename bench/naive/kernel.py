@@ -21,6 +21,8 @@ class NaiveCapture:
     def __init__(self, namespaces: tuple[int, ...]) -> None:
         self._namespaces = namespaces
         self.events = 0
+        self.lost = 0
+        """As the ring tells: a record says how many before it found no room."""
 
     def start(self) -> None:
         """Load and attach."""
@@ -29,7 +31,7 @@ class NaiveCapture:
         self._program = Program(text, flags, source.STUBS)
         for inode in self._namespaces:
             self._program.put("namespaces", inode.to_bytes(4, "little"), b"\1")
-        self._program.open_rings("naive_events", PAGES, self._take)
+        self._program.open_rings("naive_events", PAGES, self._take, on_lost=self._miss)
         for hook in HOOKS:
             self._program.load(hook.program)
             self._program.attach(hook)
@@ -49,3 +51,6 @@ class NaiveCapture:
 
     def _take(self, _record: bytes) -> None:
         self.events += 1
+
+    def _miss(self, records: int) -> None:
+        self.lost += records
