@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Goal 2: what tracing takes from a workload: Redis and its benchmark, with each tracer and without.
 
-Each run with a tracer has one without beside it, in alternating order; ratios are medians of such pairs, and
-pairs of two runs without show how far a ratio is off by chance. Harm is (time in BPF programs + the tracer's
-processor time) a message, over the workload's processor time a message in the run without. The programs run
-in the workload's own cgroup: its time beside a tracer holds theirs already, so harm is never added to it; all
-it grows by (programs, probes, wake-ups, caches, bpf_stats itself) is printed as "more". The broker has a
-cgroup of its own and is left out: on a real host it is elsewhere. Root: ``python -m bench.harm``.
+Each run with a tracer has one without beside it, in alternating order; ratios are medians of such pairs,
+and pairs of two runs without show how far a ratio is off by chance. Harm is (time in BPF programs + the
+tracer's processor time) a message, over the workload's processor time a message in the run without. The
+programs run in the workload's own cgroup: its time beside a tracer holds theirs already, so harm is never
+added to it; all it grows by (programs, probes, wake-ups, caches, bpf_stats itself) is printed as "more".
+The broker has a cgroup of its own and is left out: on a real host it is elsewhere. Root: ``python -m
+bench.harm``.
 """
 
 import argparse
@@ -87,8 +88,8 @@ class Bench:
         self._redis = self._stack.enter_context(Redis(self._host))
         self._broker = self._stack.enter_context(Group("broker"))
         command = self._broker.command(sys.executable, "-m", "bench.agent", "broker")
-        broker = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa:
-S603         self._stack.callback(broker.wait)
+        broker = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603
+        self._stack.callback(broker.wait)
         self._stack.callback(broker.kill)
         assert broker.stdout is not None
         self._address = broker.stdout.readline().strip()

@@ -4,10 +4,10 @@
 Each tracer starts anew for each try: some seconds of a storm at a pace (bench/storm.py). A try holds where
 nothing was lost and at least as many events came as the storm made calls. wirelag's account is its ledger:
 what the kernel attempted, less what the broker has acknowledged, is 0. The others are asked what they lost;
-what they lose without noticing, at the end, counts in their favour. The pace doubles until a try fails twice,
-then is bisected. Where the storm cannot keep the pace, its calls are slowed by the tracer's own programs, or
-it is at its limit, which is measured without a tracer. Storm, tracer and broker share the machine. Root:
-``python -m bench.rate``.
+what they lose without noticing, at the end, counts in their favour. The pace doubles until a try fails
+twice, then is bisected. Where the storm cannot keep the pace, its calls are slowed by the tracer's own
+programs, or it is at its limit, which is measured without a tracer. Storm, tracer and broker share the
+machine. Root: ``python -m bench.rate``.
 """
 
 import argparse
