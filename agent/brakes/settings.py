@@ -20,7 +20,8 @@ class BrakesSection(Settings, frozen=True):
         int, Meta(ge=0, description="events kept, over some seconds; 0: no limit")
     ] = 0
     max_bytes_per_day: Annotated[
-        ByteSize, Meta(description="of records before compression, from midnight to midnight UTC; 0: no limit")
+        ByteSize,
+        Meta(description="of records before compression, from midnight to midnight UTC; 0: no limit"),
     ] = ByteSize(0)
     off_file: Annotated[
         Path, Meta(description="while this file is there nothing is traced; its first line says why")
