@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which ports to leave out because Kafka brokers of ours listen there: their traffic is made of our records.
 
-Where a broker runs on this host, each record of events would be a read, a write and a replica of its own, which
-would be events again. Of a broker that listens on several ports only the one that clients are told is known.
+Where a broker runs on this host, each record of events would be a read, a write and a replica of its own,
+which would be events again. Of a broker that listens on several ports only the one that clients are told is
+known.
 """
 
 import socket

@@ -32,7 +32,7 @@ class Ledger:
         self._totals[stage, reason] = self._carried[stage, reason] + events
 
     def carry(self, *stages: str) -> None:
-        """Have what is ``put`` for these stages add to what they have now: they will be counted from 0 again."""
+        """Have what is ``put`` for these stages add to what they have: they are counted from 0 again."""
         self._carried.update(
             {key: n - self._carried[key] for key, n in self._totals.items() if key[0] in stages}
         )

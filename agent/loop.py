@@ -104,7 +104,7 @@ class Loop:
             parts.packer.add(known, now)
         if outcome.lost:
             parts.ledger.add("agent", "no-connection-facts", outcome.lost)
-        if outcome.ask:
+        if outcome.ask and parts.capture.running:
             parts.capture.reannounce(outcome.ask)
 
     def _send(self, *, everything: bool) -> None:

@@ -19,6 +19,8 @@ from agent.pack import Identity
 from agent.status import Status, StatusFile
 from agent.version import VERSION
 
+SOME = 2
+"""Looks without which there is no pace, however old the first."""
 RECENT_NS = 300 * 10**9
 DAY_NS = 86_400 * 10**9
 
@@ -53,7 +55,7 @@ class DayRate:
     def update(self, now_ns: int, total: int) -> float | None:
         """Take the total of now and return the bytes of a day, None at first."""
         self._seen.append((now_ns, total))
-        while len(self._seen) > 1 and now_ns - self._seen[0][0] > RECENT_NS:
+        while len(self._seen) > SOME and now_ns - self._seen[0][0] > RECENT_NS:
             self._seen.popleft()
         since, before = self._seen[0]
         return None if now_ns == since else (total - before) / (now_ns - since) * DAY_NS

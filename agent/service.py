@@ -105,7 +105,7 @@ class AgentService:
         capture = Capture(capture_settings(settings.capture, left_out))
         parts = Parts(capture, directory, packer, delivery, self.ledger)
         loop = Loop(parts, system_clock, settings.batch.max_age.nanoseconds // PASSES_PER_AGE)
-        switch = Switch(capture, loop, self.ledger)
+        switch = Switch(parts, loop)
         brakes = self._brakes(switch, delivery, identity)
         brakes.begin(time.monotonic())
         self._meter = Meter(time.monotonic, cpu_seconds)

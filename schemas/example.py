@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One small batch, a heartbeat and an order, always the same: golden bytes of the tests, examples of the docs.
+"""A small batch, a heartbeat and an order, always the same: golden bytes of tests, examples of the docs.
 
 They show every packing at work: two flows in runs, a send in two pieces, stream positions that go on, an IPv6
 address, an arrival in no process's name, a connection's life. Changing them changes the golden files, which

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The brakes of one agent run, once a second: is it to trace at all, and if so, which share of the events.
 
-A file stops before an order, an order before the governor's last resort. Stopped means: nothing attached to the
-kernel, all that was captured handed over, heartbeats that say why; the run itself goes on.
+A file stops before an order, an order before the governor's last resort. Stopped means: nothing attached to
+the kernel, all that was captured handed over, heartbeats that say why; the run itself goes on.
 """
 
 import time

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """How many bytes may go now, so that a day's worth lasts the day. What was spent survives a restart.
 
-The allowance grows evenly from midnight (UTC) on, an hour's worth of it is there in advance, and what was not
-spent is saved until midnight. At any moment what there is may be spent within ten minutes. So a burst may take
-six times the even pace at first, less and less as it lasts, and the rest of the day keeps what is still to grow.
+The allowance grows evenly from midnight (UTC) on, an hour's worth of it is there in advance, and what was
+not spent is saved until midnight. At any moment what there is may be spent within ten minutes. So a burst may
+take six times the even pace at first, less and less as it lasts, and the rest of the day keeps what is still
+to grow.
 """
 
 import os

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How long the BPF programs run: measured one second in twenty, in between reckoned from the events.
 
-Where the kernel does not let us measure (it takes CAP_SYS_ADMIN) and kernel.bpf_stats_enabled is 0, ESTIMATE_NS
-stands for each event until something was measured.
+Where the kernel does not let us measure (it takes CAP_SYS_ADMIN) and kernel.bpf_stats_enabled is 0,
+ESTIMATE_NS stands for each event.
 """
 
 import os
@@ -17,7 +17,7 @@ PERIOD = 20
 
 
 class KernelTime:
-    """Total time in the programs; ``enable`` returns a descriptor that has the kernel measure while it is open."""
+    """Total time in the programs; ``enable`` has the kernel measure while the descriptor it returns is open."""
 
     def __init__(self, enable: Callable[[], int]) -> None:
         self._enable = enable
@@ -36,7 +36,7 @@ class KernelTime:
         self._before = now
         if runs > 0:
             self.total_ns += time_ns
-            # The last measurement counts as much as all before it: what an event costs depends on what is kept.
+            # The last measurement counts as much as all before it: an event's cost depends on what is kept.
             self._time_ns, self._events = self._time_ns / 2 + time_ns, self._events / 2 + events
         else:
             self.total_ns += events * self._ns_per_event

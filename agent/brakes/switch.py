@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Attaches and detaches the capture within one run of the agent.
 
-The run goes on: same epoch, sequences and totals continue, though the kernel counts from 0 again. Nothing that
-was captured is dropped: it is handed over before ``detach`` returns.
+The run goes on: same epoch, sequences and totals continue, though the kernel counts from 0 again. Nothing
+that was captured is dropped: it is handed over before ``detach`` returns.
 """
 
 import gc
 
-from agent.kernel.capture import Capture
 from agent.kernel.counters import Counters
-from agent.ledger import Ledger
-from agent.loop import Loop
+from agent.loop import Loop, Parts
 
 YOUNG_OBJECTS = 20_000
 """Between two collections: a turn makes many short-lived tuples and no cycles."""
@@ -19,10 +17,10 @@ YOUNG_OBJECTS = 20_000
 class Switch:
     """Holds the capture's on and off."""
 
-    def __init__(self, capture: Capture, loop: Loop, ledger: Ledger) -> None:
-        self.capture = capture
+    def __init__(self, parts: Parts, loop: Loop) -> None:
+        self.capture = parts.capture
+        self._parts = parts
         self._loop = loop
-        self._ledger = ledger
 
     @property
     def on(self) -> bool:
@@ -46,6 +44,7 @@ class Switch:
             return None
         final = self.capture.stop()
         self._loop.finish(final.records, final.counters)
-        self._ledger.carry("kernel", "perf-buffer")
+        self._parts.ledger.carry("kernel", "perf-buffer")
+        self._parts.packer.accounts.restart()
         gc.unfreeze()
         return final.counters

@@ -16,9 +16,9 @@ from collections.abc import Callable
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from agent.brokers import Broker
 from agent.delivery.outstanding import Outstanding, Ticket
 from agent.ledger import DELIVERED, Ledger
-from agent.brokers import Broker
 from common.errors import RuntimeFailure, TopicMismatchError
 from common.kafka import KafkaSettings
 

@@ -82,21 +82,20 @@ class Orders:
             return
         try:
             messages = self._consumer.consume(AT_ONCE, timeout)
-        except KafkaException as error:
-            self._say("orders cannot be read", error=str(error))
+        except KafkaException as refused:
+            self._say("orders cannot be read", error=str(refused))
             return
         for message in messages:
             error = message.error()
             if error is None:
-                self._learn(message)
+                self._learn(message.key() or b"", message)
             elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's own name for it
                 self._at_end = True
             else:
                 self._say("orders cannot be read", error=error.str())
 
-    def _learn(self, message: Message) -> None:
-        key, value = message.key() or b"", message.value()
-        key = key.encode() if isinstance(key, str) else key
+    def _learn(self, key: str | bytes, message: Message) -> None:
+        key, value = key.encode() if isinstance(key, str) else key, message.value()
         if value is None:
             self._orders.pop(key, None)
             return

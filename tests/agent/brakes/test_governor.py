@@ -2,6 +2,7 @@
 """The governor against made-up hosts whose costs are known: it finds the share that fits, and keeps it."""
 
 import copy
+import itertools
 import random
 from collections.abc import Callable
 from typing import NamedTuple
@@ -38,7 +39,7 @@ class Told(NamedTuple):
 
 def simulate(host: Host, limits: Limits, seconds: int) -> list[Told]:
     """Run a host under a governor; what it decides holds from the next second on."""
-    dice, governor = random.Random(4), Governor(limits)
+    dice, governor = random.Random(4), Governor(limits)  # noqa: S311 - jitter, not secrets
     now, told = Reading(0.0, 0.0, 0, 0, 0), []
     governor.step(now)
     for second in range(1, seconds + 1):
@@ -55,7 +56,7 @@ def simulate(host: Host, limits: Limits, seconds: int) -> list[Told]:
 
 
 def changes(told: list[Told]) -> int:
-    return sum(one.share != other.share for one, other in zip(told, told[1:], strict=False))
+    return sum(one.share != other.share for one, other in itertools.pairwise(told))
 
 
 FITS = 8_500
@@ -66,7 +67,7 @@ FITS = 8_500
     ("times", "hook"), [(0.9, HOOK), (2, HOOK), (5, HOOK), (7, HOOK), (10, 0.0), (100, 0.0), (1000, 0.0)]
 )
 def test_cpu_comes_under_its_limit_for_any_load_and_stays(times, hook):
-    """A thousand times what fits is more than hooks alone may cost; there the events left out cost nothing."""
+    """Ten times what fits is more than the hooks alone may cost; there events left out cost nothing."""
     told = simulate(Host(lambda _: times * FITS, noise=0.1, hook=hook), CPU, 600)
     settled = told[60:]
     assert 0.7 * CPU.cpu <= sum(one.cpu for one in settled) / len(settled) <= CPU.cpu
@@ -96,7 +97,7 @@ def test_all_is_kept_again_within_a_minute_once_the_load_goes(limits):
 def test_few_connections_that_are_kept_or_not_do_not_make_it_flap(lumps):
     """No share fits: it tries a greater one once a minute at most."""
     told = simulate(Host(lambda _: 5000, lumps=lumps), Limits(events=500), 600)
-    trials = sum(b.share > a.share for a, b in zip(told, told[1:], strict=False))
+    trials = sum(b.share > a.share for a, b in itertools.pairwise(told))
     assert trials <= 2 * 600 / HOLD
     assert sum(one.kept > 500 for one in told[60:]) <= 0.15 * 540
 
