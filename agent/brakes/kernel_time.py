@@ -17,7 +17,7 @@ PERIOD = 20
 
 
 class KernelTime:
-    """Total time in the programs; ``enable`` has the kernel measure while the descriptor it returns is open."""
+    """Total time in the programs; ``enable`` has the kernel measure until its descriptor is closed."""
 
     def __init__(self, enable: Callable[[], int]) -> None:
         self._enable = enable

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Has the kernel measure the time in BPF programs while a descriptor is open (bpf: BPF_ENABLE_STATS, Linux 5.8).
+"""Has the kernel measure the time in BPF programs while a descriptor is open (BPF_ENABLE_STATS, Linux 5.8).
 
 Unlike the sysctl kernel.bpf_stats_enabled it changes nothing for good: it ends with the descriptor.
 Measuring costs 20 to 40 ns a run.

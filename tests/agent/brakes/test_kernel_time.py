@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Time in the BPF programs: measured now and then, reckoned in between, estimated where measuring is refused."""
+"""Time in the BPF programs: measured now and then, reckoned in between, estimated where that is refused."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ class Switchboard:
 
     @property
     def open(self):
-        return sum(os.path.exists(f"/proc/self/fd/{number}") for number in set(self.made))
+        return sum(Path(f"/proc/self/fd/{number}").exists() for number in set(self.made))
 
 
 def refuse():
