@@ -175,8 +175,8 @@ def test_an_order_that_is_there_already_holds_from_the_start(network, names, tmp
 
 
 def produce(names, key, value):
-    from wirelag.kafka import send  # noqa: PLC0415 - a package that this test does not test
     from common.kafka import KafkaSettings  # noqa: PLC0415
+    from wirelag.kafka import send  # noqa: PLC0415 - a package that this test does not test
 
     send(KafkaSettings(bootstrap_servers=names.bootstrap), names.control, ORDERS, key, value)
 
