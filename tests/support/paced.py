@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Traffic at an even pace over many connections, so that a share of the connections is a share of the events."""
+"""Traffic at an even pace over many connections: a share of them is a share of the events."""
 
 import time
 from contextlib import ExitStack
