@@ -9,7 +9,7 @@ import logging
 import time
 
 import structlog
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 
 from common.kafka import KafkaSettings
 from common.throttle import Throttle
@@ -21,7 +21,6 @@ MOST_KEYS = 1024
 """Orders kept for this host at most; the oldest give way."""
 OPTIONS = {
     "auto.offset.reset": "earliest",
-    "enable.partition.eof": True,
     # An idle partition costs a request every five seconds; an order is sent on the moment it is there.
     "fetch.wait.max.ms": 5_000,
     "fetch.message.max.bytes": 512 * 1024,
@@ -37,7 +36,7 @@ class Orders:
         self._host = host
         self._consumer: Consumer | None = None
         self._orders: dict[bytes, Order] = {}
-        self._at_end = False
+        self._next_offset = 0
         self._throttle = Throttle()
         self._log = structlog.get_logger()
         self.number = 0
@@ -60,7 +59,8 @@ class Orders:
     def catch_up(self, seconds: float) -> None:
         """Wait for the orders that are there already, at most so long."""
         deadline = time.monotonic() + seconds
-        while self._consumer is not None and not self._at_end and (left := deadline - time.monotonic()) > 0:
+        end = self._end(deadline)
+        while self._next_offset < end and (left := deadline - time.monotonic()) > 0:
             self._take(min(left, 0.2))
 
     def poll(self) -> None:
@@ -77,6 +77,22 @@ class Orders:
             self._consumer.close()
             self._consumer = None
 
+    def _end(self, deadline: float) -> int:
+        """Return the Kafka offset after the last order, 0 where there is none or nobody says."""
+        if self._consumer is None:
+            return 0
+        place = TopicPartition(self._settings.control_topic, ORDERS)
+        while (left := deadline - time.monotonic()) > 0:
+            try:
+                low, high = self._consumer.get_watermark_offsets(place, timeout=left)
+            except KafkaException as refused:
+                if refused.args[0].retriable():
+                    continue  # such as a partition that has no leader yet
+                self._say("orders cannot be read", error=str(refused))
+                break
+            return high if high > low else 0
+        return 0
+
     def _take(self, timeout: float) -> None:
         if self._consumer is None:
             return
@@ -89,8 +105,7 @@ class Orders:
             error = message.error()
             if error is None:
                 self._learn(message.key() or b"", message)
-            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's own name for it
-                self._at_end = True
+                self._next_offset = (message.offset() or 0) + 1
             else:
                 self._say("orders cannot be read", error=error.str())
 
