@@ -50,6 +50,13 @@ class Accounts:
         self.sampled_until_ns = 0
         """CLOCK_MONOTONIC of the newest event that sampling let through."""
 
+    def restart(self) -> None:
+        """Forget all: the programs were loaded anew, and count each connection from where they find it."""
+        for array in (self._pair, self._bytes, self._tops):
+            array.fill(0)
+        self._parked.clear()
+        self._totals.clear()
+
     def learn(self, totals: NDArray[Any]) -> None:
         """Take (t,) of TOTALS_DTYPE; each waits for the close event of its time."""
         for row in totals:

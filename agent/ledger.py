@@ -13,8 +13,6 @@ ATTEMPTED = ("kernel", "attempted")
 DELIVERED = ("kafka", "delivered")
 SAMPLED = ("kernel", "sampled")
 """Left out on purpose: no loss."""
-
-
 NO_LOSS = {ATTEMPTED, DELIVERED, SAMPLED}
 
 
@@ -23,14 +21,21 @@ class Ledger:
 
     def __init__(self) -> None:
         self._totals: Counter[tuple[str, str]] = Counter()
+        self._carried: Counter[tuple[str, str]] = Counter()
 
     def add(self, stage: str, reason: str, events: int) -> None:
         """Count events that reached a point or were lost there."""
         self._totals[stage, reason] += events
 
     def put(self, stage: str, reason: str, events: int) -> None:
-        """Set a total that is counted elsewhere (in the kernel)."""
-        self._totals[stage, reason] = events
+        """Set a total that is counted elsewhere (in the kernel), from 0 again after ``carry``."""
+        self._totals[stage, reason] = self._carried[stage, reason] + events
+
+    def carry(self, *stages: str) -> None:
+        """Have what is ``put`` for these stages add to what they have: they are counted from 0 again."""
+        self._carried.update(
+            {key: n - self._carried[key] for key, n in self._totals.items() if key[0] in stages}
+        )
 
     def total(self, stage: str, reason: str) -> int:
         """Return one total, 0 if never counted."""

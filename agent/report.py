@@ -5,18 +5,24 @@ A status that cannot be written costs a warning, never the tracing.
 """
 
 import os
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import structlog
 
-from agent.kernel.counters import Counters
-from agent.ledger import ATTEMPTED, DELIVERED, NO_LOSS, Ledger
+from agent.brakes.standing import Standing
+from agent.ledger import ATTEMPTED, DELIVERED, NO_LOSS, SAMPLED, Ledger
 from agent.meter import Meter, resident_bytes
 from agent.pack import Identity
 from agent.status import Status, StatusFile
 from agent.version import VERSION
+
+SOME = 2
+"""Looks without which there is no pace, however old the first."""
+RECENT_NS = 300 * 10**9
+DAY_NS = 86_400 * 10**9
 
 
 class Delivery(Protocol):
@@ -28,26 +34,31 @@ class Delivery(Protocol):
     last_error: str
 
 
-class KernelCost:
-    """Time in the BPF programs per event, over the stretches in which the kernel measured it."""
+class Braked(Protocol):
+    """How the brakes stand."""
 
-    def __init__(self) -> None:
-        self._before = (0, 0, 0)
-        self._time_ns = self._events = 0
-
-    def update(self, counters: Counters) -> None:
-        """Take the kernel's account of now."""
-        now = (counters.run_time_ns, counters.run_cnt, counters.attempts)
-        time_ns, runs, events = (new - old for new, old in zip(now, self._before, strict=True))
-        if runs > 0:
-            self._time_ns += time_ns
-            self._events += events
-        self._before = now
+    @property
+    def standing(self) -> Standing:
+        """Rates, state and why."""
 
     @property
     def us_per_event(self) -> float | None:
-        """None where the kernel has measured nothing (kernel.bpf_stats_enabled is 0)."""
-        return round(self._time_ns / self._events / 1000, 3) if self._events else None
+        """Time in the BPF programs, None where it was not measured yet."""
+
+
+class DayRate:
+    """Bytes that a day has at the pace of the last minutes."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[int, int]] = deque()
+
+    def update(self, now_ns: int, total: int) -> float | None:
+        """Take the total of now and return the bytes of a day, None at first."""
+        self._seen.append((now_ns, total))
+        while len(self._seen) > SOME and now_ns - self._seen[0][0] > RECENT_NS:
+            self._seen.popleft()
+        since, before = self._seen[0]
+        return None if now_ns == since else (total - before) / (now_ns - since) * DAY_NS
 
 
 class Figures(NamedTuple):
@@ -57,6 +68,9 @@ class Figures(NamedTuple):
     ledger: Ledger
     delivery: Delivery
     meter: Meter
+    brakes: Braked
+    left_out: tuple[int, ...] = ()
+    """Ports of brokers."""
 
 
 class Reporter:
@@ -67,16 +81,15 @@ class Reporter:
         self._figures = figures
         self._now_ns = now_ns
         self._started_ns = now_ns()
-        self._cost = KernelCost()
+        self._day = DayRate()
         self._log = structlog.get_logger()
         try:
             self._file.open()
         except OSError as error:
             self._log.warning("no status file", folder=str(folder), error=str(error))
 
-    def write(self, counters: Counters) -> None:
+    def write(self) -> None:
         """Write how things stand."""
-        self._cost.update(counters)
         try:
             self._file.write(self.status())
         except OSError as error:
@@ -88,8 +101,10 @@ class Reporter:
 
     def status(self) -> Status:
         """Return how things stand."""
-        identity, ledger, delivery, meter = self._figures
+        identity, ledger, delivery, meter, brakes, left_out = self._figures
         now, events = self._now_ns(), ledger.total(*ATTEMPTED)
+        standing, sampled = brakes.standing, ledger.total(*SAMPLED)
+        day = self._day.update(now, delivery.record_bytes)
         totals = {(total.stage, total.reason): total.events for total in ledger.totals()}
         return Status(
             host=identity.host,
@@ -106,9 +121,19 @@ class Reporter:
             delivered_bytes=delivery.record_bytes,
             last_delivery_ns=delivery.last_delivery_ns,
             last_error=delivery.last_error,
-            kernel_us_per_event=self._cost.us_per_event,
+            kernel_us_per_event=brakes.us_per_event,
             agent_us_per_event=round(1e6 * meter.used_seconds / events, 3) if events else None,
             cpu_mean_percent=meter.read()["cpu_percent"],
             cpu_percent=meter.recent_percent(),
             rss_bytes=resident_bytes(),
+            state=standing.state,
+            why=standing.why,
+            order=standing.order,
+            connection_rate=standing.connection_rate,
+            block_rate=standing.block_rate,
+            rate_changes=standing.rate_changes,
+            kept=events - sampled,
+            sampled=sampled,
+            bytes_per_day=None if day is None else round(day),
+            ports_left_out=left_out,
         )

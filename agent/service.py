@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """``wirelag-agent run``: builds the parts, starts them in order, turns the loop until told to stop."""
 
-import gc
 import hashlib
 import math
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -11,9 +11,16 @@ from pathlib import Path
 
 import structlog
 
+from agent.brakes.brakes import Brakes, Means
+from agent.brakes.budget import SpentFile
+from agent.brakes.kernel_time import KernelTime
+from agent.brakes.switch import Switch
+from agent.brokers import is_local, ports_left_out
 from agent.control import heartbeat
 from agent.delivery.kafka import KafkaDelivery
+from agent.delivery.orders import Orders
 from agent.directory import Directory
+from agent.kernel import runstats
 from agent.kernel.capture import Capture, CaptureSettings
 from agent.labels import host_labels
 from agent.ledger import Ledger
@@ -32,23 +39,23 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 LAST_DELIVERY_SECONDS = 10.0
 FINAL_SECONDS = 2.0
 LONGEST_FLUSH_SECONDS = 0.2
-YOUNG_OBJECTS = 20_000
-"""Between two collections: a turn makes many short-lived tuples and no cycles."""
 BATCH_EVENTS = 256
 """Slots of one perf record: the more, the less a record costs for each."""
 PASSES_PER_AGE = 4
 """How often, within the age that a batch may reach, few events are packed all the same."""
 
 
-def capture_settings(section: CaptureSection) -> CaptureSettings:
+def capture_settings(section: CaptureSection, left_out: tuple[int, ...] = ()) -> CaptureSettings:
     """Return what the kernel needs to know: names of namespaces and cgroups become inode numbers.
+
+    ``left_out`` are ports to leave out beside those that the section names.
 
     Raises:
         ConfigError: one of them does not exist or is something else.
     """
     return CaptureSettings(
         ports=section.ports,
-        exclude_ports=section.exclude_ports,
+        exclude_ports=tuple(sorted({*section.exclude_ports, *left_out})),
         netns=tuple(map(namespace_of, section.netns)),
         cgroups=tuple(map(cgroup_of, section.cgroups)),
         ring_pages=section.ring_pages,
@@ -105,61 +112,74 @@ class AgentService:
         delivery.check_topic()
         directory = make_directory(settings)
         packer = Packer(identity, directory, settings.batch.max_events, settings.batch.max_age.nanoseconds)
-        capture = Capture(capture_settings(settings.capture))
-        capture.start()
-        gc.collect()
-        gc.freeze()  # what start-up made (BCC's above all) stays: no later collection walks through it
-        gc.set_threshold(YOUNG_OBJECTS)
-        self._meter = Meter(time.monotonic, cpu_seconds)
+        left_out = self._brokers_ports(delivery)
+        capture = Capture(capture_settings(settings.capture, left_out))
         parts = Parts(capture, directory, packer, delivery, self.ledger)
         loop = Loop(parts, system_clock, settings.batch.max_age.nanoseconds // PASSES_PER_AGE)
-        figures = Figures(identity, self.ledger, delivery, self._meter)
+        switch = Switch(parts, loop)
+        brakes = self._brakes(switch, delivery, identity)
+        brakes.begin(time.monotonic())
+        self._meter = Meter(time.monotonic, cpu_seconds)
+        figures = Figures(identity, self.ledger, delivery, self._meter, brakes, left_out)
         self._reporter = Reporter(settings.agent.runtime_dir, figures, time.monotonic_ns)
-        self._log.info("tracing", host=identity.host, shards=identity.shards, key=self._key_id())
+        more = {"left_out": left_out} if left_out else {}
+        said = "tracing" if switch.on else "not tracing"
+        self._log.info(said, host=identity.host, shards=identity.shards, key=self._key_id(), **more)
         systemd.notify("READY=1")
         on_started()
         try:
-            self._turn(loop, capture, delivery, identity, stop)
+            self._turn(loop, switch, brakes, delivery, identity, stop)
         finally:
             systemd.notify("STOPPING=1")
             self._reporter.close()
-            self._finish(loop, capture, delivery, identity)
+            self._finish(switch, brakes, delivery, identity)
 
     def _turn(
-        self, loop: Loop, capture: Capture, delivery: KafkaDelivery, identity: Identity, stop: threading.Event
+        self,
+        loop: Loop,
+        switch: Switch,
+        brakes: Brakes,
+        delivery: KafkaDelivery,
+        identity: Identity,
+        stop: threading.Event,
     ) -> None:
+        capture = switch.capture
         flush = min(self._settings.capture.flush, LONGEST_FLUSH_SECONDS)
         every = self._settings.agent.heartbeat
         next_beat = next_turn = time.monotonic()
         while not stop.is_set():
-            # Returns early where a ring fills up: then turns come as often as the load asks for.
-            capture.poll(max(1, math.ceil(1000 * (next_turn - time.monotonic()))))
-            now = time.monotonic()
-            if now < next_turn and capture.held < ENOUGH_RECORDS:
-                continue
-            # Where nothing comes, the longest wait allowed does.
-            next_turn = now + (flush if loop.turn() else LONGEST_FLUSH_SECONDS)
+            if switch.on:
+                # Returns early where a ring fills up: then turns come as often as the load asks for.
+                capture.poll(max(1, math.ceil(1000 * (next_turn - time.monotonic()))))
+                now = time.monotonic()
+                if now < next_turn and capture.held < ENOUGH_RECORDS:
+                    continue
+                # Where nothing comes, the longest wait allowed does.
+                next_turn = now + (flush if loop.turn() else LONGEST_FLUSH_SECONDS)
+            else:
+                stop.wait(LONGEST_FLUSH_SECONDS)
+                now = time.monotonic()
             delivery.poll()
-            if now >= next_beat:
+            if brakes.tick(now) or now >= next_beat:
                 next_beat = now + every
-                counters = capture.counters()
-                loop.count(counters)
-                self._reporter.write(counters)
-                self._beat(delivery, identity, final=False)
+                if switch.on:
+                    loop.count(capture.counters())
+                self._reporter.write()
+                self._beat(delivery, identity, brakes, final=False)
                 systemd.notify("WATCHDOG=1")
 
-    def _finish(self, loop: Loop, capture: Capture, delivery: KafkaDelivery, identity: Identity) -> None:
-        final = capture.stop()
-        loop.finish(final.records, final.counters)
+    def _finish(self, switch: Switch, brakes: Brakes, delivery: KafkaDelivery, identity: Identity) -> None:
+        counters = switch.detach()
         left = delivery.close(LAST_DELIVERY_SECONDS, time.monotonic)
-        self._beat(delivery, identity, final=True)
+        self._beat(delivery, identity, brakes, final=True)
         delivery.close(FINAL_SECONDS, time.monotonic)
+        brakes.close()
         totals = {f"{t.stage}/{t.reason}": t.events for t in self.ledger.totals() if t.events}
         records = {"records": delivery.records, "bytes": delivery.record_bytes, "undelivered": left}
-        kernel_ns = final.counters.run_time_ns
+        kernel_ns = counters.run_time_ns if counters else 0
         self._log.info("stopped", **records, totals=totals, kernel_ns=kernel_ns, **self._meter.read())
 
-    def _beat(self, delivery: KafkaDelivery, identity: Identity, *, final: bool) -> None:
+    def _beat(self, delivery: KafkaDelivery, identity: Identity, brakes: Brakes, *, final: bool) -> None:
         beat = heartbeat(
             identity,
             self._beats,
@@ -170,7 +190,29 @@ class AgentService:
             final=final,
         )
         self._beats += 1
-        delivery.send_control(identity.host.encode(), control.encode(beat))
+        delivery.send_control(identity.host.encode(), control.encode(brakes.standing.on(beat)))
+
+    def _brokers_ports(self, delivery: KafkaDelivery) -> tuple[int, ...]:
+        section = self._settings.capture
+        netns = tuple(map(namespace_of, section.netns))
+        return ports_left_out(section.exclude_brokers, delivery.brokers, netns, is_local)
+
+    def _brakes(self, switch: Switch, delivery: KafkaDelivery, identity: Identity) -> Brakes:
+        settings = self._settings
+        orders = Orders(settings.kafka, identity.host)
+        orders.open(delivery.control_partitions)
+        kernel_time = KernelTime(runstats.enable)
+        spent = SpentFile(self._state_folder() / f"bytes-{self._name()}.json")
+        return Brakes(settings.brakes, Means(switch, orders, delivery, cpu_seconds, kernel_time, spent))
+
+    def _state_folder(self) -> Path:
+        """Return where what outlives the process is kept: where systemd says, else in the runtime folder."""
+        return Path(os.environ.get("STATE_DIRECTORY", "") or self._settings.agent.runtime_dir)
+
+    def _name(self) -> str:
+        """Return a file name of this agent's own: another may trace something else on this host."""
+        text = f"{self._settings.host()}/{render(self._settings.capture)}"
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
     def _key_id(self) -> str:
         """Return a name of the fleet key that hosts can compare, and that tells nothing of it."""

@@ -9,6 +9,8 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from agent.brakes.settings import BrakesSection
+from agent.brokers import Exclude
 from agent.kernel.settings import Backend
 from common.config import Settings
 from common.errors import ConfigError
@@ -54,8 +56,14 @@ class CaptureSection(Settings, frozen=True):
     ] = ()
     exclude_ports: Annotated[
         tuple[Port, ...],
-        Meta(description="never connections with one of these ports (brokers' ports on broker hosts)"),
+        Meta(description="never connections with one of these ports"),
     ] = ()
+    exclude_brokers: Annotated[
+        Exclude,
+        Meta(
+            description="leave out the Kafka brokers' ports: auto where one runs on this host, always, never"
+        ),
+    ] = "auto"
     netns: Annotated[
         tuple[str, ...],
         Meta(description="only these network namespaces: inode numbers or paths such as /run/netns/a"),
@@ -95,6 +103,7 @@ class AgentSettings(Settings, frozen=True):
     agent: HostSection = HostSection()
     capture: CaptureSection = CaptureSection()
     batch: BatchSection = BatchSection()
+    brakes: BrakesSection = BrakesSection()
     kafka: KafkaSettings = KafkaSettings()
     service: ServiceSettings = ServiceSettings()
 

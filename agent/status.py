@@ -48,7 +48,7 @@ class Status(msgspec.Struct, kw_only=True, frozen=True):
     last_error: str
     """Kafka's, empty: none."""
     kernel_us_per_event: float | None
-    """Time in the BPF programs; only known where kernel.bpf_stats_enabled is 1."""
+    """Time in the BPF programs; null until it was measured, which takes CAP_SYS_ADMIN."""
     agent_us_per_event: float | None
     """Processor time of the agent's own process."""
     cpu_percent: float
@@ -56,6 +56,25 @@ class Status(msgspec.Struct, kw_only=True, frozen=True):
     cpu_mean_percent: float
     """Of one core, since the start."""
     rss_bytes: int
+    state: str
+    """``tracing`` or ``stopped``."""
+    why: str
+    """What stopped it or thins its events."""
+    order: int
+    """Number of the newest order carried out, 0 = none."""
+    connection_rate: int
+    """Of 65,536 connections, how many are kept whole."""
+    block_rate: int
+    """Of 65,536 blocks of a stream, how many are kept."""
+    rate_changes: int
+    kept: int
+    """Of ``events``."""
+    sampled: int
+    """Of ``events``: left out in the kernel."""
+    bytes_per_day: int | None
+    """Of records before compression, at the pace of the last five minutes."""
+    ports_left_out: tuple[int, ...]
+    """Those of Kafka brokers."""
 
 
 class StatusFile:

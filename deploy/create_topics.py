@@ -25,14 +25,15 @@ _HOUR = 3600 * 1000  # milliseconds
 _DAY = 24 * _HOUR
 _WAIT = 15.0  # seconds
 _PROBE = 0.02
+CONTROL_PARTITIONS = 2  # heartbeats, orders
 
 
 def topic_specs(settings: KafkaSettings, replicas: int) -> list[NewTopic]:
     """The topics that wirelag needs.
 
     LogAppendTime everywhere: a record's time must be the broker's, since no watermark uses a host's.
-    Control keeps the last word of each agent; its segments are short since only closed ones are compacted.
-    An agent that is silent for a week is forgotten.
+    Control keeps the last word of each agent and, in a partition of their own, the last orders to agents; its
+    segments are short since only closed ones are compacted. After a week both are forgotten.
     """
     ours = {"message.timestamp.type": "LogAppendTime"}
     last_words = {
@@ -48,7 +49,7 @@ def topic_specs(settings: KafkaSettings, replicas: int) -> list[NewTopic]:
 
     return [
         topic(settings.events_topic, settings.shards, {**ours, "retention.ms": str(3 * _DAY)}),
-        topic(settings.control_topic, 1, last_words),
+        topic(settings.control_topic, CONTROL_PARTITIONS, last_words),
         topic(settings.latency_topic, settings.shards, {**ours, "retention.ms": str(_DAY)}),
         topic(settings.poison_topic, 1, {**ours, "retention.ms": str(14 * _DAY)}),
     ]
@@ -67,7 +68,9 @@ def create_topics(settings: KafkaSettings, replicas: int = 1) -> dict[str, str]:
     done = {name: _outcome(name, future) for name, future in futures.items()}
     for spec in specs:
         found = wait_until_led(admin, spec.topic)
-        if found != spec.num_partitions:
+        if spec.topic == settings.control_topic and found == 1:
+            done[spec.topic] += ", of one partition: it carries heartbeats, and no orders to agents"
+        elif found != spec.num_partitions:
             raise TopicMismatchError(f"{spec.topic}: has {found} partitions; wanted is {spec.num_partitions}")
     return done
 

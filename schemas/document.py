@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect as types
 
-from schemas import batch, control, decoder, example, field, latency, section
+from schemas import batch, control, decoder, example, field, latency, order, section
 from schemas.event import STRUCTS, Audit, Flag, Kind
 from schemas.field import Packing, columns_of
 
@@ -48,6 +48,7 @@ def render() -> str:
         "decoder": inspect.getsource(decoder).split("# begin\n")[1].strip(),
         "heartbeat": _struct_table(control.Heartbeat),
         "total": _struct_table(control.Total),
+        "order": _struct_table(order.Order),
         "latency": _struct_table(latency.LatencyRecord),
         "latency_note": _note(latency.__doc__),
         **_golden(),
@@ -153,6 +154,8 @@ def _type_name(bare: types.Type) -> str:
             return f"array of {_type_name(inner)}"
         case types.DictType():
             return "object: integer (as text) → integer"
+        case types.LiteralType():
+            return "text: " + " or ".join(f"`{value}`" for value in bare.values)
     plain = {
         types.IntType: "integer",
         types.StrType: "text",
@@ -192,6 +195,7 @@ def _golden() -> dict[str, object]:
         "golden_section": _table(("entry", "value"), rows),
         "golden_row": first.decode(),
         "golden_heartbeat": heartbeat.decode(),
+        "golden_order": msgspec.json.format(order.encode(example.order())).decode(),
     }
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One small batch and one heartbeat, always the same: the golden bytes of the tests, the example of the docs.
+"""A small batch, a heartbeat and an order, always the same: golden bytes of tests, examples of the docs.
 
 They show every packing at work: two flows in runs, a send in two pieces, stream positions that go on, an IPv6
 address, an arrival in no process's name, a connection's life. Changing them changes the golden files, which
@@ -11,6 +11,7 @@ import numpy as np
 from schemas.batch import EventBatch, Flow, Mark, Process
 from schemas.control import Heartbeat, Total
 from schemas.event import Audit, Flag, Kind
+from schemas.order import Order
 from schemas.section import Columns, Section, pack
 
 _BOOT = "6f1ed002-ab5d-4a1c-8e1a-0d8f2f4f9c11"
@@ -68,6 +69,20 @@ def heartbeat() -> Heartbeat:
             Total("agent", "delivered", 5_007),
         ),
         agent="0.1.0",
+    )
+
+
+def order() -> Order:
+    """Return the example order: to that host, and to all whose names begin with ``web-``."""
+    return Order(
+        version=1,
+        number=_EPOCH + 30_000_000_000,
+        hosts=("shop-1", "web-*"),
+        action="stop",
+        issued_at_ns=_EPOCH + 30_000_000_000,
+        why="load test until noon",
+        by="ada",
+        until_ns=_EPOCH + 3_630_000_000_000,
     )
 
 

@@ -61,7 +61,7 @@ def cat(  # noqa: PLR0913 - options of a command
         raise ConfigError(f"--limit: found {limit}; allowed is 1 or more")
     if not from_beginning and not follow:
         raise ConfigError("--no-from-beginning shows nothing without --follow")
-    settings = _settings(config, bootstrap, set_)
+    settings = settings_of(config, bootstrap, set_)
     found = records(settings, topic, from_beginning=from_beginning, follow=follow)
     write_json(islice(_lines(found, heads=batches), limit), flush=follow)
 
@@ -77,7 +77,8 @@ def _lines(found: Iterable[Any], *, heads: bool) -> Iterator[dict[str, Any]]:
             yield line
 
 
-def _settings(config: Path | None, bootstrap: str, overrides: tuple[str, ...]) -> "KafkaSettings":
+def settings_of(config: Path | None, bootstrap: str, overrides: tuple[str, ...]) -> "KafkaSettings":
+    """Return where Kafka is, as the consumer is told."""
     from common.config import load
     from consumer.settings import ENV_PREFIX, ConsumerSettings
 

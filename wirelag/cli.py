@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command ``wirelag``: consume, query, cat, schema. Errors become one clear line and an exit code here.
+"""The command ``wirelag``. Errors become one clear line and an exit code here.
 
 0: done, also where there was nothing to show; 1: something outside failed; 2: options or settings cannot be
 used. A command loads what it needs when it is called.
@@ -31,6 +31,7 @@ app = App(
 )
 app.command("wirelag.query:app", name="query", help="Ask the lake: latencies, messages, connections, losses.")
 app.command(cat)
+app.command("wirelag.control:app", name="control", help="Have agents stop or start, and see that they did.")
 app.command("wirelag.schema:app", name="schema", help="The wire format: show it, check it.")
 
 

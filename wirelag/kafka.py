@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The only module of this package that imports confluent_kafka: read a topic to look at it.
+"""The only module of this package that imports confluent_kafka: look into a topic, and write an order.
 
-Joins no group, stores no position, changes nothing in Kafka.
+Joins no group and stores no position; reading changes nothing in Kafka.
 """
 
 from collections.abc import Iterator
@@ -14,6 +14,7 @@ from confluent_kafka import (
     KafkaError,
     KafkaException,
     Message,
+    Producer,
     TopicPartition,
 )
 
@@ -36,8 +37,12 @@ class Record(NamedTuple):
     headers: dict[str, str]
 
 
-def records(settings: KafkaSettings, topic: str, *, from_beginning: bool, follow: bool) -> Iterator[Record]:
+def records(
+    settings: KafkaSettings, topic: str, *, from_beginning: bool, follow: bool, only: int | None = None
+) -> Iterator[Record]:
     """Yield a topic's records: those that are there now or, with ``follow``, for ever those that come, too.
+
+    ``only`` is the one partition that is wanted, None = all.
 
     Raises:
         ConfigError: there is no such topic, or the settings cannot be used.
@@ -45,7 +50,7 @@ def records(settings: KafkaSettings, topic: str, *, from_beginning: bool, follow
     """
     consumer = _consumer(settings)
     try:
-        partitions = _partitions(consumer, settings, topic)
+        partitions = [one for one in _partitions(consumer, settings, topic) if only in {None, one}]
         start = OFFSET_BEGINNING if from_beginning else OFFSET_END
         consumer.assign([TopicPartition(topic, number, start) for number in partitions])
         yield from _read(consumer, _ends(consumer, topic, partitions), follow=follow)
@@ -53,6 +58,71 @@ def records(settings: KafkaSettings, topic: str, *, from_beginning: bool, follow
         raise RuntimeFailure(f"Kafka at {settings.bootstrap_servers}: {_text(error)}") from error
     finally:
         consumer.close()
+
+
+def recent(settings: KafkaSettings, topic: str, partition: int, since_ms: int) -> Iterator[Record | None]:
+    """Yield a partition's records since a time of day, and then those that come: for ever.
+
+    None stands for half a second in which none came, so that whoever reads can look at the clock.
+
+    Raises:
+        ConfigError: there is no such topic, or the settings cannot be used.
+        RuntimeFailure: Kafka does not answer or refuses.
+    """
+    consumer = _consumer(settings)
+    try:
+        _partitions(consumer, settings, topic)
+        asked = TopicPartition(topic, partition, since_ms)
+        consumer.assign(consumer.offsets_for_times([asked], timeout=_ANSWER_SECONDS))
+        while True:
+            message = consumer.poll(_POLL_SECONDS)
+            yield None if message is None or _only_trouble(message) else _record(message)
+    except KafkaException as error:
+        raise RuntimeFailure(f"Kafka at {settings.bootstrap_servers}: {_text(error)}") from error
+    finally:
+        consumer.close()
+
+
+def number_of_partitions(settings: KafkaSettings, topic: str) -> int:
+    """Return how many partitions a topic has; raises as ``recent`` does."""
+    consumer = _consumer(settings)
+    try:
+        return len(_partitions(consumer, settings, topic))
+    finally:
+        consumer.close()
+
+
+def send(settings: KafkaSettings, topic: str, partition: int, key: bytes, value: bytes) -> None:
+    """Write one record and wait for its acknowledgement.
+
+    Raises:
+        RuntimeFailure: Kafka does not answer or refuses.
+    """
+    failed: list[str] = []
+
+    def told(error: KafkaError | None, _: Message) -> None:
+        failed.extend([error.str()] if error is not None else [])
+
+    try:
+        producer = Producer({**settings.producer(), "log_level": 0})
+        producer.produce(topic, value, key, partition, told)
+        left = producer.flush(_ANSWER_SECONDS)
+    except KafkaException as error:
+        raise RuntimeFailure(f"Kafka at {settings.bootstrap_servers}: {_text(error)}") from error
+    if failed or left:
+        reason = failed[0] if failed else "no acknowledgement in time"
+        raise RuntimeFailure(f"Kafka at {settings.bootstrap_servers}, topic {topic}: {reason}")
+
+
+def _only_trouble(message: Message) -> bool:
+    """Say whether a message is news of trouble that passes; raise KafkaException for what does not."""
+    error = message.error()
+    if error is None:
+        return False
+    passes = error.retriable() or error.code() == KafkaError._PARTITION_EOF  # noqa: SLF001 - client's name
+    if error.fatal() or not passes:
+        raise KafkaException(error)
+    return True
 
 
 def _consumer(settings: KafkaSettings) -> Consumer:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from history.span import iso
-from schemas import control
+from schemas import control, order
 from schemas.errors import RecordError
 from schemas.event import Flag
 from wirelag.rows import rows
@@ -42,13 +42,14 @@ def _json(value: bytes) -> Line:
         return _unknown(value, "not-json", str(error))
     if not isinstance(found, dict):
         return _unknown(value, "not-json", "no object")
-    if found.get("type") != "heartbeat":
+    kind = found.get("type")
+    if kind not in {"heartbeat", "order"}:
         return {"kind": "latency" if "record_id" in found else "json", **found}
     try:
-        heartbeat = control.decode(value)
+        decoded = control.decode(value) if kind == "heartbeat" else order.decode(value)
     except RecordError as error:
         return _unknown(value, error.reason, str(error))
-    return {"kind": "heartbeat", **msgspec.to_builtins(heartbeat, str_keys=True)}
+    return {"kind": kind, **msgspec.to_builtins(decoded, str_keys=True)}
 
 
 def _events(value: bytes, *, heads: bool) -> Iterator[Line]:

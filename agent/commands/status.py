@@ -10,6 +10,8 @@ from common.errors import RuntimeFailure
 if TYPE_CHECKING:
     from agent.status import Status
 
+FULL = 65_536
+
 
 def status(*, json: Json = False, config: Config = None, overrides: Overrides = None) -> None:
     """Say how the agent that runs here stands: cost, events, losses, delivery. Exit 1: none runs.
@@ -40,17 +42,23 @@ def lines(one: "Status", now_ns: int) -> list[str]:
 
     ago = show.duration(now_ns - one.last_delivery_ns) + " ago" if one.last_delivery_ns else "never"
     if one.kernel_us_per_event is None:
-        kernel = "not measured (sysctl kernel.bpf_stats_enabled=1)"
+        kernel = "not measured yet (takes CAP_SYS_ADMIN)"
     else:
         kernel = f"{one.kernel_us_per_event} us/event"
     process = "-" if one.agent_us_per_event is None else f"{one.agent_us_per_event} us/event"
     lost = ", ".join(f"{reason} {events:,}" for reason, events in sorted(one.lost.items())) or "none"
+    day = "" if one.bytes_per_day is None else f" ({show.size(one.bytes_per_day)} a day)"
     rows = [
         ("agent", f"{show.clean(one.host)}, pid {one.pid}, version {one.agent}"),
         ("up", f"{show.duration(round(one.uptime_seconds * 1e9))}, status {_age(one, now_ns)} old"),
+        ("state", one.state + (f": {show.clean(one.why)}" if one.why else "")),
         ("events", f"{one.events:,} = {one.delivered:,} delivered + {_in_flight(one)}"),
+        ("kept", _kept(one)),
         ("lost", lost),
-        ("delivered", f"{one.delivered_records:,} records, {show.size(one.delivered_bytes)}; last {ago}"),
+        (
+            "delivered",
+            f"{one.delivered_records:,} records, {show.size(one.delivered_bytes)}{day}; last {ago}",
+        ),
         ("kernel", kernel),
         (
             "process",
@@ -58,13 +66,24 @@ def lines(one: "Status", now_ns: int) -> list[str]:
         ),
         ("memory", f"{one.rss_bytes / 2**20:.1f} MiB"),
     ]
+    if one.ports_left_out:
+        rows.append(("brokers", "ports left out: " + ", ".join(map(str, one.ports_left_out))))
     if one.last_error:
         rows.append(("kafka", show.clean(one.last_error)))
     return [f"{name:<10} {text}" for name, text in rows]
 
 
 def _in_flight(one: "Status") -> str:
-    return f"{one.in_flight:,} in flight + {sum(one.lost.values()):,} lost"
+    rest = f" + {one.sampled:,} sampled out" if one.sampled else ""
+    return f"{one.in_flight:,} in flight + {sum(one.lost.values()):,} lost{rest}"
+
+
+def _kept(one: "Status") -> str:
+    if (one.connection_rate, one.block_rate) == (FULL, FULL):
+        now = "all"
+    else:
+        now = f"{one.connection_rate / FULL:.2%} of connections and {one.block_rate / FULL:.2%} of blocks"
+    return f"{now} now, {one.kept:,} of {one.events:,} since the start; {one.rate_changes} changes"
 
 
 def _age(one: "Status", now_ns: int) -> str:

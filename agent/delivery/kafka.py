@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from agent.brokers import Broker
 from agent.delivery.outstanding import Outstanding, Ticket
 from agent.ledger import DELIVERED, Ledger
 from common.errors import RuntimeFailure, TopicMismatchError
@@ -44,6 +45,9 @@ class KafkaDelivery:
         self.record_bytes = 0
         self.last_delivery_ns: int | None = None
         """CLOCK_MONOTONIC of the last report of a delivery."""
+        self.brokers: list[Broker] = []
+        self.control_partitions = 0
+        """Both are known once the topics were checked."""
 
     def check_topic(self) -> None:
         """Refuse an events topic that is not cut into as many partitions as the settings have shards.
@@ -59,13 +63,13 @@ class KafkaDelivery:
                 f"topic {self._topic} has {found} partitions, kafka.shards is {shards}: "
                 f"set it to {found} on every agent and consumer, or use a new topic"
             )
-        self._partitions(self._settings.control_topic, 1)
+        self.control_partitions = self._partitions(self._settings.control_topic, 2)
 
     def _partitions(self, topic: str, wanted: int) -> int:
         """Return how many partitions a topic has; ``wanted`` is what to create it with."""
         bootstrap = self._settings.bootstrap_servers
         try:
-            found = self._producer.list_topics(topic, timeout=METADATA_SECONDS).topics[topic]
+            cluster = self._producer.list_topics(topic, timeout=METADATA_SECONDS)
         except KafkaException as error:
             self._producer.poll(0)  # the client tells the cause in a call-back
             reason = self.last_error or error.args[0].str()
@@ -73,6 +77,8 @@ class KafkaDelivery:
                 f"Kafka at {bootstrap} does not answer ({reason}): "
                 "is it up, and is kafka.bootstrap-servers its address?"
             ) from error
+        self.brokers = [Broker(one.host, one.port) for one in cluster.brokers.values()]
+        found = cluster.topics[topic]
         if found.error is not None:
             raise RuntimeFailure(
                 f"Kafka at {bootstrap}: topic {topic}: {found.error.str()}; "

@@ -23,6 +23,7 @@ from consumer.source.topics import (
     check_unchanged,
 )
 from lake.facts import Facts
+from schemas.order import HEARTBEATS
 
 MakeEngine = Callable[[Partition, bytes | None], Engine]
 """An engine for a partition, new or with the state it had."""
@@ -62,6 +63,10 @@ class Rules:
         """The topics that are read."""
         return self.events_topic, self.control_topic
 
+    def ours(self, partition: Partition) -> bool:
+        """Say whether a partition's records are for the lake: orders to agents are not."""
+        return partition.topic != self.control_topic or partition.number == HEARTBEATS
+
 
 @dataclass
 class Owned:
@@ -96,8 +101,13 @@ class Owned:
         check_unchanged(self.topics, self.source.describe(self.topics))
 
     def take_over(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
-        """Load these partitions after all checks; return where to read each from."""
+        """Load these partitions after all checks; return where to read each from.
+
+        One whose records are not for the lake is read from its end and kept no memory of.
+        """
         self.identify()
+        offsets = {p: self.source.watermarks(p)[1] for p in partitions if not self.rules.ours(p)}
+        partitions = [partition for partition in partitions if self.rules.ours(partition)]
         for partition in partitions:
             low, high = self.source.watermarks(partition)
             work = self._load(partition, low)
@@ -105,7 +115,7 @@ class Owned:
             self.works[partition] = work
         self._pass_over_published(partitions)
         log.info("partitions taken over", partitions=[f"{p.topic}/{p.number}" for p in partitions])
-        return {partition: self.works[partition].next_offset for partition in partitions}
+        return offsets | {partition: self.works[partition].next_offset for partition in partitions}
 
     def reload(self) -> None:
         """Forget the memory of all partitions and read each on from where the lake says it is."""

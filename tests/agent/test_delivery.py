@@ -37,7 +37,7 @@ def test_topics_are_asked_for_before_anything_is_traced(kafka: str, topics: Topi
     check(kafka, there)
     with pytest.raises(RuntimeFailure, match=r"topic nowhere: .* create it with 3 partitions"):
         check(kafka, there | {"events_topic": "nowhere"})
-    with pytest.raises(RuntimeFailure, match=r"topic nowhere: .* create it with 1 partition "):
+    with pytest.raises(RuntimeFailure, match=r"topic nowhere: .* create it with 2 partitions"):
         check(kafka, there | {"control_topic": "nowhere"})
     with pytest.raises(TopicMismatchError, match=r"has 1 partitions, kafka\.shards is 3"):
         check(kafka, there | {"events_topic": there["control_topic"]})

@@ -10,16 +10,15 @@ from pathlib import Path
 from typing import Self
 
 import msgspec
-import numpy as np
 import pytest
 
+from agent.brakes.standing import Standing
 from agent.commands.status import lines
 from agent.delivery.outstanding import Outstanding
-from agent.kernel.counters import HEAD_DTYPE, HOOK_NAMES, ProgramStats, add_up
-from agent.ledger import ATTEMPTED, DELIVERED, Ledger
+from agent.ledger import ATTEMPTED, DELIVERED, SAMPLED, Ledger
 from agent.meter import Meter
 from agent.pack import Identity
-from agent.report import Figures, KernelCost, Reporter
+from agent.report import DayRate, Figures, Reporter
 from agent.status import Status, StatusFile, read_all
 from common.errors import RuntimeFailure
 from demo.broker import SHARDS, InProcessBroker
@@ -29,7 +28,12 @@ from support.live import run
 from support.netns import VethPair
 from support.worker import Worker
 
-NOTHING = add_up(np.zeros((len(HOOK_NAMES), 1), HEAD_DTYPE), {})
+
+class Braked:
+    """Brakes that thin a little, for an order's sake."""
+
+    standing = Standing(8, 9, 3, "tracing", "max-cpu-percent", 12)
+    us_per_event = None
 
 
 class Delivered:
@@ -45,33 +49,34 @@ def reporter(tmp_path):
     ledger.put(*ATTEMPTED, 1000)
     ledger.add(*DELIVERED, 900)
     ledger.add("queue", "full", 40)
+    ledger.put(*SAMPLED, 10)
     seconds = iter(range(100))
     meter = Meter(lambda: float(next(seconds)), lambda: 0.25)
-    figures = Figures(Identity("alpha", "boot", 77, 4), ledger, Delivered(), meter)
+    figures = Figures(Identity("alpha", "boot", 77, 4), ledger, Delivered(), meter, Braked(), (9092,))
     reporter = Reporter(tmp_path / "run", figures, lambda: 3_000_000_000)
     yield reporter
     reporter.close()
 
 
 def test_a_status_is_read_as_it_was_written(reporter, tmp_path):
-    reporter.write(NOTHING)
+    reporter.write()
     (found,) = read_all(tmp_path / "run")
     assert (found.host, found.pid, found.events, found.delivered) == ("alpha", os.getpid(), 1000, 900)
-    assert (found.lost, found.in_flight) == ({"queue/full": 40}, 60)
+    assert (found.lost, found.in_flight) == ({"queue/full": 40}, 50)
     assert (found.delivered_records, found.delivered_bytes) == (3, 4567)
 
 
 def test_only_the_owner_can_read_it(reporter, tmp_path):
-    reporter.write(NOTHING)
+    reporter.write()
     assert (tmp_path / "run").stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "run").iterdir()} == {0o600}
 
 
 def test_an_agent_that_ended_leaves_nothing(reporter, tmp_path):
-    reporter.write(NOTHING)
+    reporter.write()
     reporter.close()
     assert list((tmp_path / "run").iterdir()) == []
-    reporter.write(NOTHING)
+    reporter.write()
     assert list(read_all(tmp_path / "run")) == []
 
 
@@ -87,9 +92,11 @@ def test_a_killed_agent_is_not_taken_for_one_that_runs_and_is_cleared_away(tmp_p
 
 def test_a_folder_that_cannot_be_made_costs_a_warning_only(tmp_path, capsys):
     (tmp_path / "file").touch()
-    figures = Figures(Identity("a", "b", 1, 1), Ledger(), Delivered(), Meter(lambda: 0.0, lambda: 0.0))
+    figures = Figures(
+        Identity("a", "b", 1, 1), Ledger(), Delivered(), Meter(lambda: 0.0, lambda: 0.0), Braked()
+    )
     reporter = Reporter(tmp_path / "file" / "run", figures, lambda: 0)
-    reporter.write(NOTHING)
+    reporter.write()
     reporter.close()
     assert "no status file" in capsys.readouterr().out
 
@@ -112,25 +119,22 @@ def test_a_status_of_another_version_is_said_to_be_one(tmp_path):
 
 def test_lines_for_people(reporter):
     found = dict(line.split(maxsplit=1) for line in lines(reporter.status(), 4_000_000_000))
-    assert found["events"] == "1,000 = 900 delivered + 60 in flight + 40 lost"
+    assert found["events"] == "1,000 = 900 delivered + 50 in flight + 40 lost + 10 sampled out"
     assert found["lost"] == "queue/full 40"
     assert found["delivered"] == "3 records, 4.6kB; last 3.0s ago"
     assert found["kernel"].startswith("not measured")
+    assert found["state"] == "tracing: max-cpu-percent"
+    assert found["kept"].startswith("0.01% of connections and 0.01% of blocks now, 990 of 1,000 since")
+    assert found["brokers"] == "ports left out: 9092"
     assert found["up"] == "0ns, status 1.0s old"
 
 
-def test_the_kernels_cost_is_of_the_stretches_in_which_it_was_measured():
-    def account(attempts, run_time_ns, run_cnt):
-        table = np.zeros((len(HOOK_NAMES), 1), HEAD_DTYPE)
-        table["events"]["attempts"][0] = attempts
-        return add_up(table, {"send": ("send", ProgramStats(0, run_time_ns, run_cnt))})
-
-    cost = KernelCost()
-    cost.update(account(1000, 0, 0))
-    assert cost.us_per_event is None
-    cost.update(account(1100, 25_000, 200))
-    cost.update(account(5000, 25_000, 200))
-    assert cost.us_per_event == 0.25
+def test_bytes_of_a_day_are_those_of_the_last_minutes():
+    day, second = DayRate(), 10**9
+    assert day.update(0, 0) is None
+    assert day.update(second, 10) == 864_000
+    assert day.update(1000 * second, 10) == 0
+    assert day.update(1100 * second, 1010) == 864_000
 
 
 def test_no_agent_is_one_clear_line(tmp_path):

@@ -24,7 +24,7 @@ def test_four_topics_are_made_and_a_second_run_changes_nothing(settings):
     assert create_topics(settings) == dict.fromkeys(names, "created")
     assert create_topics(settings) == dict.fromkeys(names, "already there")
     there = AdminClient(settings.client()).list_topics(timeout=10).topics
-    assert [len(there[name].partitions) for name in names] == [5, 1, 5, 1]
+    assert [len(there[name].partitions) for name in names] == [5, 2, 5, 1]
 
 
 def test_times_are_the_brokers_and_control_is_compacted(settings):
@@ -44,6 +44,13 @@ def test_other_number_of_partitions_is_refused(settings, topics):
     topics.create(settings.events_topic, 4, {})
     with pytest.raises(TopicMismatchError, match="has 4 partitions; wanted is 5"):
         create_topics(settings)
+
+
+def test_control_topic_of_one_partition_will_do_without_orders(settings, topics):
+    topics.create(settings.control_topic, 1, {})
+    done = create_topics(settings)
+    assert done[settings.control_topic].startswith("already there, of one partition")
+    assert done[settings.events_topic] == "created"
 
 
 def test_more_replicas_than_brokers_is_told_in_the_words_of_the_broker(settings):

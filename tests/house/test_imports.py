@@ -24,6 +24,7 @@ ADAPTERS = {
     "bcc": {"agent/kernel/loader.py"},
     "confluent_kafka": {
         "agent/delivery/kafka.py",
+        "agent/delivery/orders.py",
         "consumer/publish/kafka.py",
         "consumer/source/kafka.py",
         "wirelag/kafka.py",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas import batch, decoder, document, example
+from schemas import batch, control, decoder, document, example, order
 from schemas.event import STRUCTS, Kind
 from schemas.field import columns_of
 from support.batches import Fleet
@@ -28,7 +28,9 @@ def test_page_is_the_generators_output() -> None:
     assert PAGE.read_text(encoding="utf-8") == document.render(), "run `make docs`"
 
 
-@pytest.mark.parametrize("owner", [*STRUCTS.values(), batch.EventBatch, batch.Flow, batch.Process])
+@pytest.mark.parametrize(
+    "owner", [*STRUCTS.values(), batch.EventBatch, batch.Flow, batch.Process, control.Heartbeat, order.Order]
+)
 def test_every_field_is_on_the_page(owner: type[msgspec.Struct]) -> None:
     """No field of what travels is missing from the page."""
     page = document.render()

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from schemas import batch, control, example
+from schemas import batch, control, example, order
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -81,3 +81,10 @@ def test_unknown_keys_of_a_heartbeat_are_ignored() -> None:
     """A heartbeat with a key that this version does not know decodes as before."""
     fields = msgspec.json.decode((GOLDEN / "heartbeat-v1.json").read_bytes()) | {"later": {"a": [1]}}
     assert control.decode(msgspec.json.encode(fields)) == example.heartbeat()
+
+
+def test_golden_order_is_read_and_written() -> None:
+    """The committed order decodes to the example, which is written to the same bytes."""
+    value = (GOLDEN / "order-v1.json").read_bytes()
+    assert order.decode(value) == example.order()
+    assert order.encode(example.order()) == value

@@ -36,9 +36,9 @@ class World:
     """Topics, and what a consumer of them is told."""
 
     def __init__(self, bootstrap: str, topics: Topics, folder: Path, shards: int = 4) -> None:
-        self.bootstrap, self.shards, self.folder = bootstrap, shards, folder
+        self.bootstrap, self.topics, self.shards, self.folder = bootstrap, topics, shards, folder
         self.events = topics("events", shards, max_message_bytes="20000000")
-        self.control = topics("control", 1, cleanup_policy="compact")
+        self.control = topics("control", 2, cleanup_policy="compact")
         self.latency = topics("latency", 2)
         self.poison = topics("poison", 1)
         options = {"acks": "all", "linger.ms": 0, "compression.type": "lz4", "message.max.bytes": 20_000_000}
@@ -70,10 +70,16 @@ class World:
             self._producer.poll(0)
         assert self._producer.flush(30) == 0
 
-    def beat(self, key: bytes, value: bytes) -> None:
-        """Produce one heartbeat and wait."""
-        self._producer.produce(self.control, value=value, key=key, partition=0)
+    def beat(self, key: bytes, value: bytes, partition: int = 0) -> None:
+        """Produce one heartbeat, or what else the control topic takes, and wait."""
+        refused: list[object] = []
+
+        def told(error: object, _: Message) -> None:
+            refused.extend([error] if error else [])
+
+        self._producer.produce(self.control, value, key, partition, told)
         assert self._producer.flush(30) == 0
+        assert refused == []
 
     def delete_records(self, topic: str, partition: int, before: int) -> None:
         """Let the broker delete the records below a Kafka offset, as retention would."""

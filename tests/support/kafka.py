@@ -77,6 +77,11 @@ class KafkaNode:
         return f"127.0.0.1:{self._broker_port.number}"
 
     @property
+    def controller(self) -> int:
+        """The port of its controller, at which it talks to itself."""
+        return self._controller_port.number
+
+    @property
     def pid(self) -> int:
         """The id of the running process."""
         if self._process is None:

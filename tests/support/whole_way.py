@@ -40,6 +40,8 @@ class AgentProcess:
         own = (
             f"capture.netns={','.join(map(str, netns))}",
             "capture.ring-pages=1024",
+            "capture.exclude-brokers=never",  # a port of the traffic may be the broker's by chance
+            "brakes.max-cpu-percent=0",
             "service.log-format=json",
             *more,
         )
@@ -51,7 +53,7 @@ class AgentProcess:
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(self._command, stderr=subprocess.PIPE, text=True)
         try:
-            self._read_until("tracing")
+            self.read_until("tracing", "not tracing")
         except BaseException:
             self._process.kill()
             self._process.wait()
@@ -65,7 +67,7 @@ class AgentProcess:
         self._process.send_signal(signal.SIGTERM)
         try:
             if kind is None and alive:
-                self.totals = self._read_until("stopped")["totals"]
+                self.totals = self.read_until("stopped")["totals"]
         finally:
             if self._process.stderr is not None:
                 self._process.stderr.close()
@@ -78,12 +80,18 @@ class AgentProcess:
         self._process.kill()
         self._process.wait()
 
-    def _read_until(self, event: str) -> dict[str, Any]:
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._process.pid
+
+    def read_until(self, *events: str) -> dict[str, Any]:
+        """Return the next line of its log that is of one of these events."""
         lines: IO[str] | None = self._process.stderr
         for line in lines or ():
             self._said.append(line)
             words: dict[str, Any] = json.loads(line) if line.startswith("{") else {}
-            if words.get("event") == event:
+            if words.get("event") in events:
                 return words
         raise AssertionError("the agent ended early:\n" + "".join(self._said))
 

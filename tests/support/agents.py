@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a running agent says and holds, for tests of its brakes."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from schemas import batch, control
+from schemas.batch import EventBatch
+from schemas.control import Heartbeat
+from support.consumer import read_topic
+from support.whole_way import SHARDS, Names
+
+PATIENCE_SECONDS = 60.0
+_BPF = ("bpf-prog", "bpf-map", "bpf_link", "bpf-raw-tracepoint", "perf_event")
+
+
+def heartbeats(names: Names) -> list[Heartbeat]:
+    """Return all heartbeats, oldest first."""
+    return [control.decode(one.value() or b"") for one in read_topic(names.bootstrap, names.control, 1)]
+
+
+def until(names: Names, enough: Callable[[Heartbeat], bool]) -> Heartbeat:
+    """Return the first newest heartbeat that is enough."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        beats = heartbeats(names)
+        if beats and enough(beats[-1]):
+            return beats[-1]
+        assert time.monotonic() < deadline, f"no such heartbeat; the last is {beats[-1:]}"
+        time.sleep(0.1)
+
+
+def total(beat: Heartbeat, stage: str, reason: str) -> int:
+    """Return one figure of the ledger."""
+    return next((one.events for one in beat.totals if (one.stage, one.reason) == (stage, reason)), 0)
+
+
+def batches(names: Names) -> list[EventBatch]:
+    """Return all records of events."""
+    return [batch.decode(one.value() or b"") for one in read_topic(names.bootstrap, names.events, SHARDS)]
+
+
+def in_kernel(pid: int) -> list[str]:
+    """Return what a process holds of BPF: programs, maps, links and rings."""
+    links = [_target(file) for file in Path(f"/proc/{pid}/fd").iterdir()]
+    return sorted(link for link in links if any(name in link for name in _BPF))
+
+
+def _target(file: Path) -> str:
+    try:
+        return str(file.readlink())
+    except FileNotFoundError:
+        return ""
