@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 
+from agent.brakes.settings import BrakesSection
 from agent.service import AgentService
 from agent.settings import AgentSettings, BatchSection, CaptureSection
 from bench.naive.agent import NaiveAgent
@@ -98,6 +99,7 @@ def run_ours(inodes: str, address: str) -> None:
     settings = AgentSettings(
         capture=CaptureSection(netns=tuple(inodes.split(","))),
         batch=BatchSection(),
+        brakes=BrakesSection(max_cpu_percent=0),
         kafka=KafkaSettings(bootstrap_servers=address, shards=SHARDS),
     )
     setup_logging(level="warning")

@@ -25,6 +25,8 @@ class Agent:
             f"kafka.bootstrap-servers={bootstrap}",
             f"kafka.shards={shards}",
             "service.log-format=json",
+            "brakes.max-cpu-percent=0",  # all is to be seen, whatever it costs
+            "capture.exclude-brokers=never",
         ):
             command += ["--set", setting]
         self._process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)  # noqa: S603

@@ -186,6 +186,7 @@ class Agent:
             "agent.host-name=alpha",
             "agent.heartbeat=50ms",
             "service.log-format=json",
+            "brakes.max-cpu-percent=0",
             f"capture.netns={','.join(str(host.inode) for host in network.hosts)}",
         )
         self._folder = folder
