@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the agent costs a host that is idle, and one with 500 events a second: CPU, memory, bytes a day.
 
-The agent runs as it is installed, with its defaults but for the broker (librdkafka's own, in a process of its
-own) and for the brakes, which are off: nothing is thinned. Bytes are those of each record, compressed by zstd. Run as root: ``python -m bench.host``.
+The agent runs as it is installed, with its defaults but for the broker (librdkafka's own, in a process of
+its own) and for the brakes, which are off: nothing is thinned. Bytes are those of each record, compressed by
+zstd. Run as root: ``python -m bench.host``.
 """
 
 import subprocess

@@ -3,7 +3,7 @@
 
 from agent.control import heartbeat
 from agent.delivery.outstanding import Outstanding, Ticket
-from agent.ledger import ATTEMPTED, DELIVERED, Ledger
+from agent.ledger import ATTEMPTED, DELIVERED, SAMPLED, Ledger
 from agent.pack import Clock, Identity
 from schemas import control
 
@@ -16,6 +16,20 @@ def test_attempted_is_delivered_plus_lost_plus_in_flight() -> None:
     ledger.add("queue", "full", 25)
     ledger.put("kernel", "nested", 5)
     assert (ledger.lost(), ledger.in_flight()) == (30, 10)
+
+
+def test_what_is_counted_from_0_again_adds_to_what_was_counted() -> None:
+    """A capture that starts anew in the same run; what is counted here goes on by itself."""
+    ledger = Ledger()
+    for _ in range(3):
+        ledger.put(*ATTEMPTED, 10)
+        ledger.put(*SAMPLED, 4)
+        ledger.add(*DELIVERED, 6)
+        ledger.carry("kernel", "perf-buffer")
+    ledger.put(*ATTEMPTED, 5)
+    ledger.put("perf-buffer", "full", 1)
+    assert [ledger.total(*key) for key in (ATTEMPTED, SAMPLED, DELIVERED)] == [35, 12, 18]
+    assert (ledger.lost(), ledger.in_flight()) == (1, 4)
 
 
 def test_acknowledged_stops_before_the_first_hole() -> None:

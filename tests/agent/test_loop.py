@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The end of a capture: what it held leaves, named or counted as lost, though nothing can be asked any more."""
+"""The end of a capture: what it held leaves, named or counted as lost, though nothing can be asked more."""
 
 import numpy as np
 

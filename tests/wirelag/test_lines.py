@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas import batch, control, example, latency
+from schemas import batch, control, example, latency, order
 from schemas.latency import LatencyRecord
 from wirelag.lines import lines
 
@@ -127,3 +127,10 @@ def test_every_bit_flip_is_shown() -> None:
         flipped = bytearray(EVENTS)
         flipped[bit // 8] ^= 1 << bit % 8
         assert all(line["kind"] for line in lines(bytes(flipped), {}))
+
+
+def test_order() -> None:
+    """An order is shown with all it says; one outside of its limits is unknown, with the reason."""
+    found = only(order.encode(example.order()))
+    assert (found["kind"], found["action"], found["hosts"]) == ("order", "stop", ("shop-1", "web-*"))
+    assert only(b'{"type":"order","version":1}')["kind"] == "unknown"
