@@ -18,6 +18,7 @@ from agent.brakes.kernel_time import KernelTime
 from agent.brakes.settings import BrakesSection
 from agent.brakes.standing import STOPPED, TRACING, Standing
 from agent.brakes.switch import Switch
+from agent.kernel.errors import KernelUnfitError
 from common.throttle import Throttle
 from schemas.batch import FULL_RATE
 from schemas.order import Order
@@ -81,6 +82,8 @@ class Brakes:
         self._next = 0.0
         self._attached_at = self._again_at = 0.0
         self._pause = FIRST_PAUSE_SECONDS
+        self._resting = ""
+        """Why, until then."""
         self._share: float | None = None
         self._throttle = Throttle()
         self._log = structlog.get_logger()
@@ -107,17 +110,17 @@ class Brakes:
         self._obey(now)
 
     def tick(self, now: float) -> bool:
-        """Look once a second at most; says whether there is something that others should hear of soon.
-
-        Raises:
-            KernelUnfitError: the kernel took the programs before and does not now.
-        """
+        """Look once a second at most; says whether there is something that others should hear of soon."""
         if now < self._next:
             return False
         self._next = now + EVERY_SECONDS
         before = self.standing
         self._means.orders.poll()
-        self._obey(now)
+        try:
+            self._obey(now)
+        except KernelUnfitError as error:  # it took the programs before: it may again
+            self._log.exception("cannot attach")
+            self._rest(now, f"cannot attach: {error}")
         if self._means.switch.on:
             self._govern(now)
         after = self.standing
@@ -148,7 +151,7 @@ class Brakes:
         if order is not None and order.action == "stop":
             return "order" + (f" of {order.by}" if order.by else "") + (f": {order.why}" if order.why else "")
         if now < self._again_at:
-            return f"max-cpu-percent: missed by far with nearly nothing kept; again in {self._pause:.0f} s"
+            return f"{self._resting}; again after {self._pause:.0f} s"
         return None
 
     def _attach(self, now: float) -> None:
@@ -192,13 +195,18 @@ class Brakes:
         self._means.switch.capture.sample(*share.rates)
 
     def _let_go(self, now: float) -> None:
-        """Detach for longer each time, and begin anew with nearly nothing."""
+        """Detach, and begin anew with nearly nothing."""
+        self._share = FLOOR
+        self._rest(now, "max-cpu-percent: missed by far with nearly nothing kept")
+        self._obey(now)
+
+    def _rest(self, now: float, why: str) -> None:
+        """Stay detached for a while, longer each time."""
         calm = now - self._attached_at > CALM_SECONDS
         self._pause = (
             FIRST_PAUSE_SECONDS if calm or not self._again_at else min(2 * self._pause, LONGEST_PAUSE_SECONDS)
         )
-        self._again_at, self._share = now + self._pause, FLOOR
-        self._obey(now)
+        self._again_at, self._resting = now + self._pause, why
 
     def _spend(self, *, at_once: bool = False) -> None:
         if not self._section.max_bytes_per_day:

@@ -11,6 +11,7 @@ from agent.brakes.kernel_time import KernelTime
 from agent.brakes.settings import BrakesSection
 from agent.control import heartbeat
 from agent.delivery.outstanding import Outstanding
+from agent.kernel.errors import KernelUnfitError
 from agent.ledger import Ledger
 from agent.pack import Clock, Identity
 from common.units import ByteSize
@@ -26,7 +27,7 @@ class Host:
         self.now, self.cpu, self.attempts, self.sampled = 1000.0, 0.0, 0, 0
         self.on, self.attached, self.sampling = False, 0, []
         self.orders, self.number, self.record_bytes = [], 0, 0
-        self.capture = self
+        self.capture, self.unfit = self, False
         self.off = tmp_path / "off"
         section = {"max_cpu_percent": 0.0, **section}
         means = Means(
@@ -36,6 +37,8 @@ class Host:
         self.brakes.begin(self.now)
 
     def attach(self):
+        if self.unfit:
+            raise KernelUnfitError("no memory")
         self.on, self.attempts, self.sampled = True, 0, 0
         self.attached += 1
 
@@ -66,7 +69,7 @@ class Host:
     def seconds(self, count, *, events=0, cpu=0.0):
         """Let time pass; the share kept is what was asked for last."""
         told = []
-        for _ in range(count):
+        for _ in range(int(count)):
             self.now += 1.0
             if self.on:
                 share = self.sampling[-1][0] / 65_536 if self.sampling else 1.0
@@ -169,6 +172,23 @@ def test_it_lets_go_where_thinning_does_not_help_and_tries_again_ever_later(tmp_
     host.seconds(1000, events=10, cpu=0.001)
     assert host.on
     assert host.sampling[-1] == FULL
+
+
+def test_a_kernel_that_takes_the_programs_no_more_is_asked_again_later(tmp_path):
+    """The agent runs on meanwhile, and says why it does not trace."""
+    host = Host(tmp_path)
+    host.off.touch()
+    host.seconds(1)
+    host.unfit = True
+    host.off.unlink()
+    host.seconds(2)
+    assert host.brakes.standing.state == "stopped"
+    assert host.brakes.standing.why.startswith("cannot attach: no memory; again after 60 s")
+    host.unfit = False
+    host.seconds(FIRST_PAUSE_SECONDS - 5)
+    assert not host.on
+    host.seconds(5)
+    assert host.on
 
 
 def test_a_spent_day_keeps_nothing_until_midnight(tmp_path):
