@@ -30,7 +30,7 @@ demo: ## two hosts, real traffic, the whole way to the answer, on this machine (
 
 .PHONY: test
 test: ## every test, with BPF in the kernel and a real Kafka (root)
-	@scripts/setup --kafka
+	@scripts/setup --kafka --programs
 	$(PYTHON) -m pytest $(PYTEST_ARGS)
 
 .PHONY: test-fast

@@ -8,6 +8,7 @@ import json
 
 import pytest
 
+from support.matching import audits
 from support.program import Program, free_port
 from support.sums import added, by_end
 
@@ -34,6 +35,7 @@ def test_bytes_of_every_stream_are_iperf3s_own(network, tracer, log, name):
             trace = tracer.follow(lambda: client.busy)
             report = json.loads(client.wait())
         server.wait()
+    assert set(audits(trace + tracer.take(), network.hosts)) == {"COMPLETE"}
     streams = _streams(report)
     for direction in {stream["direction"] for stream in streams}:
         mine = [stream for stream in streams if stream["direction"] == direction]

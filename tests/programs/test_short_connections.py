@@ -84,10 +84,11 @@ def test_every_end_is_told_with_the_kernels_bytes(host, storm):
         for row in trace.totals
     )
     truth = Counter((side.local_port, side.remote_port, side.sent, side.read) for side in sides)
-    assert set(audits(trace, (host,))) == {"COMPLETE"}
-    skipped = final.counters.hooks["state"].misses
+    complete = audits(trace, (host,))["COMPLETE"]
+    skipped = _skipped(final)
     assert not told - truth, list((told - truth).items())[:3]
-    assert (truth - told).total() <= skipped, f"{(truth - told).total()} ends untold, {skipped} runs skipped"
+    assert (truth - told).total() <= skipped, f"{(truth - told).total()} ends untold, {skipped} skipped"
+    assert 2 * CONNECTIONS - complete <= skipped, f"{complete} accounts complete, {skipped} skipped"
 
 
 def test_every_event_and_fact_is_accounted_for(storm):
@@ -95,14 +96,16 @@ def test_every_event_and_fact_is_accounted_for(storm):
     hooks, facts = final.counters.hooks, final.counters.facts
     assert not final.records
     assert {name: hooks[name].unaccounted for name in HOOK_NAMES} == dict.fromkeys(HOOK_NAMES, 0), hooks
-    assert (facts.unaccounted, facts.lost, facts.nested, final.counters.residual) == (0, 0, 0, 0), facts
+    assert (facts.unaccounted, facts.lost, final.counters.lost, final.counters.residual) == (0, 0, 0, 0), (
+        facts
+    )
     assert final.counters.delivered == len(trace.events)
     assert facts.delivered == len(trace.connections) + len(trace.tasks) + len(trace.totals)
     kinds = Counter(trace.events["kind"].tolist())
     sends, reads = (sum(getattr(side, name) for side in sides) for name in ("sends", "reads"))
     assert (kinds[Kind.SEND], kinds[Kind.RECEIVE]) == (sends, reads), kinds
     lives = kinds[Kind.CONNECT] + kinds[Kind.CLOSE]
-    assert 0 <= 3 * CONNECTIONS - lives <= hooks["state"].misses, f"{kinds}, {hooks['state']}"
+    assert 0 <= 3 * CONNECTIONS - lives <= _skipped(final), f"{kinds}, {hooks['state']}"
 
 
 def test_only_reads_that_an_end_met_lack_the_end_of_their_call(storm):
@@ -112,3 +115,9 @@ def test_only_reads_that_an_end_met_lack_the_end_of_their_call(storm):
     closed = {(row["iss"], row["irs"]): int(row["time_ns"]) for row in trace.totals}
     assert all(int(row["time_ns"]) <= closed[row["iss"], row["irs"]] for row in marked)
     assert len(marked) < CONNECTIONS // len(Ending)
+
+
+def _skipped(final):
+    """Return what interrupts in the programs' way may have cost of openings and ends: all that is counted."""
+    state = final.counters.hooks["state"]
+    return state.misses + state.nested + final.counters.facts.nested

@@ -87,4 +87,4 @@ class KillableAgent:
         while not true():
             assert self._process.poll() is None, f"the agent ended early:\n{self.said}"
             assert time.monotonic() < deadline, f"not in time:\n{self.said}"
-            time.sleep(0.001)
+            time.sleep(0.002)
