@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from agent.doctor.host import Host, clock_sync, locked_memory_limit
-from agent.kernel import hooks, layout, privileges, source, testrun
+from agent.kernel import hooks, layout, privileges, probes, source, testrun
 from agent.kernel.btf import Btf
 from agent.kernel.errors import KernelUnfitError
 from agent.live import article
@@ -53,7 +53,7 @@ def examine(host: Host, load_btf: Callable[[Host], Btf], ring_pages: int) -> Exa
         pass
     else:
         missing = hooks.unseen(types)
-        checks.append(_hooks(types))
+        checks.append(_hooks(host, types))
     checks += [_article(host), _capabilities(host), *_perf(host, ring_pages), _lockdown(host), _bcc(host)]
     checks += [_headers(host), _bpf_folder(host), _statistics(host), _clock_source(host), _clock_sync(host)]
     return Examined(checks, missing)
@@ -82,9 +82,9 @@ def _types(host: Host, load_btf: Callable[[Host], Btf]) -> Iterator[Check]:
         yield Check("fields", "ok", f"{len(fields)} offsets and sizes found")
 
 
-def _hooks(types: Btf) -> Check:
+def _hooks(host: Host, types: Btf) -> Check:
     try:
-        chosen = hooks.choose(types)
+        chosen = probes.choose(types, "auto", {}, host.tracefs)
     except KernelUnfitError as error:
         return _refused("hooks", error)
     return Check("hooks", "ok", hooks.describe(chosen))
@@ -120,6 +120,9 @@ def _perf(host: Host, ring_pages: int) -> Iterator[Check]:
     said = "no limit" if limit is None else f"{limit // KIB} KiB"
     found = f"rings of {needed} KiB; perf_event_mlock_kb allows {free} KiB, RLIMIT_MEMLOCK {said}"
     paranoid = host.number("proc/sys/kernel/perf_event_paranoid")
+    refused = host.ring_refused()
+    if refused:
+        yield _refused("perf events", KernelUnfitError(refused))
     exempt = host.capabilities() >> IPC_LOCK & 1 or paranoid == -1
     if exempt or limit is None or needed <= free + limit // KIB:
         yield Check("perf buffer", "ok", found)

@@ -22,6 +22,10 @@ _ONLINE = Path("/sys/devices/system/cpu/online")
 _COUNTER = np.dtype("<u8")
 _LONGEST_LIST = 4096
 """Bytes of a file in sysfs."""
+_NO_RING = (
+    "no ring of {pages} pages on CPU {cpu}, for want of memory that may be locked: take fewer "
+    "capture.ring-pages, raise RLIMIT_MEMLOCK or kernel.perf_event_mlock_kb, or grant CAP_IPC_LOCK"
+)
 _BCC_REMEDY = "install the distribution's BCC (Debian and Ubuntu: apt install python3-bpfcc)"
 
 
@@ -152,7 +156,10 @@ class Program:
             on_record(ctypes.string_at(data, size))
 
         def open_one(cpu: int) -> None:
-            output._open_perf_buffer(cpu, copy, pages, on_lost, wakeup_records)  # noqa: SLF001 - one CPU
+            try:
+                output._open_perf_buffer(cpu, copy, pages, on_lost, wakeup_records)  # noqa: SLF001 - one CPU
+            except Exception as error:
+                raise KernelUnfitError(_NO_RING.format(cpu=cpu, pages=pages)) from error
 
         def close_one(cpu: int) -> None:
             self.consume()

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which capabilities tracing needs."""
+"""Which rights tracing needs."""
 
 import re
 from pathlib import Path
 
+from agent.kernel import perf
 from agent.kernel.errors import KernelUnfitError
 
 _SYS_ADMIN = 21
@@ -18,7 +19,7 @@ def missing(effective: int) -> list[str]:
 
 
 def check(status: Path = Path("/proc/self/status")) -> None:
-    """Read this process's capabilities.
+    """Read this process's capabilities, and see whether they open a ring.
 
     Raises:
         KernelUnfitError: some are missing.
@@ -30,3 +31,6 @@ def check(status: Path = Path("/proc/self/status")) -> None:
     if lacking:
         names = " and ".join(lacking)
         raise KernelUnfitError(f"loading BPF programs needs {names}: run as root, or grant the capabilities")
+    refused = perf.refused()
+    if refused:
+        raise KernelUnfitError(refused)
