@@ -92,11 +92,11 @@ def _hooks(host: Host, types: Btf) -> Check:
 
 def _article(host: Host) -> Check:
     ways = article.offers(host.sysfs)
-    usable = [name for name in ways if name in article.BACKENDS]
-    if usable:
-        return Check("article's hook", "ok", f"{article.FUNCTION} by {usable[0]}")
-    found = f"offered by {' and '.join(ways)}, which this version cannot use" if ways else "not offered"
-    return Check("article's hook", "note", f"{article.FUNCTION}: {found}", "only trace --as-article needs it")
+    if ways:
+        return Check("article's hook", "ok", f"{article.FUNCTION} by {ways[0]}")
+    return Check(
+        "article's hook", "note", f"{article.FUNCTION}: not offered", "only trace --as-article needs it"
+    )
 
 
 def _capabilities(host: Host) -> Check:
