@@ -135,12 +135,9 @@ def _lockdown(host: Host) -> Check:
     text = host.text("sys/kernel/security/lockdown")
     if text is None:
         return Check("lockdown", "ok", "not told here (securityfs is not there)")
-    mode = text.partition("[")[2].partition("]")[0] or text
-    if mode == "confidentiality":
-        return Check(
-            "lockdown", "bad", f"{mode}: BPF may not read the kernel", "boot with lockdown=integrity"
-        )
-    return Check("lockdown", "ok", mode)
+    if privileges.confidential(text):
+        return _refused("lockdown", KernelUnfitError(privileges.CONFIDENTIAL))
+    return Check("lockdown", "ok", text.partition("[")[2].partition("]")[0] or text)
 
 
 def _bcc(_host: Host) -> Check:
