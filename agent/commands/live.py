@@ -81,6 +81,8 @@ def trace(
         overrides: as for run.
     """
     if as_article:
+        if filters != NO_FILTERS:
+            raise ConfigError("--as-article takes no filter: its program had none")
         _as_article(json=json)
         return
     from agent.live.trace import Trace  # noqa: PLC0415 - as above
@@ -177,8 +179,7 @@ def _run(
     capture = Capture(chosen.capture(settings_of(config, overrides).capture, lives=lives))
     with stop_on_signals() as stop:
         capture.start()
-        sys.stderr.write(READY + "\n")
-        sys.stderr.flush()
+        _say_ready()
         live = Live(capture, process_name)
         follow(live, lambda: make(live, chosen), stop)
 
@@ -188,7 +189,12 @@ def _as_article(*, json: bool) -> None:
 
     functions = article.backend()
     with stop_on_signals() as stop:
-        article.follow(functions, stop, json=json)
+        article.follow(functions, stop, json=json, on_started=_say_ready)
+
+
+def _say_ready() -> None:
+    sys.stderr.write(READY + "\n")
+    sys.stderr.flush()
 
 
 def _choice(filters: Filters) -> "Choice":

@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from agent.doctor.host import Host, clock_sync, locked_memory_limit
-from agent.kernel import hooks, layout, privileges, source, testrun
+from agent.kernel import hooks, layout, privileges, probes, source, testrun
 from agent.kernel.btf import Btf
 from agent.kernel.errors import KernelUnfitError
 from agent.live import article
@@ -53,7 +53,7 @@ def examine(host: Host, load_btf: Callable[[Host], Btf], ring_pages: int) -> Exa
         pass
     else:
         missing = hooks.unseen(types)
-        checks.append(_hooks(types))
+        checks.append(_hooks(host, types))
     checks += [_article(host), _capabilities(host), *_perf(host, ring_pages), _lockdown(host), _bcc(host)]
     checks += [_headers(host), _bpf_folder(host), _statistics(host), _clock_source(host), _clock_sync(host)]
     return Examined(checks, missing)
@@ -82,9 +82,9 @@ def _types(host: Host, load_btf: Callable[[Host], Btf]) -> Iterator[Check]:
         yield Check("fields", "ok", f"{len(fields)} offsets and sizes found")
 
 
-def _hooks(types: Btf) -> Check:
+def _hooks(host: Host, types: Btf) -> Check:
     try:
-        chosen = hooks.choose(types)
+        chosen = probes.choose(types, "auto", {}, host.tracefs)
     except KernelUnfitError as error:
         return _refused("hooks", error)
     return Check("hooks", "ok", hooks.describe(chosen))
@@ -92,11 +92,11 @@ def _hooks(types: Btf) -> Check:
 
 def _article(host: Host) -> Check:
     ways = article.offers(host.sysfs)
-    usable = [name for name in ways if name in article.BACKENDS]
-    if usable:
-        return Check("article's hook", "ok", f"{article.FUNCTION} by {usable[0]}")
-    found = f"offered by {' and '.join(ways)}, which this version cannot use" if ways else "not offered"
-    return Check("article's hook", "note", f"{article.FUNCTION}: {found}", "only trace --as-article needs it")
+    if ways:
+        return Check("article's hook", "ok", f"{article.FUNCTION} by {ways[0]}")
+    return Check(
+        "article's hook", "note", f"{article.FUNCTION}: not offered", "only trace --as-article needs it"
+    )
 
 
 def _capabilities(host: Host) -> Check:
@@ -120,6 +120,9 @@ def _perf(host: Host, ring_pages: int) -> Iterator[Check]:
     said = "no limit" if limit is None else f"{limit // KIB} KiB"
     found = f"rings of {needed} KiB; perf_event_mlock_kb allows {free} KiB, RLIMIT_MEMLOCK {said}"
     paranoid = host.number("proc/sys/kernel/perf_event_paranoid")
+    refused = host.ring_refused()
+    if refused:
+        yield _refused("perf events", KernelUnfitError(refused))
     exempt = host.capabilities() >> IPC_LOCK & 1 or paranoid == -1
     if exempt or limit is None or needed <= free + limit // KIB:
         yield Check("perf buffer", "ok", found)
@@ -132,12 +135,9 @@ def _lockdown(host: Host) -> Check:
     text = host.text("sys/kernel/security/lockdown")
     if text is None:
         return Check("lockdown", "ok", "not told here (securityfs is not there)")
-    mode = text.partition("[")[2].partition("]")[0] or text
-    if mode == "confidentiality":
-        return Check(
-            "lockdown", "bad", f"{mode}: BPF may not read the kernel", "boot with lockdown=integrity"
-        )
-    return Check("lockdown", "ok", mode)
+    if privileges.confidential(text):
+        return _refused("lockdown", KernelUnfitError(privileges.CONFIDENTIAL))
+    return Check("lockdown", "ok", text.partition("[")[2].partition("]")[0] or text)
 
 
 def _bcc(_host: Host) -> Check:

@@ -7,6 +7,8 @@ import resource
 from pathlib import Path
 from typing import NamedTuple
 
+from agent.kernel import perf, probes
+
 _libc = ctypes.CDLL(None, use_errno=True)
 _STATUS_UNSYNC = 0x40
 _TIMEX_WORDS = 64
@@ -37,6 +39,11 @@ class Host:
         """The folder /sys."""
         return self.root / "sys"
 
+    @property
+    def tracefs(self) -> tuple[Path, ...]:
+        """The folders at which tracefs may be."""
+        return tuple(self.root / place.relative_to("/") for place in probes.PLACES)
+
     def text(self, path: str) -> str | None:
         """Return a file's text without white space around, None where it cannot be read."""
         try:
@@ -61,6 +68,10 @@ class Host:
     def capabilities(self) -> int:
         """Return this process's effective capabilities as bits."""
         return int(self.status().get("CapEff", "0"), 16)
+
+    def ring_refused(self) -> str | None:
+        """Return why this process may not open a ring, None where it may or another host is meant."""
+        return perf.refused() if self.root == Path("/") else None
 
     def file_system(self, folder: str) -> str | None:
         """Return the type of what is mounted at a folder, None where nothing is."""

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from agent.kernel import btf, counters, hooks, layout, memory, own, privileges, source, testrun
+from agent.kernel import btf, counters, hooks, layout, memory, own, privileges, probes, source, testrun
 from agent.kernel.counters import Counters
 from agent.kernel.errors import HookRefusedError, KernelUnfitError
 from agent.kernel.loader import Program, import_bcc
@@ -72,7 +72,7 @@ class Capture:
         Raises:
             KernelUnfitError: what is missing, with its remedy.
         """
-        return hooks.describe(hooks.choose(self._inspect(), self._settings.backend))
+        return hooks.describe(probes.choose(self._inspect(), self._settings.backend, {}))
 
     def start(self) -> None:
         """Load and attach. On an error nothing stays in the kernel.
@@ -86,7 +86,7 @@ class Capture:
         macros = layout.macros(types) | hooks.macros(types)
         refused: dict[str, str] = {}
         while self._program is None:
-            self._chosen = hooks.choose(types, self._settings.backend, refused)
+            self._chosen = probes.choose(types, self._settings.backend, refused)
             try:
                 self._program = self._armed(macros)
             except HookRefusedError as error:

@@ -4,7 +4,7 @@
 import atexit
 import ctypes
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,10 @@ _ONLINE = Path("/sys/devices/system/cpu/online")
 _COUNTER = np.dtype("<u8")
 _LONGEST_LIST = 4096
 """Bytes of a file in sysfs."""
+_NO_RING = (
+    "no ring of {pages} pages on CPU {cpu}, for want of memory that may be locked: take fewer "
+    "capture.ring-pages, raise RLIMIT_MEMLOCK or kernel.perf_event_mlock_kb, or grant CAP_IPC_LOCK"
+)
 _BCC_REMEDY = "install the distribution's BCC (Debian and Ubuntu: apt install python3-bpfcc)"
 
 
@@ -48,8 +52,10 @@ def _count_elsewhere(_lost: int) -> None:
 class Program:
     """One compiled text, its programs and maps, until `close`."""
 
-    def __init__(self, text: str, flags: Iterable[str], headers: Path) -> None:
-        """Compile.
+    def __init__(
+        self, text: str, flags: Iterable[str], headers: Path, counted: Sequence[str] = KPROBE_PROGRAMS
+    ) -> None:
+        """Compile. ``counted`` are the programs of kprobes, in the order of the map ``runs``.
 
         Raises:
             KernelUnfitError: BCC is missing or cannot compile the text.
@@ -63,6 +69,7 @@ class Program:
                 self._bpf = _unattached(kind)(text=text.encode(), cflags=list(flags))
             except Exception as error:
                 raise KernelUnfitError(f"BCC cannot compile the programs: {error}") from error
+        self._counted = counted
         self._probes = Probes(self._runs)
         self._fds: dict[str, int] = {}
         self._rings: set[int] = set()
@@ -152,7 +159,10 @@ class Program:
             on_record(ctypes.string_at(data, size))
 
         def open_one(cpu: int) -> None:
-            output._open_perf_buffer(cpu, copy, pages, on_lost, wakeup_records)  # noqa: SLF001 - one CPU
+            try:
+                output._open_perf_buffer(cpu, copy, pages, on_lost, wakeup_records)  # noqa: SLF001 - one CPU
+            except Exception as error:
+                raise KernelUnfitError(_NO_RING.format(cpu=cpu, pages=pages)) from error
 
         def close_one(cpu: int) -> None:
             self.consume()
@@ -226,7 +236,7 @@ class Program:
 
     def _runs(self, program: str) -> int:
         """Return how often a kprobe's program has run."""
-        return int(self.per_cpu("runs", [KPROBE_PROGRAMS.index(program)], _COUNTER).sum())
+        return int(self.per_cpu("runs", [self._counted.index(program)], _COUNTER).sum())
 
     def _value_size(self, table: str) -> int:
         """Ask the kernel; BCC's own idea of a struct with nested arrays is wrong."""

@@ -1,13 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which capabilities tracing needs."""
+"""Which rights tracing needs."""
 
 import re
 from pathlib import Path
 
+from agent.kernel import perf
 from agent.kernel.errors import KernelUnfitError
 
 _SYS_ADMIN = 21
+_LOCKDOWN = Path("/sys/kernel/security/lockdown")
 NEEDED = {"CAP_PERFMON": 38, "CAP_BPF": 39}
+
+
+CONFIDENTIAL = "lockdown is confidentiality, so BPF may not read the kernel: boot with lockdown=integrity"
+
+
+def confidential(lockdown: str) -> bool:
+    """Say whether the text of the kernel's lockdown file means that nothing may read the kernel."""
+    return "[confidentiality]" in lockdown
 
 
 def missing(effective: int) -> list[str]:
@@ -18,7 +28,7 @@ def missing(effective: int) -> list[str]:
 
 
 def check(status: Path = Path("/proc/self/status")) -> None:
-    """Read this process's capabilities.
+    """Read this process's capabilities, and see whether they open a ring.
 
     Raises:
         KernelUnfitError: some are missing.
@@ -30,3 +40,16 @@ def check(status: Path = Path("/proc/self/status")) -> None:
     if lacking:
         names = " and ".join(lacking)
         raise KernelUnfitError(f"loading BPF programs needs {names}: run as root, or grant the capabilities")
+    if confidential(_read(_LOCKDOWN)):
+        raise KernelUnfitError(CONFIDENTIAL)
+    refused = perf.refused()
+    if refused:
+        raise KernelUnfitError(refused)
+
+
+def _read(file: Path) -> str:
+    """Return a file's text, empty where it cannot be read."""
+    try:
+        return file.read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return ""

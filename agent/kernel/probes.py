@@ -6,32 +6,26 @@ programs without a word. Attached by perf_event_open alone, a return probe follo
 An agent killed by SIGKILL leaves its names, disabled; `remove_stale`, at the next start, takes them away.
 """
 
-import ctypes
 import fcntl
 import itertools
 import os
-import platform
-import struct
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from agent.kernel import hooks, perf
 from agent.kernel.hooks import Hook
+from agent.kernel.settings import Backend
 
 PLACES = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
 GROUP = "wirelag"
 _SLEEPERS = 4096
 """Calls a return probe can follow at once, the most the kernel gives: one that blocks holds its place."""
-_NUMBERS = {"x86_64": 298, "aarch64": 241}
-"""Of the perf_event_open() system call, by machine."""
-_ATTRIBUTES = struct.Struct("=IIQQQQQIIQ")
-_TRACEPOINT = 2
-_CLOSE_ON_EXEC = 8
 _SET_BPF, _ENABLE = 0x40042408, 0x2400
 _QUIET_TRIES = 20
+_NEEDS_ROOT = "tracefs, through which they are attached, is for root"
 _serial = itertools.count()
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class _Probe(NamedTuple):
@@ -67,7 +61,7 @@ class Probes:
         _write(folder, f"{kind}:{GROUP}/{name} {hook.function}")
         try:
             number = int((folder / "events" / GROUP / name / "id").read_text(encoding="ascii"))
-            descriptor = _open(number, cpu)
+            descriptor = perf.open_event(perf.TRACEPOINT, number, cpu)
         except BaseException:
             _write(folder, f"-:{GROUP}/{name}")
             raise
@@ -124,6 +118,33 @@ def tracefs(places: tuple[Path, ...] = PLACES) -> Path:
     )
 
 
+def refused(places: tuple[Path, ...] = PLACES) -> str | None:
+    """Return in a line why this process cannot use kprobes, None where it can."""
+    try:
+        file = tracefs(places) / "kprobe_events"
+    except PermissionError:
+        return _NEEDS_ROOT
+    except OSError as error:
+        return str(error)
+    return None if os.access(file, os.W_OK) else _NEEDS_ROOT
+
+
+def choose(
+    kernel: hooks.Names, backend: Backend, unusable: dict[str, str], places: tuple[Path, ...] = PLACES
+) -> list[Hook]:
+    """Choose hooks, kprobes among them only if this process can use them; adds to ``unusable`` if it cannot.
+
+    Raises:
+        KernelUnfitError: something cannot be seen by any means that is left.
+    """
+    chosen = hooks.choose(kernel, backend, unusable)
+    why = refused(places) if any(hook.means == hooks.KPROBE for hook in chosen) else None
+    if why is None:
+        return chosen
+    unusable[hooks.KPROBE] = why
+    return hooks.choose(kernel, backend, unusable)
+
+
 def remove_stale(folder: Path) -> list[str]:
     """Remove the names that agents left who are no more, and return them. One in use is never removed."""
     removed = []
@@ -152,14 +173,3 @@ def _write(folder: Path, line: str) -> None:
         os.write(descriptor, f"{line}\n".encode())
     finally:
         os.close(descriptor)
-
-
-def _open(number: int, cpu: int) -> int:
-    """Open the event ``number``; its program will run on every CPU."""
-    attributes = _ATTRIBUTES.pack(_TRACEPOINT, _ATTRIBUTES.size, number, 1, 0, 0, 0, 1, 0, 0)
-    call = _NUMBERS[platform.machine()]
-    descriptor = int(_libc.syscall(call, attributes, -1, cpu, -1, ctypes.c_ulong(_CLOSE_ON_EXEC)))
-    if descriptor < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, f"perf_event_open: {os.strerror(code)}")
-    return descriptor

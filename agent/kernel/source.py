@@ -40,6 +40,11 @@ def text(means: Collection[str] = ("raw",)) -> str:
     )
 
 
+def article() -> str:
+    """Return the program of `trace --as-article`, which shares nothing with the others."""
+    return (FOLDER / "article.bpf.c").read_text()
+
+
 def flags(macros: dict[str, int]) -> list[str]:
     """Return the compiler's arguments."""
     return [f"-I{FOLDER}", "-Wno-unused-function", *(f"-D{name}={value}" for name, value in macros.items())]

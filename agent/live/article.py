@@ -3,7 +3,7 @@
 
 A thread's ``tcp_sendmsg`` starts a clock; the next ``tcp_v4_do_rcv`` that runs in that thread reads it,
 whatever socket that packet belongs to. It is no latency of a message (docs/article.md). It needs a hook on
-the function tcp_v4_do_rcv, by kprobe or fentry: a backend that has one is an entry of ``BACKENDS``.
+the function tcp_v4_do_rcv, by fentry or a kprobe: ``BACKENDS``.
 """
 
 from collections.abc import Callable
@@ -11,26 +11,21 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
+from agent.kernel.entries import HITS, SENDMSG, Entries
 from agent.kernel.errors import KernelUnfitError
+from agent.kernel.hooks import FENTRY, KPROBE
 from agent.live import show
 from agent.live.source import WAIT_MS, Stop
 
-HIT_DTYPE = np.dtype(
-    [("time_ns", "=u8"), ("tid", "=u4"), ("tgid", "=u4"), ("function", "u1"), ("comm", "S16")]
-)
-SENDMSG, DO_RCV = 1, 2
 LIMIT = 65_536
 SYSFS = Path("/sys")
 FUNCTION = "tcp_v4_do_rcv"
 LABEL = "article's tcp_time (thread's tcp_sendmsg -> next tcp_v4_do_rcv in it; not a message's latency)"
-HITS = NDArray[np.void]
 
 
 class Functions(Protocol):
-    """A capture of the two functions' entries, as a kprobe or fentry backend would be."""
+    """A capture of the two functions' entries."""
 
     def start(self) -> None:
         """Load and attach."""
@@ -38,12 +33,15 @@ class Functions(Protocol):
     def hits(self, wait_ms: int) -> HITS:
         """Wait at most so long; return (n,) of HIT_DTYPE, oldest first within a thread."""
 
-    def stop(self) -> None:
-        """Leave nothing in the kernel."""
+    def stop(self) -> int:
+        """Leave nothing in the kernel; return how many entries were lost."""
 
 
-BACKENDS: dict[str, Callable[[], Functions]] = {}
-"""By name (``kprobe``, ``fentry``). Empty: this version attaches to tracepoints only."""
+BACKENDS: dict[str, Callable[[], Functions]] = {
+    "fentry": lambda: Entries((FENTRY, KPROBE)),
+    "kprobe": lambda: Entries((KPROBE,)),
+}
+"""By what the kernel offers: what is tried, in order."""
 
 
 class Time(NamedTuple):
@@ -76,11 +74,14 @@ class Clocks:
         return found
 
 
-def follow(functions: Functions, stop: Stop, *, json: bool) -> None:
-    """Print a line a time until ``stop`` is set."""
+def follow(
+    functions: Functions, stop: Stop, *, json: bool, on_started: Callable[[], None] = lambda: None
+) -> None:
+    """Print a line a time until ``stop`` is set, and a summary; ``on_started`` is called once it traces."""
     functions.start()
     clocks, shown = Clocks(), 0
     try:
+        on_started()
         if not json:
             print(LABEL)
         while not stop.is_set():
@@ -88,9 +89,12 @@ def follow(functions: Functions, stop: Stop, *, json: bool) -> None:
                 shown += 1
                 _print(one, json=json)
     finally:
-        functions.stop()
-    if not json:
-        print(f"{shown} times", flush=True)
+        lost = functions.stop()
+    if json:
+        told = {"kind": "summary", "times": shown, "lost": lost}
+        print(msgspec.json.encode(told).decode(), flush=True)
+    else:
+        print(f"{shown} times; {lost} entries of the two functions lost", flush=True)
 
 
 def _print(one: Time, *, json: bool) -> None:
@@ -106,13 +110,12 @@ def backend(sysfs: Path = SYSFS, backends: dict[str, Callable[[], Functions]] | 
     """Return a capture of the two functions.
 
     Raises:
-        KernelUnfitError: this kernel offers no hook on tcp_v4_do_rcv, or this version cannot use it.
+        KernelUnfitError: this kernel offers no hook on tcp_v4_do_rcv.
     """
-    known = BACKENDS if backends is None else backends
-    usable = [name for name in offers(sysfs) if name in known]
-    if not usable:
+    ways = offers(sysfs)
+    if not ways:
         raise KernelUnfitError(f"--as-article: {reason(sysfs)}")
-    return known[usable[0]]()
+    return (BACKENDS if backends is None else backends)[ways[0]]()
 
 
 def offers(sysfs: Path = SYSFS) -> list[str]:
@@ -131,11 +134,8 @@ def offers(sysfs: Path = SYSFS) -> list[str]:
 
 def reason(sysfs: Path = SYSFS) -> str | None:
     """Return in a line why there is no such figure here, None where there is."""
-    ways = offers(sysfs)
-    if any(name in BACKENDS for name in ways):
+    if offers(sysfs):
         return None
-    if ways:
-        return f"{FUNCTION} could be hooked here by {' or '.join(ways)}, which this version cannot use yet"
     return (
         f"this kernel offers no hook on {FUNCTION} (neither kprobes nor fentry) and the function "
         "has no tracepoint; `trace` alone measures what was meant: each send to the read of its last byte"

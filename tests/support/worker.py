@@ -22,12 +22,15 @@ R = TypeVar("R")
 
 
 class Worker:
-    """One process, started at `__enter__`, killed at `__exit__`."""
+    """One process, started at `__enter__` by way of the program ``prefix``, killed at `__exit__`."""
+
+    def __init__(self, prefix: tuple[str, ...] = ()) -> None:
+        self._prefix = prefix
 
     def __enter__(self) -> Self:
         path = os.pathsep.join([str(_TESTS), str(_TESTS.parent), os.environ.get("PYTHONPATH", "")])
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "support.worker"],
+            [*self._prefix, sys.executable, "-m", "support.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": path},

@@ -20,6 +20,7 @@ from support.worker import Worker
 
 BACKEND = os.environ.get("WIRELAG_TEST_BACKEND")
 _BACKENDS: dict[str, Backend] = {name: name for name in ("auto", "raw", "fentry", "kprobe")}
+RING_PAGES = 256
 _FIGURES = pytest.StashKey[list[str]]()
 
 
@@ -71,7 +72,7 @@ def _steer(network: Network, mask: str) -> None:
 @pytest.fixture(scope="session")
 def capture(network: Network, backend: Backend) -> Iterator[Capture]:
     """The session's capture; started for those who need it."""
-    capture = Capture(CaptureSettings(netns=hosts_of(network), ring_pages=256, backend=backend))
+    capture = Capture(CaptureSettings(netns=hosts_of(network), ring_pages=RING_PAGES, backend=backend))
     capture.start()
     try:
         yield capture
@@ -113,10 +114,19 @@ def crew() -> Iterator[list[Worker]]:
         yield [stack.enter_context(Worker()) for _ in range(3)]
 
 
-@pytest.fixture(scope="session")
-def small(network: Network, backend: Backend) -> Iterator[Tracer]:
-    """A capture whose rings have 8 pages, so that it can be made to lose."""
-    capture = Capture(CaptureSettings(netns=hosts_of(network), ring_pages=8, backend=backend))
-    capture.start()
-    yield Tracer(capture)
-    capture.stop()
+@pytest.fixture
+def small(_session_tracer: Tracer) -> Iterator[Tracer]:
+    """The session's capture with rings of 8 pages, so that it can be made to lose."""
+    _session_tracer.forget()
+    _open_rings(_session_tracer.capture, 8)
+    yield _session_tracer
+    _session_tracer.forget()
+    _open_rings(_session_tracer.capture, RING_PAGES)
+
+
+def _open_rings(capture: Capture, pages: int) -> None:
+    program = capture._running()
+    for cpu in sorted(program._rings):
+        program._close_ring(cpu)
+    program._rings.clear()
+    program.open_rings("records", pages, capture._records_append)
