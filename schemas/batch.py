@@ -158,6 +158,7 @@ SECTIONS = {
     Kind.RETRANSMIT: "retransmits",
 }
 """Field of ``EventBatch`` by kind."""
+_NAMES = tuple(SECTIONS.values())
 
 
 class _Head(msgspec.Struct, frozen=True, array_like=True, tag=TAG):
@@ -217,7 +218,7 @@ def rows(batch: EventBatch) -> list[Any]:
 def _check_sums(batch: EventBatch) -> None:
     if batch.shard >= batch.shards:
         raise RecordError("limits", f"shard {batch.shard} of {batch.shards}")
-    total = sum(batch.section(kind).events for kind in Kind)
+    total = sum(getattr(batch, name).events for name in _NAMES)
     if batch.events != total:
         raise RecordError("limits", f"head says {batch.events} events, sections hold {total}")
 

@@ -86,9 +86,12 @@ CONNECTION = pa.schema(
         pa.field("process", pa.string()),
         pa.field("label", pa.string()),
         pa.field("first_seen_ns", pa.int64()),
+        pa.field("opener_pid", pa.int64()),
+        pa.field("opener", pa.string()),
+        pa.field("marks", pa.int32()),
     ]
 )
-"""One end of one connection, when a partition first hears of it."""
+"""One end of one connection, when a partition first hears of it; ``opener`` is the process that made it."""
 
 UNMATCHED = pa.schema(
     [

@@ -118,6 +118,9 @@ def _connection(flows: Flows, number: int) -> dict[str, Any]:
         "process": process.name if process else None,
         "label": process.label if process else None,
         "first_seen_ns": end.first_seen_ns,
+        "opener_pid": end.opener.pid if end.opener else None,
+        "opener": end.opener.name if end.opener else None,
+        "marks": flow.marks,
     }
 
 
