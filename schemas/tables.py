@@ -212,6 +212,10 @@ KINDS: dict[str, pa.Schema] = {
 }
 
 
+GREW = frozenset({"connection"})
+"""Kinds that got columns, at their end, since their first version: files from before lack them (null)."""
+
+
 def facts_schema() -> pa.Schema:
     """Return the table's schema: the partition columns and the union of all kinds' columns."""
     fields = {

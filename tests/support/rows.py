@@ -21,6 +21,9 @@ TIME_COLUMN = {
     "histogram": "window_start_ns",
     "connection": "first_seen_ns",
     "ledger": "at_ns",
+    "connect": "at_ns",
+    "close": "at_ns",
+    "retransmit": "at_ns",
 }
 Rows = dict[str, Sequence[dict[str, Any]]]
 Write = Callable[..., Source]
