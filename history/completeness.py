@@ -12,6 +12,9 @@ An agent that is killed counts no losses. What it had attempted, by its last hea
 nor a loss accounts for is lost too: ``unaccounted``. That is said of a run that is over: another one of its
 host began after its last words, or it was silent for the last minute of the span; and whose beginning lies in
 the span, since attempted and stored events of one moment are told at different ones.
+
+What such a run saw after its last heartbeat is in no count at all: ``unended`` are the runs of a host whose last
+words in the span were no good-bye, where another one followed. A share of such a host is at most true.
 """
 
 COUNTED = """
@@ -25,6 +28,7 @@ COUNTED = """
         FROM ledger WHERE at_ns >= $from_ns AND at_ns < $to_ns),
     run AS (
         SELECT host, epoch, max(at_ns) FILTER (stage <> 'consumer') AS last_ns,
+            max(at_ns) FILTER (reason = 'unreported') AS marked_ns,
             sum(events) FILTER (stage = 'kernel' AND reason = 'attempted')
                 - coalesce(sum(events) FILTER (stage = 'kernel' AND reason = 'sampled'), 0) AS attempted,
             coalesce(sum(events) FILTER (reason IN ('stored', 'earlier')), 0) AS stored,
@@ -36,8 +40,10 @@ COUNTED = """
         FROM (SELECT *, max(epoch) OVER (PARTITION BY host) AS newest FROM run)
         WHERE epoch >= $from_ns AND attempted > lost + stored
             AND ((epoch < newest AND last_ns <= newest) OR last_ns < $to_ns - 60000000000)
-        GROUP BY host)"""
-"""Tables ``counted`` (the ledger in the span) and ``unaccounted`` (host, events) of hosts that have any."""
+        GROUP BY host),
+    unended AS (SELECT host, count(*) AS runs FROM run WHERE marked_ns = last_ns GROUP BY host)"""
+"""Tables ``counted`` (the ledger in the span), ``unaccounted`` (host, events) and ``unended`` (host, runs) of
+hosts that have any."""
 
 _TOTALS = """
     total AS (
@@ -49,9 +55,9 @@ _TOTALS = """
             + coalesce(any_value(unaccounted.events), 0) AS lost
         FROM counted LEFT JOIN unaccounted USING (host) GROUP BY host),
     host AS (
-        SELECT host, lost, attempted, least(sampled, attempted) AS sampled,
+        SELECT host, lost, attempted, least(sampled, attempted) AS sampled, coalesce(runs, 0) AS unended,
             CASE WHEN attempted > sampled THEN greatest(0, 1 - lost / (attempted - sampled))
                 WHEN lost > 0 THEN 0 ELSE 1 END AS share
-        FROM total WHERE attempted > 0)"""
+        FROM total LEFT JOIN unended USING (host) WHERE attempted > 0)"""
 HOSTS = f"{COUNTED},{_TOTALS}"
-"""Tables ``host`` (host, lost, attempted, sampled, share); hosts that attempted nothing are not in it."""
+"""Table ``host`` (host, lost, attempted, sampled, unended, share) of hosts that attempted anything."""

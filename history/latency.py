@@ -45,7 +45,8 @@ SELECT label, measure, min(scale) AS scale, sum(n) AS n, sum(seen) AS seen, sum(
     sum(sum_ns) AS total, min(min_ns) FILTER (n > 0) AS least, max(max_ns) FILTER (n > 0) AS greatest,
     sum(n * sender.share * coalesce(receiver.share, 1)) / sum(seen) AS complete,
     bool_and(sender.share IS NOT NULL) AS known,
-    bool_and(sender.lost = 0 AND coalesce(receiver.lost, 0) = 0) AS whole
+    bool_and(sender.lost = 0 AND sender.unended = 0 AND coalesce(receiver.lost + receiver.unended, 0) = 0)
+        AS whole
 FROM part LEFT JOIN host AS sender ON sender.host = sender_host
 LEFT JOIN host AS receiver ON receiver.host = receiver_host AND receiver.sampled > 0
     AND measure <> 'send-block'
@@ -64,7 +65,8 @@ _KEPT = """
 WITH {hosts}, {parts}, named AS (
     SELECT DISTINCT label, measure, unnest(CASE measure WHEN 'send-block' THEN [sender_host]
         ELSE [sender_host, receiver_host] END) AS host FROM part)
-SELECT label, measure, sum(attempted)::BIGINT AS attempted, sum(sampled)::BIGINT AS sampled
+SELECT label, measure, sum(attempted)::BIGINT AS attempted, sum(sampled)::BIGINT AS sampled,
+    sum(unended)::BIGINT AS unended
 FROM (SELECT * FROM named UNION SELECT NULL, NULL, host FROM named) JOIN host USING (host)
 GROUP BY label, measure"""
 _WITHHELD = """
@@ -109,6 +111,8 @@ class Answer(NamedTuple):
     """Messages that have no latency because no clock is common to their hosts."""
     kept: float | None
     """As ``Latency.kept``, over all hosts of the answer."""
+    unended: int
+    """Runs of their agents that ended in the span without a good-bye: ``complete`` is at most true."""
     missed: Missed
     """Connections that are not wholly in events."""
 
@@ -146,7 +150,7 @@ def latency(
     parts = _PARTS.format(label=label, none=none, where=condition)
     with source.engine({"histogram": begun, "ledger": span, "match": span, "close": begun}) as engine:
         groups = engine.rows(_GROUPS.format(hosts=HOSTS, parts=parts), parameters)
-        kept = _kept(engine, parts, parameters)
+        kept, unended = _kept(engine, parts, parameters)
         cover = covers(engine, parameters, label=label, none=none, where=condition)
         gaps = missed(engine, parameters, where=condition)
         cells = _cells(engine, _BUCKETS.format(parts=parts), parameters, len(groups))
@@ -155,13 +159,16 @@ def latency(
     for group, own in zip(groups, cells, strict=True):
         place = group["label"], group["measure"]
         figures.append(_figures(group, by, own, kept.get(place), cover.get(place, Cover())))
-    return Answer(figures, withheld, kept.get((None, None)), gaps)
+    return Answer(figures, withheld, kept.get((None, None)), unended, gaps)
 
 
-def _kept(engine: Engine, parts: str, parameters: dict[str, object]) -> dict[tuple[Any, Any], float]:
-    """Return the share of events kept by (label, kind), and of all under (None, None)."""
+def _kept(
+    engine: Engine, parts: str, parameters: dict[str, object]
+) -> tuple[dict[tuple[Any, Any], float], int]:
+    """Return the share of events kept by (label, kind), of all under (None, None), and runs unended."""
     rows = engine.rows(_KEPT.format(hosts=HOSTS, parts=parts), parameters)
-    return {(row["label"], row["measure"]): 1 - row["sampled"] / row["attempted"] for row in rows}
+    shares = {(row["label"], row["measure"]): 1 - row["sampled"] / row["attempted"] for row in rows}
+    return shares, max((row["unended"] for row in rows), default=0)
 
 
 def _withheld(engine: Engine, condition: str, parameters: dict[str, object]) -> int:

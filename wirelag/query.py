@@ -113,6 +113,11 @@ def latency(  # noqa: PLR0913 - options of a command
     write("latency", rows, names, (*heading, *_FIGURES), json=json, csv=csv)
     if answer.kept is not None and answer.kept < 1:
         remark(f"sampled: {share(answer.kept)} of events kept; figures and COMPLETE are of those")
+    if answer.unended:
+        remark(
+            f"{answer.unended:,} agents ended without a good-bye: what they saw after their last heartbeat is "
+            "in no count, so COMPLETE is at most that"
+        )
     for line in _uncovered(answer.missed):
         remark(line)
     if answer.withheld:
