@@ -13,8 +13,8 @@ nor a loss accounts for is lost too: ``unaccounted``. That is said of a run that
 host began after its last words, or it was silent for the last minute of the span; and whose beginning lies in
 the span, since attempted and stored events of one moment are told at different ones.
 
-What such a run saw after its last heartbeat is in no count at all: ``unended`` are the runs of a host whose last
-words in the span were no good-bye, where another one followed. A share of such a host is at most true.
+What such a run saw after its last heartbeat is in no count at all: ``unended`` are the runs of a host whose
+last words in the span were no good-bye, where another one followed. A share of such a host can be too high.
 """
 
 COUNTED = """

@@ -115,8 +115,8 @@ def latency(  # noqa: PLR0913 - options of a command
         remark(f"sampled: {share(answer.kept)} of events kept; figures and COMPLETE are of those")
     if answer.unended:
         remark(
-            f"{answer.unended:,} agents ended without a good-bye: what they saw after their last heartbeat is "
-            "in no count, so COMPLETE is at most that"
+            f"{answer.unended:,} runs of agents ended without a good-bye: what they saw after their last "
+            "heartbeat is in no count, so COMPLETE can be too high"
         )
     for line in _uncovered(answer.missed):
         remark(line)
