@@ -29,6 +29,8 @@ class LocalFiles(NamedTuple):
     """Parquet files by absolute path, at least one, none with a character that a pattern could mean."""
 
     paths: list[str]
+    columns: pa.Table | None = None
+    """Without rows: what each file has, or has as null where it lacks it. None: all have the same columns."""
 
 
 Table = LocalFiles | Any
@@ -86,15 +88,26 @@ class Engine:
             }
         )
         for name, table in tables.items():
-            if name in local:
+            if name not in local:
+                connection.register(name, table)
+            elif local[name].columns is None:
                 connection.read_parquet(local[name].paths, hive_partitioning=False).create_view(name)
             else:
-                connection.register(name, table)
+                _create_view(connection, name, local[name])
         allowed = [path for table in local.values() for path in table.paths]
         connection.execute("SET allowed_paths = ?", [allowed])
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
         return connection
+
+
+def _create_view(connection: duckdb.DuckDBPyConnection, name: str, files: LocalFiles) -> None:
+    """Make a view of files that differ in their columns; this reads the end of every file."""
+    found = connection.read_parquet(files.paths, hive_partitioning=False, union_by_name=True)
+    found.create_view(f"{name}_files")
+    connection.register(f"{name}_columns", files.columns)
+    parts = f"SELECT * FROM {name}_files UNION ALL BY NAME SELECT * FROM {name}_columns"  # noqa: S608 - a kind
+    connection.execute(f"CREATE VIEW {name} AS {parts}")
 
 
 def _used(statement: str, parameters: Parameters | None) -> dict[str, object]:

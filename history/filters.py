@@ -17,6 +17,12 @@ def picked(kinds: str) -> list[str]:
     return wanted
 
 
+def told(span: Span, *, edge: str = "", host: str = "") -> tuple[str, dict[str, object]]:
+    """Return (more conditions, parameters) for tables that have an edge and the host that tells of it."""
+    condition, parameters = where(span, edge=edge, host=host)
+    return condition.replace("(sender_host = $host OR receiver_host = $host)", "host = $host"), parameters
+
+
 def where(span: Span, *, edge: str = "", host: str = "") -> tuple[str, dict[str, object]]:
     """Return (more conditions, parameters) for tables that have an edge and two hosts."""
     parameters: dict[str, object] = {"from_ns": span.from_ns, "to_ns": span.to_ns, "edge": edge, "host": host}

@@ -4,7 +4,9 @@
 ``complete`` is the share of what was sent that the figures rest on: n / seen (messages that have a latency,
 of those that were closed, so what the receiving host lost is in it) times (attempted - lost) / attempted of
 the sending host's ledger in the span (a send that was lost there is in no count). It is 1 only where nothing
-at all is missing, and None where a sending host has no ledger rows in the span.
+at all is missing, and None where a sending host has no ledger rows in the span. What was sampled out is in
+none of these numbers; where the receiving host samples, so that a message it lost cannot be told from one it
+left out, its ledger counts too.
 """
 
 from typing import Any, Literal, NamedTuple, get_args
@@ -13,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from history.completeness import HOSTS
+from history.coverage import Cover, Missed, covers, missed
 from history.engine import Engine
 from history.errors import QuestionError
 from history.filters import KINDS, picked, where
@@ -40,9 +43,13 @@ _GROUPS = """
 WITH {hosts}, {parts}
 SELECT label, measure, min(scale) AS scale, sum(n) AS n, sum(seen) AS seen, sum(negative) AS negative,
     sum(sum_ns) AS total, min(min_ns) FILTER (n > 0) AS least, max(max_ns) FILTER (n > 0) AS greatest,
-    sum(n * sender.share) / sum(seen) AS complete, bool_and(sender.share IS NOT NULL) AS known,
-    bool_and(sender.lost = 0) AS whole
+    sum(n * sender.share * coalesce(receiver.share, 1)) / sum(seen) AS complete,
+    bool_and(sender.share IS NOT NULL) AS known,
+    bool_and(sender.lost = 0 AND sender.unended = 0 AND coalesce(receiver.lost + receiver.unended, 0) = 0)
+        AS whole
 FROM part LEFT JOIN host AS sender ON sender.host = sender_host
+LEFT JOIN host AS receiver ON receiver.host = receiver_host AND receiver.sampled > 0
+    AND measure <> 'send-block'
 GROUP BY label, measure ORDER BY label, list_position($kinds, measure)"""
 _BUCKETS = """
 WITH {parts}, numbered AS (
@@ -54,6 +61,14 @@ cell AS (
     FROM part JOIN numbered USING (label, measure))
 SELECT number, (fine >> steps)::INTEGER AS bucket, sum(amount)::BIGINT AS amount FROM cell
 GROUP BY number, bucket ORDER BY number, bucket"""
+_KEPT = """
+WITH {hosts}, {parts}, named AS (
+    SELECT DISTINCT label, measure, unnest(CASE measure WHEN 'send-block' THEN [sender_host]
+        ELSE [sender_host, receiver_host] END) AS host FROM part)
+SELECT label, measure, sum(attempted)::BIGINT AS attempted, sum(sampled)::BIGINT AS sampled,
+    sum(unended)::BIGINT AS unended
+FROM (SELECT * FROM named UNION SELECT NULL, NULL, host FROM named) JOIN host USING (host)
+GROUP BY label, measure"""
 _WITHHELD = """
 SELECT count(*) AS messages FROM match
 WHERE clock = 'unsynced' AND last_piece AND sent_at_ns >= $from_ns AND sent_at_ns < $to_ns {where}"""
@@ -75,13 +90,31 @@ class Latency(NamedTuple):
     mean_ns: int | None
     negative: int
     complete: float | None
+    kept: float | None
+    """Share of the events of the group's hosts that was not sampled out, None without their ledgers."""
+    cover: float | None
+    """Share of the bytes that connections of the group moved that is in events, of those that closed in the
+    span; None where none closed."""
+    closed: int
+    moved_bytes: int
+    covered_bytes: int
+    blind: int
+    partial: int
+    """These five as in ``coverage.Cover``."""
 
 
 class Answer(NamedTuple):
-    """Figures, and how many messages have none because no clock is common to their hosts."""
+    """Figures, and what goes without saying in them."""
 
     figures: list[Latency]
     withheld: int
+    """Messages that have no latency because no clock is common to their hosts."""
+    kept: float | None
+    """As ``Latency.kept``, over all hosts of the answer."""
+    unended: int
+    """Runs of their agents that ended in the span without a good-bye: ``complete`` is at most true."""
+    missed: Missed
+    """Connections that are not wholly in events."""
 
 
 def latency(
@@ -113,12 +146,29 @@ def latency(
     begun = Span(span.from_ns - span.from_ns % MINUTE_NS, span.to_ns)
     condition, parameters = where(begun, edge=edge, host=host)
     parameters["kinds"] = wanted
-    parts = _PARTS.format(label=_LABELS[by], none="0" if by == "minute" else "''", where=condition)
-    with source.engine({"histogram": begun, "ledger": span, "match": span}) as engine:
+    label, none = _LABELS[by], "0" if by == "minute" else "''"
+    parts = _PARTS.format(label=label, none=none, where=condition)
+    with source.engine({"histogram": begun, "ledger": span, "match": span, "close": begun}) as engine:
         groups = engine.rows(_GROUPS.format(hosts=HOSTS, parts=parts), parameters)
+        kept, unended = _kept(engine, parts, parameters)
+        cover = covers(engine, parameters, label=label, none=none, where=condition)
+        gaps = missed(engine, parameters, where=condition)
         cells = _cells(engine, _BUCKETS.format(parts=parts), parameters, len(groups))
         withheld = _withheld(engine, condition, parameters) if {"delivery", "wire"} & set(wanted) else 0
-    return Answer([_figures(group, by, own) for group, own in zip(groups, cells, strict=True)], withheld)
+    figures = []
+    for group, own in zip(groups, cells, strict=True):
+        place = group["label"], group["measure"]
+        figures.append(_figures(group, by, own, kept.get(place), cover.get(place, Cover())))
+    return Answer(figures, withheld, kept.get((None, None)), unended, gaps)
+
+
+def _kept(
+    engine: Engine, parts: str, parameters: dict[str, object]
+) -> tuple[dict[tuple[Any, Any], float], int]:
+    """Return the share of events kept by (label, kind), of all under (None, None), and runs unended."""
+    rows = engine.rows(_KEPT.format(hosts=HOSTS, parts=parts), parameters)
+    shares = {(row["label"], row["measure"]): 1 - row["sampled"] / row["attempted"] for row in rows}
+    return shares, max((row["unended"] for row in rows), default=0)
 
 
 def _withheld(engine: Engine, condition: str, parameters: dict[str, object]) -> int:
@@ -137,7 +187,7 @@ def _cells(engine: Engine, statement: str, parameters: dict[str, object], groups
     return list(zip(np.split(bucket, cuts), np.split(amount, cuts), strict=True))
 
 
-def _figures(row: dict[str, Any], by: str, cells: Cells) -> Latency:
+def _figures(row: dict[str, Any], by: str, cells: Cells, kept: float | None, cover: Cover) -> Latency:
     buckets, counts = cells
     histogram = Histogram(
         scale=row["scale"],
@@ -163,6 +213,9 @@ def _figures(row: dict[str, Any], by: str, cells: Cells) -> Latency:
         mean_ns=histogram.total // histogram.n if histogram.n else None,
         negative=histogram.negative,
         complete=_complete(row),
+        kept=kept,
+        cover=cover.share,
+        **cover._asdict(),
     )
 
 

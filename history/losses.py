@@ -11,14 +11,18 @@ COLUMNS = ("host", "stage", "reason", "events")
 _SUMS = """
 WITH {counted}, loss AS (
     SELECT host, stage, reason, events FROM counted UNION ALL
-    SELECT host, 'agent', 'unaccounted', events FROM unaccounted)
+    SELECT host, 'agent', 'unaccounted', events FROM unaccounted UNION ALL
+    SELECT host, 'agent', 'unknown', NULL FROM unended)
 SELECT host, stage, reason, sum(events)::BIGINT AS events FROM loss WHERE $host = '' OR host = $host
-GROUP BY host, stage, reason HAVING sum(events) <> 0
+GROUP BY host, stage, reason HAVING sum(events) <> 0 OR sum(events) IS NULL
 ORDER BY host, stage, reason"""
 
 
 def losses(source: Source, span: Span, *, host: str = "") -> list[dict[str, Any]]:
-    """Return a dict of COLUMNS for each host, stage and reason whose events do not add up to 0."""
+    """Return a dict of COLUMNS for each host, stage and reason whose events do not add up to 0.
+
+    ``agent``/``unknown`` of None events: a run ended without a good-bye, and what it saw last is in no count.
+    """
     parameters = {"from_ns": span.from_ns, "to_ns": span.to_ns, "host": host}
     with source.engine({"ledger": span}) as engine:
         return engine.rows(_SUMS.format(counted=COUNTED), parameters)

@@ -2,7 +2,7 @@
 """The lake as questions see it: one version of it, of which an engine gets the files that a span needs.
 
 Local folders are read by DuckDB itself, object stores through the lake's own file system. A kind without
-files is an empty table with its columns.
+files is an empty table with its columns; columns that an older file lacks are null.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from history.engine import Engine, LocalFiles, Table
 from history.span import Span
 from lake.delta import open_storage
 from lake.facts import Facts
-from schemas.tables import KINDS
+from schemas.tables import GREW, KINDS
 
 _GLOB = frozenset("*?[]{}")
 
@@ -35,10 +35,14 @@ class Source:
         if not files:
             return KINDS[kind].empty_table()
         local = not any("://" in path or _GLOB & set(path) for path in files)
-        return LocalFiles(files) if local else self._dataset(files)
+        if local:
+            return LocalFiles(files, KINDS[kind].empty_table() if kind in GREW else None)
+        return self._dataset(kind, files)
 
-    def _dataset(self, files: list[str]) -> Table:
+    def _dataset(self, kind: str, files: list[str]) -> Table:
         storage = open_storage(self.uri, self._options)
         below = len(storage.location(""))
         paths = [path[below:] for path in files]
-        return pyarrow.dataset.dataset(paths, filesystem=storage.filesystem, format="parquet")
+        return pyarrow.dataset.dataset(
+            paths, schema=KINDS[kind], filesystem=storage.filesystem, format="parquet"
+        )

@@ -108,9 +108,27 @@ class Table:
         """The version this handle shows."""
         return self._delta.version()
 
-    def columns(self) -> set[str]:
-        """Return the names of the table's columns."""
-        return {field.name for field in self._delta.schema().fields}
+    def missing_columns(self) -> list[str]:
+        """Return the columns of this version's lake that the table lacks, in the lake's order."""
+        known = {field.name for field in self._delta.schema().fields}
+        return [name for name in facts_schema().names if name not in known]
+
+    def differing_columns(self) -> list[str]:
+        """Return the columns that are of another type than in this version's lake."""
+        wanted = {field.name: field.type for field in Schema.from_arrow(facts_schema()).fields}
+        found = self._delta.schema().fields
+        return [field.name for field in found if wanted.get(field.name, field.type) != field.type]
+
+    def add_columns(self, names: Sequence[str]) -> None:
+        """Add columns of this version's lake in one commit, if the version shown is the newest."""
+        schema = facts_schema()
+        fields = Schema.from_arrow(pa.schema([schema.field(name) for name in names])).fields
+        with _trying(f"add columns to the table {self._uri}"):
+            self._delta.alter.add_columns(
+                list(fields),
+                commit_properties=CommitProperties(max_commit_retries=0),
+                post_commithook_properties=_NO_HOOKS,
+            )
 
     def partition_columns(self) -> tuple[str, ...]:
         """Return the columns that make up the folders."""

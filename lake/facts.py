@@ -15,14 +15,14 @@ from typing import Self
 
 import pyarrow.compute as pc
 
-from lake import housekeeping, position, progress, state
+from lake import evolution, housekeeping, position, progress, state
 from lake.delta import Table, open_storage
-from lake.errors import CommitUnknownError, LakeCorruptError, LakeUnavailableError, StalePositionError
+from lake.errors import CommitUnknownError, LakeUnavailableError, StalePositionError
 from lake.parquet import HOUR_NS, DataFile, hour_name, write_kind
 from lake.partition import PartitionCommit, Resume, flush_id, require_distinct
 from lake.position import Position
 from lake.storage import Storage
-from schemas.tables import KINDS, PARTITION_COLUMNS, facts_schema
+from schemas.tables import KINDS
 
 __all__ = ["TRACE_POINTS", "Facts", "PartitionCommit", "Resume"]
 
@@ -68,14 +68,15 @@ class Facts:
         now_ns: Callable[[], int] = time.time_ns,
         create: bool = True,
     ) -> Self:
-        """Open the table at a folder's path or a URI, and make it where it is missing.
+        """Open the table at a folder's path or a URI; make it where it is missing, or give it later columns.
 
+        With `create` false it is left as it is, and files of earlier versions lack columns of their kind.
         Any number of processes may do so at once. `trace` is called with the name of each point that a commit
         passes (`TRACE_POINTS`), `now_ns` gives the time that a commit's progress rows carry.
 
         Raises:
             LakeUnavailableError: it cannot be read or made, or is missing and `create` is false.
-            LakeCorruptError: a table is there that is divided otherwise or lacks columns of this version's.
+            LakeCorruptError: a table is there that is no lake of ours (`lake.evolution`).
         """
         options = dict(storage_options or {})
         storage = open_storage(uri, options)
@@ -86,7 +87,9 @@ class Facts:
         if create:  # whoever made it may have been killed before this
             housekeeping.sync_log(storage, -1, 0)
         table = Table(storage.uri, options)
-        _require_columns(table)
+        evolution.require_lake(table)
+        if create:
+            evolution.add_missing(table, storage)
         return cls(storage, table, trace, now_ns)
 
     def position(self, topic_id: str, partition: int) -> int | None:
@@ -218,13 +221,3 @@ class Facts:
                 "resume from the table"
             ) from error
         self._handle_failed = False
-
-
-def _require_columns(table: Table) -> None:
-    missing = sorted(set(facts_schema().names) - table.columns())
-    if missing or table.partition_columns() != PARTITION_COLUMNS:
-        raise LakeCorruptError(
-            f"the table is divided by {', '.join(table.partition_columns())} and lacks the columns "
-            f"{', '.join(missing) or 'none'}: it is no lake of this version; name another folder",
-            name="_delta_log",
-        )

@@ -149,6 +149,12 @@ class EventBatch(msgspec.Struct, frozen=True, array_like=True, tag=TAG):
         found: Section = getattr(self, SECTIONS[kind])
         return found
 
+    def opener(self, flow: Flow) -> Process | None:
+        """Return who made the socket of a flow, None where that is not known."""
+        if not flow.opener:
+            return None
+        return next((process for process in self.processes if process.pid == flow.opener), None)
+
 
 SECTIONS = {
     Kind.SEND: "sends",
@@ -159,6 +165,7 @@ SECTIONS = {
     Kind.RETRANSMIT: "retransmits",
 }
 """Field of ``EventBatch`` by kind."""
+_NAMES = tuple(SECTIONS.values())
 
 
 class _Head(msgspec.Struct, frozen=True, array_like=True, tag=TAG):
@@ -218,7 +225,7 @@ def rows(batch: EventBatch) -> list[Any]:
 def _check_sums(batch: EventBatch) -> None:
     if batch.shard >= batch.shards:
         raise RecordError("limits", f"shard {batch.shard} of {batch.shards}")
-    total = sum(batch.section(kind).events for kind in Kind)
+    total = sum(getattr(batch, name).events for name in _NAMES)
     if batch.events != total:
         raise RecordError("limits", f"head says {batch.events} events, sections hold {total}")
 

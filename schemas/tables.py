@@ -87,9 +87,12 @@ CONNECTION = pa.schema(
         pa.field("label", pa.string()),
         pa.field("first_seen_ns", pa.int64()),
         pa.field("owner", pa.string()),
+        pa.field("opener_pid", pa.int64()),
+        pa.field("opener", pa.string()),
+        pa.field("marks", pa.int32()),
     ]
 )
-"""One end of one connection, when a partition first hears of it."""
+"""One end of one connection, when a partition first hears of it; ``opener`` is the process that made it."""
 
 UNMATCHED = pa.schema(
     [
@@ -208,6 +211,10 @@ KINDS: dict[str, pa.Schema] = {
     "retransmit": RETRANSMIT,
     "progress": PROGRESS,
 }
+
+
+GREW = frozenset({"connection"})
+"""Kinds that got columns, at their end, since their first version: files from before lack them (null)."""
 
 
 def facts_schema() -> pa.Schema:

@@ -21,8 +21,9 @@ def decode(value: bytes, as_: Literal["arrow"]) -> "pa.Table": ...
 
 
 def decode(value: bytes, as_: Literal["rows", "arrow"] = "rows") -> "list[dict[str, Any]] | pa.Table":
-    """Return the events in one record value of ``wirelag.events.v1``: sends, receives, arrivals.
+    """Return the events in one record value of ``wirelag.events.v1``, kind by kind.
 
+    Kinds are send, receive, arrival, connect, close and retransmit, in this order.
     Each event says what it is (``kind``), who saw it (``host``, ``boot``, ``process``, ``pid``, ``label``),
     on which connection (``connection``, ``direction``, addresses and ports), when (``time_ns`` since the Unix
     epoch, ``monotonic_ns`` of the host) and which bytes (``position``, ``length``); docs/query.md lists all.

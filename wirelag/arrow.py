@@ -5,6 +5,7 @@ The schema is the same for every record. Texts are dictionary columns; a field t
 null.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -41,12 +42,27 @@ SCHEMA = pa.schema(
         pa.field("srtt_us", pa.uint32()),
         pa.field("thread", pa.uint32()),
         pa.field("flags", pa.uint16()),
+        pa.field("marks", pa.uint16()),
+        pa.field("opener_pid", pa.uint32()),
+        pa.field("opener", _TEXT),
+        pa.field("error", pa.uint32()),
+        pa.field("retransmits", pa.uint32()),
+        pa.field("sent_bytes", pa.uint64()),
+        pa.field("received_bytes", pa.uint64()),
+        pa.field("unread_bytes", pa.uint64()),
+        pa.field("retransmitted_bytes", pa.uint64()),
+        pa.field("missing_sent", pa.uint64()),
+        pa.field("missing_received", pa.uint64()),
+        pa.field("sent_segments", pa.uint32()),
+        pa.field("received_segments", pa.uint32()),
+        pa.field("min_rtt_us", pa.uint32()),
+        pa.field("audit", pa.uint8()),
     ]
 )
 
 
 def table(value: bytes) -> pa.Table:
-    """Return the events of a record value, sends first, then receives, then arrivals; raises RecordError."""
+    """Return the events of a record value, kind by kind, sends first; raises RecordError."""
     batch, kinds = unpack(value)
     return pa.concat_tables([_table(batch, events) for events in kinds]).unify_dictionaries().combine_chunks()
 
@@ -54,36 +70,44 @@ def table(value: bytes) -> pa.Table:
 def _table(batch: EventBatch, events: Events) -> pa.Table:
     none = np.zeros(events.flow.size, dtype=np.int64)
     flows, processes = batch.flows, batch.processes
-    texts = {
+    openers = [batch.opener(flow) for flow in flows]
+    texts: dict[str, tuple[Sequence[str | None], NDArray[np.int64]]] = {
         "kind": ([events.kind.name.lower()], none),
         "host": ([batch.host], none),
         "boot": ([batch.boot], none),
         "local_address": ([address(flow.local_address) for flow in flows], events.flow),
         "remote_address": ([address(flow.remote_address) for flow in flows], events.flow),
+        "opener": ([opener.name if opener else None for opener in openers], events.flow),
         "process": ([process.name for process in processes], events.process),
         "label": ([process.label for process in processes], events.process),
     }
     columns: dict[str, Any] = {name: _text(*found) for name, found in texts.items()}
-    for name in ("connection", "end", "role", "local_port", "remote_port", "netns"):
+    for name in ("connection", "end", "role", "local_port", "remote_port", "netns", "marks"):
         columns[name] = _picked([getattr(flow, name) for flow in flows], events.flow, name)
     for name in ("pid", "cgroup"):
         columns[name] = _picked([getattr(process, name) for process in processes], events.process, name)
-    columns |= {"time_ns": events.time_ns, "monotonic_ns": events.monotonic_ns, "direction": events.direction}
-    for name in NUMBERS:
-        found = events.numbers.get(name)
+    columns["opener_pid"] = _picked(
+        [opener.pid if opener else None for opener in openers], events.flow, "opener_pid"
+    )
+    columns |= {"time_ns": events.time_ns, "monotonic_ns": events.monotonic_ns}
+    for name in ("direction", *NUMBERS):
+        found = events.direction if name == "direction" else events.numbers.get(name)
         columns[name] = pa.nulls(none.size, SCHEMA.field(name).type) if found is None else found
     return pa.table({name: _typed(columns[name], name) for name in SCHEMA.names}, schema=SCHEMA)
 
 
-def _text(values: list[str], indices: NDArray[np.int64]) -> pa.Array:
+def _text(values: Sequence[str | None], indices: NDArray[np.int64]) -> pa.Array:
     """Return a dictionary column; values that occur twice are named once."""
-    distinct = {text: number for number, text in enumerate(dict.fromkeys(values))}
-    numbers = np.array([distinct[text] for text in values], dtype=np.int32)
+    known = dict.fromkeys(text for text in values if text is not None)
+    distinct: dict[str | None, int] = {text: number for number, text in enumerate(known)}
+    numbers = np.array([distinct.get(text, -1) for text in values], dtype=np.int32)
     picked = numbers[indices] if indices.size else np.zeros(0, dtype=np.int32)
-    return pa.DictionaryArray.from_arrays(pa.array(picked), pa.array(list(distinct), pa.string()))
+    return pa.DictionaryArray.from_arrays(
+        pa.array(picked, mask=picked < 0), pa.array(list(known), pa.string())
+    )
 
 
-def _picked(values: list[int], indices: NDArray[np.int64], name: str) -> pa.Array:
+def _picked(values: Sequence[int | None], indices: NDArray[np.int64], name: str) -> pa.Array:
     return pa.array(values, SCHEMA.field(name).type).take(pa.array(indices))
 
 

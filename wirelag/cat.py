@@ -67,11 +67,11 @@ def cat(  # noqa: PLR0913 - options of a command
 
 
 def _lines(found: Iterable[Any], *, heads: bool) -> Iterator[dict[str, Any]]:
-    from wirelag.lines import lines
+    from wirelag.lines import EVENTS, lines
 
     for record in found:
         for line in lines(record.value, record.headers, heads=heads):
-            if line["kind"] not in {"send", "receive", "arrival"}:
+            if line["kind"] not in EVENTS:
                 line["record"] = f"{record.topic}/{record.partition}/{record.offset}"
                 line["key"] = record.key.decode(errors="replace") if record.key else None
             yield line

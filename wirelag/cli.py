@@ -29,7 +29,11 @@ app = App(
     version=_version,
     help="How long every TCP message takes, across a fleet: fill the lake, ask it, look into the topics.",
 )
-app.command("wirelag.query:app", name="query", help="Ask the lake: latencies, messages, connections, losses.")
+app.command(
+    "wirelag.query:app",
+    name="query",
+    help="Ask the lake: latencies, messages, connections, losses, and more.",
+)
 app.command(cat)
 app.command("wirelag.control:app", name="control", help="Have agents stop or start, and see that they did.")
 app.command("wirelag.schema:app", name="schema", help="The wire format: show it, check it.")

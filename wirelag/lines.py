@@ -5,20 +5,26 @@ What a record is follows from its bytes, not from its topic's name, so renamed t
 """
 
 from collections.abc import Iterator
+from enum import IntFlag
 from typing import Any
 
 import msgspec
 
 from history.span import iso
 from schemas import control, order
+from schemas.batch import SECTIONS, Mark
 from schemas.errors import RecordError
-from schemas.event import Flag
+from schemas.event import Audit, Flag, Kind
 from wirelag.rows import rows
-from wirelag.unpack import unpack
+from wirelag.unpack import NUMBERS, unpack
 
 Line = dict[str, Any]
 _SHOWN_BYTES = 64
 _POISON = {"reason", "kafka_offset"}
+EVENTS = {kind.name.lower() for kind in Kind}
+"""Kinds of lines that are events."""
+_TOLD = ("opener_pid", "opener", *(name for name in NUMBERS if name not in {"audit", "flags"}))
+_AUDITS = {int(audit): audit.name.lower() for audit in Audit}
 _LAST_SECOND = 253_402_300_799
 """Of the year 9999, the last one that ISO 8601 texts can name here."""
 
@@ -71,15 +77,17 @@ def _event(row: dict[str, Any]) -> Line:
         "pid": row["pid"],
         "label": row["label"],
         "connection": f"{row['connection']:016x}",
-        "direction": row["direction"],
+        **({"direction": row["direction"]} if "direction" in row else {}),
         "local": _endpoint(row["local_address"], row["local_port"]),
         "remote": _endpoint(row["remote_address"], row["remote_port"]),
     }
-    line |= {
-        name: row[name] for name in ("position", "length", "duration_ns", "srtt_us", "thread") if name in row
-    }
+    line |= {name: row[name] for name in _TOLD if name in row}
+    if "audit" in row:
+        line["audit"] = _AUDITS.get(row["audit"], str(row["audit"]))
+    if row["marks"]:
+        line["marks"] = _names(Mark, row["marks"])
     return line | {
-        "flags": _flags(row["flags"]),
+        "flags": _names(Flag, row["flags"]),
         "time_ns": row["time_ns"],
         "monotonic_ns": row["monotonic_ns"],
     }
@@ -88,7 +96,7 @@ def _event(row: dict[str, Any]) -> Line:
 def _head(value: bytes) -> Line:
     batch, kinds = unpack(value)
     names = ("host", "boot", "epoch", "shards", "shard", "sequence", "cumulative", "events")
-    counts = {f"{events.kind.name.lower()}s": int(events.flow.size) for events in kinds}
+    counts = {SECTIONS[events.kind]: int(events.flow.size) for events in kinds}
     times = {name: getattr(batch, name) for name in ("packed_ns", "age_ns", "realtime_offset_ns")}
     return {
         "kind": "batch",
@@ -96,6 +104,8 @@ def _head(value: bytes) -> Line:
         "bytes": len(value),
         **{name: getattr(batch, name) for name in names},
         **counts,
+        "connection_rate": batch.connection_rate,
+        "block_rate": batch.block_rate,
         "flows": len(batch.flows),
         "processes": len(batch.processes),
         **times,
@@ -110,9 +120,9 @@ def _preview(value: bytes) -> Line:
     return {"value_bytes": len(value), "value_begins": value[:_SHOWN_BYTES].hex(" ")}
 
 
-def _flags(flags: int) -> list[str]:
-    known = [flag.name or "" for flag in Flag if flags & flag]
-    rest = flags & ~sum(Flag)
+def _names(kind: type[IntFlag], flags: int) -> list[str]:
+    known = [flag.name or "" for flag in kind if flags & flag]
+    rest = flags & ~sum(kind)
     return [*known, hex(rest)] if rest else known
 
 

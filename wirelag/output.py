@@ -7,6 +7,7 @@ filled.
 """
 
 import csv
+import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from shutil import get_terminal_size
@@ -29,7 +30,8 @@ class Column(NamedTuple):
     name: str
     heading: str
     look: str = "text"
-    """``text``, ``time`` (ISO 8601), ``duration``, ``count``, ``share`` (percent), ``port``."""
+    """``text``, ``time`` (ISO 8601), ``duration`` (of ns, or of ``microseconds``), ``count``, ``port``;
+    ``share``: percent, rounded down; ``part``: percent, rounded up."""
     grouped: bool = False
     """On a terminal shown only where it changes."""
 
@@ -98,6 +100,13 @@ def share(part: float) -> str:
     return f"{hundredths / _HUNDRED:.2f}%"
 
 
+def part(share_of_all: float) -> str:
+    """Return a percentage, rounded up: 0% only where there is nothing at all."""
+    if share_of_all <= 0:
+        return "0%"
+    return f"{math.ceil(share_of_all * _HUNDRED * _HUNDRED - 1e-9) / _HUNDRED:.2f}%"
+
+
 def _printable(value: object) -> str:
     """Return text without control characters: a process may call itself what a terminal would obey."""
     text = str(value)
@@ -114,7 +123,9 @@ def _time(time_ns: int) -> str:
 
 _SHOWS: dict[str, Callable[[Any], str]] = {
     "duration": duration,
+    "microseconds": lambda number: duration(number * _THOUSAND),
     "share": share,
+    "part": part,
     "time": _time,
     "count": _count,
     "text": _printable,
@@ -157,4 +168,4 @@ def _write_rich(columns: Sequence[Column], cells: list[list[str]], out: TextIO) 
 
 
 def _is_number(column: Column) -> bool:
-    return column.look in {"duration", "count", "share", "port"}
+    return column.look in {"duration", "microseconds", "count", "share", "part", "port"}

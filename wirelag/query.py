@@ -1,41 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``wirelag query``: options into questions, answers onto standard output, remarks onto standard error.
+"""``wirelag query``: options into questions, answers onto standard output, remarks onto standard error."""
 
-An answer without rows is no error: one line says why that could be.
-"""
-
-import sys
 import time
 from collections.abc import Iterable, Iterator
-from itertools import chain
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
-from wirelag.output import Column, check, write_csv, write_json, write_table
+from wirelag.asked import Csv, Edge, From, Host, Json, Kind, Lake, To, remark, write
+from wirelag.lives import connects, retransmits
+from wirelag.output import Column, check, share
+
+if TYPE_CHECKING:
+    from history.coverage import Missed
 
 app = App(
     name="query",
-    help="Ask the lake: percentiles by edge, single messages, connections, losses.\n\n"
+    help="Ask the lake: percentiles by edge, single messages, connections, connects, losses.\n\n"
     "Times are UTC: `now`, a time ago (`-1h`, `-30m`, `-7d`) or ISO 8601 (`2026-11-22T10:00`).",
 )
-
-Lake = Annotated[str, Parameter("--lake", env_var="WIRELAG_LAKE", help="folder or URI of the lake")]
-From = Annotated[str, Parameter("--from", allow_leading_hyphen=True, help="first moment asked for")]
-To = Annotated[
-    str, Parameter("--to", allow_leading_hyphen=True, help="moment at which the time asked for ends")
-]
-Kind = Annotated[str, Parameter("--kind", help="delivery, wire, receive-wait, send-block, with commas")]
-Edge = Annotated[
-    str, Parameter("--edge", show_default=False, help="only edges whose name has this in it, any case")
-]
-Host = Annotated[str, Parameter("--host", show_default=False, help="only this host, as sender or receiver")]
-Json = Annotated[
-    bool, Parameter("--json", negative="", show_default=False, help="one JSON object a line, integers in ns")
-]
-Csv = Annotated[
-    bool, Parameter("--csv", negative="", show_default=False, help="comma-separated, with a line of names")
-]
 
 _FIGURES = (
     Column("kind", "KIND"),
@@ -45,6 +28,7 @@ _FIGURES = (
     Column("p99_ns", "P99", "duration"),
     Column("max_ns", "MAX", "duration"),
     Column("complete", "COMPLETE", "share"),
+    Column("cover", "COVER", "share"),
 )
 _MESSAGES = (
     Column("sent_at_ns", "SENT", "time"),
@@ -69,6 +53,13 @@ _CONNECTIONS = (
     Column("local_port", "PORT", "port"),
     Column("remote_address", "REMOTE"),
     Column("remote_port", "PORT", "port"),
+    Column("state", "STATE"),
+    Column("duration_ns", "DURATION", "duration"),
+    Column("sent_bytes", "SENT", "count"),
+    Column("received_bytes", "RECEIVED", "count"),
+    Column("retransmits", "AGAIN", "count"),
+    Column("min_rtt_us", "MIN RTT", "microseconds"),
+    Column("audit", "AUDIT"),
 )
 _LOSSES = (
     Column("host", "HOST", grouped=True),
@@ -77,12 +68,8 @@ _LOSSES = (
     Column("events", "EVENTS", "count"),
 )
 _TABLE_ROWS = 100
-_NONE = {
-    "latency": "was the consumer running (`wirelag consume`), and has a window of 60 s closed since?",
-    "messages": "was the consumer running (`wirelag consume`), and do agents run at both ends?",
-    "connections": "connections are noted when they are first heard of: ask for an earlier --from",
-    "losses": "hosts report every few seconds: is an agent running, and the consumer?",
-}
+app.command(connects)
+app.command(retransmits)
 
 
 @app.command
@@ -125,9 +112,18 @@ def latency(  # noqa: PLR0913 - options of a command
         *(column.name for column in heading),
         *(name for name in question.Latency._fields if name != "group"),
     ]
-    _write("latency", rows, names, (*heading, *_FIGURES), json=json, csv=csv)
+    write("latency", rows, names, (*heading, *_FIGURES), json=json, csv=csv)
+    if answer.kept is not None and answer.kept < 1:
+        remark(f"sampled: {share(answer.kept)} of events kept; figures and COMPLETE are of those")
+    if answer.unended:
+        remark(
+            f"{answer.unended:,} runs of agents ended without a good-bye: what they saw after their last "
+            "heartbeat is in no count, so COMPLETE can be too high"
+        )
+    for line in _uncovered(answer.missed):
+        remark(line)
     if answer.withheld:
-        _remark(
+        remark(
             f"withheld: delivery and wire of {answer.withheld:,} messages between hosts whose clocks are not "
             "related (`wirelag query messages --unsynced` shows them raw)"
         )
@@ -181,8 +177,8 @@ def messages(  # noqa: PLR0913 - options of a command
         found = list(rows)
         rows = found[: limit or _TABLE_ROWS]
         if len(found) > len(rows):
-            _remark(f"the first {_TABLE_ROWS} are shown; there are more (--limit, --json, --csv)")
-    _write("messages", rows, question.COLUMNS, _MESSAGES, json=json, csv=csv)
+            remark(f"the first {_TABLE_ROWS} are shown; there are more (--limit, --json, --csv)")
+    write("messages", rows, question.COLUMNS, _MESSAGES, json=json, csv=csv)
 
 
 @app.command
@@ -198,7 +194,7 @@ def connections(
     json: Json = False,
     csv: Csv = False,
 ) -> None:
-    """Ends of connections that were first heard of in this time: who talks to whom.
+    """Ends of connections that were first heard of in this time: who talks to whom, and what became of it.
 
     For example:
 
@@ -210,7 +206,7 @@ def connections(
 
     check(json=json, csv=csv)
     rows = question.connections(Source(lake), span(from_, to, time.time_ns()), host=host, port=port)
-    _write("connections", rows, question.COLUMNS, _CONNECTIONS, json=json, csv=csv)
+    write("connections", rows, question.COLUMNS, _CONNECTIONS, json=json, csv=csv)
 
 
 @app.command
@@ -235,37 +231,18 @@ def losses(
 
     check(json=json, csv=csv)
     rows = question.losses(Source(lake), span(from_, to, time.time_ns()), host=host)
-    _write("losses", rows, question.COLUMNS, _LOSSES, json=json, csv=csv)
+    write("losses", rows, question.COLUMNS, _LOSSES, json=json, csv=csv)
 
 
-def _write(
-    name: str,
-    rows: Iterable[dict[str, Any]],
-    names: Iterable[str],
-    columns: tuple[Column, ...],
-    *,
-    json: bool,
-    csv: bool,
-) -> None:
-    """Write an answer as asked; where there are no rows, say why on standard error."""
-    remaining = _or_remark(name, rows)
-    if json:
-        write_json(remaining)
-    elif csv:
-        write_csv(list(names), remaining)
-    elif found := list(remaining):
-        write_table(columns, found)
-
-
-def _or_remark(name: str, rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    iterator = iter(rows)
-    first = next(iterator, None)
-    if first is None:
-        _remark(f"no {name} in this time: {_NONE[name]}")
-        return iter(())
-    return chain([first], iterator)
-
-
-def _remark(text: str) -> None:
-    sys.stdout.flush()
-    sys.stderr.write(f"wirelag: {text}\n")
+def _uncovered(missed: "Missed") -> Iterator[str]:
+    """Yield at most one line about connections that closed in the span and are not wholly in events."""
+    parts = []
+    if missed.blind:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in missed.blind.items())
+        parts.append(f"all of {sum(missed.blind.values()):,} connections ({reasons})")
+    if missed.partial:
+        parts.append(
+            f"{missed.missing_bytes:,} bytes of {missed.partial:,} {'more' if parts else 'connections'}"
+        )
+    if parts:
+        yield f"not covered, of what closed in this time: {'; '.join(parts)}"

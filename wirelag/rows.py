@@ -8,14 +8,14 @@ from wirelag.unpack import Events, address, unpack
 
 
 def rows(value: bytes) -> list[dict[str, Any]]:
-    """Return the events of a record value, sends first, then receives, then arrivals; raises RecordError."""
+    """Return the events of a record value, kind by kind, sends first; raises RecordError."""
     batch, kinds = unpack(value)
-    flows = [_flow(flow) for flow in batch.flows]
+    flows = [_flow(flow, batch.opener(flow)) for flow in batch.flows]
     processes = [_process(process) for process in batch.processes]
     return [row for events in kinds for row in _rows(batch, events, flows, processes)]
 
 
-def _flow(flow: Flow) -> dict[str, Any]:
+def _flow(flow: Flow, opener: Process | None) -> dict[str, Any]:
     return {
         "connection": flow.connection,
         "end": flow.end,
@@ -25,6 +25,8 @@ def _flow(flow: Flow) -> dict[str, Any]:
         "remote_address": address(flow.remote_address),
         "remote_port": flow.remote_port,
         "netns": flow.netns,
+        "marks": flow.marks,
+        **({"opener_pid": opener.pid, "opener": opener.name} if opener else {}),
     }
 
 
@@ -39,7 +41,7 @@ def _rows(
     numbers = {
         "time_ns": events.time_ns,
         "monotonic_ns": events.monotonic_ns,
-        "direction": events.direction,
+        **({} if events.direction is None else {"direction": events.direction}),
         **events.numbers,
     }
     names = list(numbers)

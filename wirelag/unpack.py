@@ -9,11 +9,17 @@ from numpy.typing import NDArray
 
 from schemas import batch as codec
 from schemas.batch import EventBatch
-from schemas.event import Kind
+from schemas.event import Kind, TcpClose
 from schemas.section import Columns
 
-NUMBERS = ("position", "length", "duration_ns", "srtt_us", "thread", "flags")
+_CLOSE = [name for name in TcpClose.__struct_fields__ if name.endswith(("_bytes", "_segments"))]
+NUMBERS = (
+    *("position", "length", "duration_ns", "srtt_us", "thread", "error", "retransmits"),
+    *(*_CLOSE, "missing_sent", "missing_received", "min_rtt_us", "audit", "flags"),
+)
 """Fields of an event that are taken as they are, where its kind has them."""
+_OWN = {Kind.SEND, Kind.RETRANSMIT}
+_WITHOUT = {Kind.CONNECT, Kind.CLOSE}
 _MAPPED = bytes(10) + b"\xff\xff"
 
 
@@ -28,8 +34,8 @@ class Events(NamedTuple):
     monotonic_ns: NDArray[np.int64]
     time_ns: NDArray[np.int64]
     """Since the Unix epoch."""
-    direction: NDArray[np.int64]
-    """0 or 1: the end that sends these bytes."""
+    direction: NDArray[np.int64] | None
+    """0 or 1: the end that sends these bytes; None for kinds that are of no bytes."""
     numbers: Columns
     """Those of NUMBERS that the kind has."""
 
@@ -51,7 +57,7 @@ def _events(batch: EventBatch, kind: Kind, table: Columns, ends: NDArray[np.int6
         table["process"].astype(np.int64),
         monotonic,
         monotonic + np.int64(batch.realtime_offset_ns),
-        own if kind is Kind.SEND else 1 - own,
+        None if kind in _WITHOUT else own if kind in _OWN else 1 - own,
         {name: table[name] for name in NUMBERS if name in table},
     )
 

@@ -13,7 +13,7 @@ from consumer.latency.intervals import I32, I64
 from consumer.latency.match import Closed
 from consumer.latency.measure import measure
 
-NO_PEER, UNKNOWN, EVICTED = "no_peer_agent", "unknown", "evicted"
+NO_PEER, UNKNOWN, EVICTED, SAMPLED = "no_peer_agent", "unknown", "evicted", "sampled_out"
 
 
 def rows_of(
@@ -73,4 +73,6 @@ def _unmatched(
 
 
 def _reason(one: Link, other_end: int) -> str:
+    if one.thinned:
+        return SAMPLED
     return NO_PEER if one.ends[other_end] is None else UNKNOWN

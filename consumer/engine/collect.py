@@ -15,7 +15,7 @@ from consumer.engine.ledger import clip
 from consumer.engine.records import Record
 from consumer.latency.intervals import I32, I64, Arrivals, Receives, Sends, empty, take
 from schemas.batch import EventBatch
-from schemas.event import Kind
+from schemas.event import Kind, TcpClose
 from schemas.section import Columns
 
 _WANTED = {
@@ -23,6 +23,14 @@ _WANTED = {
     Kind.RECEIVE: ("flow", "process", "time_ns", "position", "length", "flags"),
     Kind.ARRIVAL: ("flow", "time_ns", "position", "flags"),
 }
+TURNS = {
+    Kind.CONNECT: ("duration_ns", "error", "retransmits", "flags"),
+    Kind.CLOSE: tuple(
+        name for name in TcpClose.__struct_fields__ if name not in {"flow", "process", "time_ns"}
+    ),
+    Kind.RETRANSMIT: ("position", "length", "srtt_us"),
+}
+"""What is told of turns in the lives of connections, beside flow, process and time."""
 
 
 class Collected(NamedTuple):
@@ -30,11 +38,25 @@ class Collected(NamedTuple):
 
     batch: EventBatch
     tables: dict[Kind, Columns]
-    """Only the columns that matching needs."""
+    """What ``wanted`` returned."""
     broker_ms: int
     """The broker's time when it was taken."""
     record: Record
     """As it came, for a snapshot."""
+
+
+class Turns(NamedTuple):
+    """(n,) turns in the lives of connections, of one kind, in the order heard."""
+
+    end: I32
+    """The end that tells it."""
+    actor: I32
+    at: I64
+    """Realtime, ns."""
+    marks: I64
+    """Of the connection, as its batch says."""
+    columns: dict[str, I64]
+    """Those of TURNS."""
 
 
 class Events(NamedTuple):
@@ -43,11 +65,17 @@ class Events(NamedTuple):
     sends: Sends
     receives: Receives
     arrivals: Arrivals
+    turns: dict[Kind, Turns]
+    """Kinds without any are left out."""
 
 
 def wanted(tables: dict[Kind, Columns]) -> dict[Kind, Columns]:
-    """Return the columns that matching needs."""
-    return {kind: {name: tables[kind][name] for name in names} for kind, names in _WANTED.items()}
+    """Return the columns that are needed later; turns only where there are any."""
+    found = {kind: {name: tables[kind][name] for name in names} for kind, names in _WANTED.items()}
+    for kind in TURNS:
+        if tables[kind]["flow"].size:
+            found[kind] = tables[kind]
+    return found
 
 
 def gather(collected: Sequence[Collected], flows: Flows) -> Events:
@@ -65,7 +93,10 @@ def gather(collected: Sequence[Collected], flows: Flows) -> Events:
         _sends(_Columns(collected, Kind.SEND), places),
         _receives(_Columns(collected, Kind.RECEIVE), places),
         _arrivals(_Columns(collected, Kind.ARRIVAL), places),
+        {kind: turns for kind in TURNS if (turns := _turns(collected, kind, places)) is not None},
     )
+    if Kind.CONNECT in events.turns:
+        _introduce(flows, events.turns[Kind.CONNECT])
     flows.last_actor[events.receives.flow ^ 1] = events.receives.process
     flows.last_actor[events.sends.flow] = events.sends.process
     return events
@@ -86,9 +117,8 @@ class _Columns:
     """The columns of one kind over all batches."""
 
     def __init__(self, collected: Sequence[Collected], kind: Kind) -> None:
-        name = _WANTED[kind][0]
         self._tables = [item.tables[kind] for item in collected]
-        sizes = [table[name].size for table in self._tables]
+        sizes = [table["flow"].size for table in self._tables]
         self._sizes = np.array(sizes, dtype=np.int64)
         self.size = int(self._sizes.sum())
 
@@ -160,6 +190,36 @@ def _arrivals(columns: _Columns, places: _Places) -> Arrivals:
         flags=columns["flags"].astype(np.int32),
         born=columns.spread(places.born),
     )
+
+
+def _turns(collected: Sequence[Collected], kind: Kind, places: _Places) -> Turns | None:
+    at = [number for number, item in enumerate(collected) if kind in item.tables]
+    if not at:
+        return None
+    own = places._replace(
+        first_end=places.first_end[at], first_actor=places.first_actor[at], offset=places.offset[at]
+    )
+    columns = _Columns([collected[number] for number in at], kind)
+    marks = np.concatenate([_marks(collected[number], kind) for number in at])
+    return Turns(
+        end=columns.end(own),
+        actor=columns.actor(own),
+        at=columns["time_ns"] + columns.spread(own.offset),
+        marks=marks,
+        columns={name: columns[name] for name in TURNS[kind]},
+    )
+
+
+def _marks(item: Collected, kind: Kind) -> I64:
+    marks = np.array([flow.marks for flow in item.batch.flows], dtype=np.int64)
+    return marks[item.tables[kind]["flow"].view(np.int64)]
+
+
+def _introduce(flows: Flows, connects: Turns) -> None:
+    """Take the caller of a connect for the actor of an end of which no other is known yet."""
+    in_process = np.array([actor.process.pid > 0 for actor in flows.actors], dtype=bool)
+    new = (flows.last_actor[connects.end] < 0) & in_process[connects.actor]
+    flows.last_actor[connects.end[new]] = connects.actor[new]
 
 
 _Ranged = TypeVar("_Ranged", Sends, Receives)

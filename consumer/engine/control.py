@@ -4,6 +4,10 @@
 The rows of one (host, boot, epoch, stage, reason) add up to the last total heard. A heartbeat that is not
 younger (by sequence) than the one before it of its epoch says nothing new and gives no row. Ticks are those
 of the events' engine: the rows do not depend on how the records are cut into calls.
+
+Where a run begins after the last words of an earlier one of its host, and those were no good-bye, what the
+earlier one saw since is in no count: a row ``agent``/``unreported`` of 0 events at its last words says so. It
+means nothing where that run speaks again, as two agents on one host do.
 """
 
 from collections.abc import Sequence
@@ -34,6 +38,10 @@ class _Run(msgspec.Struct, array_like=True):
     """``stage\\0reason`` -> last total heard."""
     given: dict[str, int]
     """The same, as far as rows were given."""
+    final: bool = True
+    """It said good-bye. Of what earlier versions saved that is not known, so nothing is said of it."""
+    unreported: bool = False
+    """It did not, and another run of its host began since; no row says so yet."""
 
 
 class _State(msgspec.Struct, array_like=True, tag="wirelag.control.state"):
@@ -66,7 +74,9 @@ class ControlEngine:
         engine = cls(topic_partition, settings)
         engine._state = state
         engine._runs = {(host, boot, epoch): run for host, boot, epoch, run in state.runs}
-        engine._changed = {key: None for key, run in engine._runs.items() if run.totals != run.given}
+        engine._changed = {
+            key: None for key, run in engine._runs.items() if run.totals != run.given or run.unreported
+        }
         return engine
 
     def snapshot(self) -> bytes:
@@ -102,19 +112,32 @@ class ControlEngine:
         before = self._state.broker_ms
         self._state.broker_ms = timestamp_ms if before is None else max(before, timestamp_ms)
         key = (heartbeat.host, heartbeat.boot, clip(heartbeat.epoch))
-        run = self._runs.pop(key, None) or _Run(-1, 0, {}, {})
+        run = self._runs.pop(key, None)
+        if run is None:
+            run = _Run(-1, 0, {}, {}, final=False)
+            self._note_unended(key)
         self._runs[key] = run
         if heartbeat.sequence <= run.sequence:
             return
         run.sequence, run.at_ns = clip(heartbeat.sequence), clip(heartbeat.sent_at_ns)
+        run.final, run.unreported = heartbeat.final, False
         for total in heartbeat.totals:
             run.totals[f"{total.stage}\0{total.reason}"] = clip(total.events)
         self._changed[key] = None
 
+    def _note_unended(self, new: tuple[str, str, int]) -> None:
+        """Mark the runs of a host that ended without a good-bye before this one began."""
+        host, _, epoch = new
+        for key, run in self._runs.items():
+            if key[0] == host and key[2] < epoch and run.at_ns <= epoch and not run.final:
+                run.final, run.unreported = True, True
+                self._changed[key] = None
+
     def _tick(self) -> dict[str, pa.Table]:
         state = self._state
         assert state.broker_ms is not None  # noqa: S101 - a record was taken
-        counts = [count for key in self._changed for count in _differences(key, self._runs[key])]
+        changed = [(key, run) for key, run in self._runs.items() if key in self._changed]
+        counts = [count for key, run in changed for count in _differences(key, run)]
         self._changed = {}
         if state.poison:
             counts.append(
@@ -138,5 +161,8 @@ def _differences(key: tuple[str, str, int], run: _Run) -> list[Count]:
         if change:
             stage, _, reason = name.partition("\0")
             found.append(counted((*key, stage, reason), run.at_ns, change))
+    if run.unreported:
+        found.append(counted((*key, "agent", "unreported"), run.at_ns, 0))
+        run.unreported = False
     run.given = dict(run.totals)
     return found

@@ -13,7 +13,7 @@ from typing import Self
 import numpy as np
 import pyarrow as pa
 
-from consumer.engine import collect, rows, snapshot
+from consumer.engine import collect, lives, rows, snapshot
 from consumer.engine.arrow import Place, broker_ns
 from consumer.engine.bounds import evict_before, forget
 from consumer.engine.closing import EVICTED, rows_of
@@ -106,9 +106,13 @@ class EventEngine:
         now = Now(self.broker_ms, self.broker_ms - self.settings.horizon_ms, final)
         place = Place(self.topic_partition, self._next_tick(), self.broker_ms)
         new = collect.gather(self.collected, self.flows)
+        self.flows.thinned.forget(now.expire_before - self.settings.horizon_ms)
         self.collected, self.collected_events = [], 0
-        self.waiting, closed = match(add(self.waiting, *new), self.flows.flows, now)
+        waiting = add(self.waiting, new.sends, new.receives, new.arrivals)
+        self.waiting, closed = match(waiting, self.flows.flows, now)
         found = [rows_of(place, closed, self.flows, self.settings.window_ns)]
+        if new.turns:
+            found.append(lives.rows_of(place, new.turns, self.flows))
         before = evict_before(self.waiting, self.settings.max_open_events)
         if before is not None:
             # Two parts of one edge and window differ in their tick, so what is evicted has one of its own.

@@ -74,6 +74,8 @@ class Link(NamedTuple):
     actors: tuple[Actor | None, Actor | None]
     """Sender, receiver."""
     edge: str
+    thinned: bool
+    """The agent of an end lately sampled events out, so a missing partner may never have been sent."""
 
     @property
     def same_clock(self) -> bool:
@@ -101,7 +103,8 @@ def describe(flows: Flows, triples: Rows) -> list[Link]:
         actors = (naming.actor_of(flows, sender, flow), naming.actor_of(flows, receiver, flow ^ 1))
         direction = flow & 1
         edge = naming.edge(ends, direction, actors, flows.names)
-        found.append(Link(_int64(flows.keys[flow >> 1]), direction, ends, actors, edge))
+        thinned = flows.thinned.touches(ends)
+        found.append(Link(_int64(flows.keys[flow >> 1]), direction, ends, actors, edge, thinned))
     return found
 
 

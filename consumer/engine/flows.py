@@ -15,6 +15,7 @@ import numpy as np
 
 from consumer.engine.ledger import clip
 from consumer.engine.names import Names
+from consumer.engine.thinned import Thinned
 from consumer.latency.intervals import I32, I64, Bools
 from schemas.batch import EventBatch, Flow, Process
 
@@ -43,6 +44,8 @@ class End(NamedTuple):
     epoch: int
     flow: Flow
     first_seen_ns: int
+    opener: Process | None = None
+    """Who made the socket, None where no agent said so."""
 
 
 def address_text(address: bytes) -> str:
@@ -71,6 +74,7 @@ class Flows:
         """End number -> actor of its newest event, -1 = none so far."""
         self.fresh: list[int] = []
         """Ends first heard of since the last tick."""
+        self.thinned = Thinned()
 
     @property
     def flows(self) -> int:
@@ -81,6 +85,7 @@ class Flows:
         """Return the end number of each flow and the actor number of each process of a batch."""
         ends = [self._end(batch, flow) for flow in batch.flows]
         self.heard[ends] = broker_ms
+        self.thinned.note(batch, broker_ms)
         return ends, [self._actor(Actor(batch.host, process)) for process in batch.processes]
 
     def _end(self, batch: EventBatch, flow: Flow) -> int:
@@ -90,12 +95,14 @@ class Flows:
         at = 2 * number + flow.end
         end = self.ends[at]
         if end is None:
-            self.ends[at] = End(batch.host, batch.boot, batch.epoch, flow, oldest_ns(batch))
+            self.ends[at] = _new_end(batch, flow, oldest_ns(batch))
             self.fresh.append(at)
         elif end.epoch != batch.epoch or end.host != batch.host or end.boot != batch.boot:
-            self.ends[at] = End(batch.host, batch.boot, batch.epoch, flow, end.first_seen_ns)
+            self.ends[at] = _new_end(batch, flow, end.first_seen_ns)
         elif flow.role and end.flow.role != flow.role:
             self.ends[at] = end._replace(flow=flow)
+        elif flow.opener and end.opener is None:
+            self.ends[at] = end._replace(opener=batch.opener(flow))
         return at
 
     def _add(self, connection: int) -> int:
@@ -169,6 +176,10 @@ class Known(NamedTuple):
     keys: Sequence[int]
     ends: Sequence[End | None]
     actors: Sequence[Actor]
+
+
+def _new_end(batch: EventBatch, flow: Flow, first_seen_ns: int) -> End:
+    return End(batch.host, batch.boot, batch.epoch, flow, first_seen_ns, batch.opener(flow))
 
 
 def oldest_ns(batch: EventBatch) -> int:

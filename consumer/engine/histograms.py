@@ -4,7 +4,8 @@
 Messages are sends with Flag.LAST_PIECE that closed: matched or expired. ``seen`` counts all that a measure
 could have a value for, ``n`` those that have one. Delivery and wire are kept only where both ends share one
 clock; receive wait and send block need one host. A match with Flag.NO_ROLE is seen and has no delivery, wire
-or receive wait: its positions may be one off, so its partner may be the neighbour.
+or receive wait: its positions may be one off, so its partner may be the neighbour. A message that expired
+where events were sampled out has a send block and is not seen by the other measures.
 """
 
 from typing import Any, NamedTuple
@@ -39,6 +40,7 @@ class Messages(NamedTuple):
     """``delivery`` has a value."""
     arrived: Bools
     """``wire`` and ``wait`` have a value."""
+    matched: Bools
 
 
 def messages(closed: Closed, measured: Measured, link: I64) -> Messages:
@@ -56,6 +58,7 @@ def messages(closed: Closed, measured: Measured, link: I64) -> Messages:
         block=np.concatenate((closed.sends.duration, closed.expired.duration)),
         delivered=_longer(trusted, link.size),
         arrived=_longer(trusted & (closed.arrived >= 0), link.size),
+        matched=_longer(np.ones(trusted.size, dtype=bool), link.size),
     )
     # Of the sends alone: a receive has pieces of its own.
     last = (np.concatenate((closed.sends.flags, closed.expired.flags)) & Flag.LAST_PIECE) != 0
@@ -77,8 +80,12 @@ def _pick(found: Messages, mask: Bools) -> Messages:
 
 def histograms(place: Place, found: Messages, links: list[Link], window_ns: int) -> pa.Table | None:
     """Return the parts of one tick, None where nothing closed."""
-    one_clock = _pick(found, np.array([link.same_clock for link in links], dtype=bool)[found.link])
-    heard = _pick(found, np.array([link.heard for link in links], dtype=bool)[found.link])
+    asked = found
+    if any(link.thinned for link in links):
+        thinned = np.array([link.thinned for link in links], dtype=bool)
+        asked = _pick(found, found.matched | ~thinned[found.link])
+    one_clock = _pick(asked, np.array([link.same_clock for link in links], dtype=bool)[asked.link])
+    heard = _pick(asked, np.array([link.heard for link in links], dtype=bool)[asked.link])
     edges = _Edges(links)
     parts = []
     if one_clock.link.size:

@@ -78,7 +78,10 @@ def ends_of(flows: Flows, flow: int) -> tuple[End | None, End | None]:
 
 
 def actor_of(flows: Flows, number: int, end: int) -> Actor | None:
-    """Return an actor by number; for -1 the last one heard at an end, if any."""
+    """Return an actor by number; for -1 the last one heard at an end, else who made the socket there."""
     if number == UNHEARD:
         number = int(flows.last_actor[end])
-    return None if number == UNHEARD else flows.actors[number]
+    if number != UNHEARD:
+        return flows.actors[number]
+    known = flows.ends[end]
+    return Actor(known.host, known.opener) if known is not None and known.opener is not None else None

@@ -120,6 +120,9 @@ def _connection(flows: Flows, number: int) -> dict[str, Any]:
         "label": process.label if process else None,
         "first_seen_ns": end.first_seen_ns,
         "owner": flows.names.owner(name, process.label if process else ""),
+        "opener_pid": end.opener.pid if end.opener else None,
+        "opener": end.opener.name if end.opener else None,
+        "marks": flow.marks,
     }
 
 

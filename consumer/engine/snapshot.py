@@ -48,6 +48,7 @@ class _End(msgspec.Struct, frozen=True, array_like=True):
     epoch: int
     flow: Flow
     first_seen_ns: int
+    opener: Process | None = None
 
 
 class _Table(msgspec.Struct, frozen=True, array_like=True):
@@ -70,6 +71,8 @@ class _State(msgspec.Struct, frozen=True, array_like=True, tag="wirelag.events.s
     waiting: tuple[_Table, _Table, _Table, _Table]
     collected: list[tuple[int, int, int, bytes]]
     since_ns: int | None = None
+    thinned_hosts: list[tuple[str, int]] = []
+    thinned_addresses: list[tuple[bytes, int]] = []
 
 
 def save(engine: "EventEngine") -> bytes:
@@ -90,6 +93,8 @@ def save(engine: "EventEngine") -> bytes:
         waiting=tuple(_table(table) for table in engine.waiting),  # type: ignore[arg-type] # four of them
         collected=[(item.broker_ms, *item.record) for item in engine.collected],
         since_ns=engine.streams.since_ns,
+        thinned_hosts=list(flows.thinned.hosts.items()),
+        thinned_addresses=list(flows.thinned.addresses.items()),
     )
     return seal(msgspec.msgpack.encode(state))
 
@@ -117,7 +122,7 @@ def _fill(engine: "EventEngine", state: _State) -> None:
     engine.streams.since_ns = state.since_ns
     engine.ledger.counts = {row[:5]: row[5] for row in state.ledger}
     ends = [
-        None if one is None else End(one.host, one.boot, one.epoch, one.flow, one.first_seen_ns)
+        None if one is None else End(one.host, one.boot, one.epoch, one.flow, one.first_seen_ns, one.opener)
         for one in state.ends
     ]
     if len(ends) != 2 * len(state.keys):
@@ -125,6 +130,8 @@ def _fill(engine: "EventEngine", state: _State) -> None:
     known = Known(state.keys, ends, [Actor(*actor) for actor in state.actors])
     last_actor = _unpack(state.last_actor, len(ends), "last_actor").astype(np.int32)
     engine.flows.restore(known, _unpack(state.heard, len(ends), "heard"), last_actor)
+    engine.flows.thinned.hosts = dict(state.thinned_hosts)
+    engine.flows.thinned.addresses = dict(state.thinned_addresses)
     engine.waiting = Open(*(_rows(kind, table) for kind, table in zip(_KINDS, state.waiting, strict=True)))
     for broker_ms, kafka_offset, timestamp_ms, value in state.collected:
         _collect(engine, broker_ms, Record(kafka_offset, timestamp_ms, value))

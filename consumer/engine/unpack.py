@@ -7,6 +7,7 @@ is refused, and why, never depends on its neighbours.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from itertools import groupby
 
 import numpy as np
@@ -74,28 +75,46 @@ def _together(batches: list[EventBatch]) -> list[Body]:
     found: list[Body] = [{} for _ in batches]
     try:
         for kind in STRUCTS:
-            table = _table(kind, [batch.section(kind) for batch in batches])
-            _check_index(table["flow"], batches, kind, [len(batch.flows) for batch in batches])
-            _check_index(table["process"], batches, kind, [len(batch.processes) for batch in batches])
-            _share(found, kind, table, batches)
+            sections = [batch.section(kind) for batch in batches]
+            events = [section.events for section in sections]
+            if not any(events):
+                _share_nothing(found, kind)
+                continue
+            table = _table(kind, sections)
+            _check_index(table["flow"], events, [len(batch.flows) for batch in batches])
+            _check_index(table["process"], events, [len(batch.processes) for batch in batches])
+            _share(found, kind, table, events)
     except _UnusualError:
         return [_alone(batch) for batch in batches]
     return found
 
 
-def _share(found: list[Body], kind: Kind, table: Columns, batches: list[EventBatch]) -> None:
+def _share(found: list[Body], kind: Kind, table: Columns, events: list[int]) -> None:
     """Give each batch its part of the columns."""
     start = 0
-    for tables, batch in zip(found, batches, strict=True):
-        end = start + batch.section(kind).events
+    for tables, count in zip(found, events, strict=True):
+        end = start + count
         assert isinstance(tables, dict)  # noqa: S101 - only whole groups get here
         tables[kind] = {name: column[start:end] for name, column in table.items()}
         start = end
 
 
-def _check_index(index: U64, batches: list[EventBatch], kind: Kind, sizes: list[int]) -> None:
-    events = np.array([batch.section(kind).events for batch in batches], dtype=np.int64)
-    if (index >= np.repeat(np.array(sizes, dtype=np.uint64), events)).any():
+def _share_nothing(found: list[Body], kind: Kind) -> None:
+    """Give each batch columns without events, the same to all of them."""
+    nothing = _none(kind)
+    for tables in found:
+        assert isinstance(tables, dict)  # noqa: S101 - only whole groups get here
+        tables[kind] = nothing
+
+
+@cache
+def _none(kind: Kind) -> Columns:
+    run_fields, event_fields = split(kind)
+    return {field.name: np.zeros(0, dtype=np.uint64) for field in run_fields + event_fields}
+
+
+def _check_index(index: U64, events: list[int], sizes: list[int]) -> None:
+    if (index >= np.repeat(np.array(sizes, dtype=np.uint64), np.array(events, dtype=np.int64))).any():
         raise _UnusualError
 
 
@@ -104,8 +123,6 @@ def _table(kind: Kind, sections: list[Section]) -> Columns:
     if any(section.events < 0 for section in sections):
         raise _UnusualError
     filled = [section for section in sections if section.events]
-    if not filled:
-        return {field.name: np.zeros(0, dtype=np.uint64) for field in run_fields + event_fields}
     differing = [field for field in event_fields if field.packing is not Packing.PLAIN]
     if not all(_shaped(section, len(run_fields), len(differing), len(event_fields)) for section in filled):
         raise _UnusualError

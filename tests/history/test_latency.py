@@ -225,6 +225,26 @@ def test_what_a_killed_agent_took_with_it_is_missing(
     assert told.get("unaccounted", 0) == (1000 - stored if expected < 1 else 0)
 
 
+def test_an_agent_that_said_no_good_bye_keeps_the_answer_below_whole(write: Write) -> None:
+    """What it saw after its last heartbeat nobody knows; where it speaks again, nothing is said."""
+    rows = [*nothing_lost(), ledger("alpha", "agent", "unreported", 0), *RESTARTED]
+    source = write(histogram=[histogram([1, 2])], ledger=rows)
+    answer = latency(source, SPAN)
+    assert (answer.figures[0].complete, answer.unended) == (pytest.approx(1), 1)
+    assert (answer.figures[0].complete or 1) < 1
+    told = [row for row in losses(source, SPAN) if row["stage"] == "agent"]
+    assert told == [{"host": "alpha", "stage": "agent", "reason": "unknown", "events": None}]
+    source = write(ledger=[ledger("alpha", "kernel", "attempted", 1, LATER)])
+    source = write(ledger=[ledger("alpha", "consumer", "stored", 1, LATER)])
+    answer = latency(source, SPAN)
+    assert (answer.figures[0].complete, answer.unended) == (1, 0)
+    assert [row["reason"] for row in losses(source, SPAN, host="alpha")] == [
+        "stored",
+        "delivered",
+        "attempted",
+    ]
+
+
 def test_a_run_older_than_the_span_is_not_accused(write: Write) -> None:
     """What it attempted before may have been stored within, and the other way round."""
     rows = [

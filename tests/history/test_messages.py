@@ -136,7 +136,7 @@ def end(number: int, **changes: Any) -> dict[str, Any]:
 def test_connections(write: Write) -> None:
     """Ends come in the order first heard, by host and port if asked, their role in words."""
     rows = [end(2, host="beta", role=2, owner="Team Web"), end(1)]
-    rows.append(end(3, role=0, local_port=1, remote_port=2))
+    rows.append(end(3, connection=-3, role=0, local_port=1, remote_port=2))
     source = write(connection=rows)
     found = list(connections(source, SPAN))
     assert [(one["host"], one["role"]) for one in found] == [

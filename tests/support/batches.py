@@ -9,16 +9,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from schemas import batch as batch_codec
 from schemas import control as control_codec
-from schemas.batch import EventBatch, Flow, Process
+from schemas.batch import SECTIONS, EventBatch, Flow, Process
 from schemas.columns import U64
 from schemas.control import Heartbeat
-from schemas.event import Flag, Kind
+from schemas.event import STRUCTS, Audit, Flag, Kind
 from schemas.key import shard_of
-from schemas.section import pack
+from schemas.section import Section, pack
 
 SERVER_PORT = 5432
 ONE_PIECE = int(Flag.FIRST_PIECE | Flag.LAST_PIECE)
@@ -34,18 +35,22 @@ class Connection:
     server: int
     number: int
 
-    def flow(self, host: int) -> Flow:
+    def flow(self, host: int, opener: int = 0) -> Flow:
         """Return the end of this connection that lies on ``host``."""
         opened = host == self.client
         ends = [(_address(self.client), 30_000 + self.number), (_address(self.server), SERVER_PORT)]
         local, remote = ends if opened else reversed(ends)
         role = 1 if opened else 2
-        return Flow(self.name, role - 1, 4, role, *local, *remote, netns=4_026_531_840)
+        return Flow(self.name, role - 1, 4, role, *local, *remote, 4_026_531_840, opener)
 
 
 @dataclass
 class Fleet:
-    """Hosts in a ring, each the client of the next; ``connections`` in every shard."""
+    """Hosts in a ring, each the client of the next; ``connections`` in every shard.
+
+    With ``turns`` every round also has a connect of each client, and a close and a segment sent again of each
+    end.
+    """
 
     shards: int = 4
     connections: int = 6
@@ -54,6 +59,7 @@ class Fleet:
     start_ns: int = 1_000_000_000_000
     realtime_offset_ns: int = 1_760_000_000_000_000_000
     seed: int = 0
+    turns: bool = False
     sends: int = 0
     events: int = 0
     _numbers: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
@@ -110,11 +116,14 @@ class Fleet:
         sends = pack(Kind.SEND, traffic.sends(rows, ends))
         receives = pack(Kind.RECEIVE, traffic.receives(rows, 1 - ends))
         arrivals = pack(Kind.ARRIVAL, traffic.arrivals(rows, 1 - ends))
-        events = sends.events + receives.events + arrivals.events
+        opened = np.array([self._connections[i].client == host for i in picked], dtype=bool)
+        turns = _turns(traffic.begin, opened) if self.turns else {}
+        told = [sends, receives, arrivals, *turns.values()]
+        events = sum(section.events for section in told)
         sequence, cumulative = self._numbers.get((host, shard), (0, 0))
         self._numbers[host, shard] = (sequence + 1, cumulative + events)
         self.events += events
-        return EventBatch(
+        batch = EventBatch(
             version=batch_codec.VERSION,
             host=self.hosts[host],
             boot=self.boots[host],
@@ -127,12 +136,13 @@ class Fleet:
             packed_ns=self._now,
             age_ns=self._now - traffic.begin,
             realtime_offset_ns=self.realtime_offset_ns,
-            flows=tuple(self._connections[i].flow(host) for i in picked),
+            flows=tuple(self._connections[i].flow(host, 1000 + host if self.turns else 0) for i in picked),
             processes=(KERNEL, Process(1000 + host, f"app-{host}", label=f"app-{host}.service")),
             sends=sends,
             receives=receives,
             arrivals=arrivals,
         )
+        return replace(batch, **turns)
 
 
 @dataclass(frozen=True)
@@ -202,6 +212,25 @@ def _exchange(random: np.random.Generator, now: int, positions: U64, messages: i
     merged[..., -1] = False
     merged[..., 1:] &= ~merged[..., :-1]
     return _Traffic(now, sent, arrived, read, position, length, merged)
+
+
+def _turns(begin: int, opened: NDArray[np.bool_]) -> dict[str, Section]:
+    """Return a close and a retransmit of each flow, a connect of those ``opened`` here."""
+    columns = {}
+    for kind, flow in (
+        (Kind.CONNECT, np.flatnonzero(opened)),
+        (Kind.CLOSE, np.arange(opened.size)),
+        (Kind.RETRANSMIT, np.arange(opened.size)),
+    ):
+        numbers = {
+            name: (flow * 7 + at).astype(np.uint64) for at, name in enumerate(STRUCTS[kind].__struct_fields__)
+        }
+        numbers |= {"flow": flow.astype(np.uint64), "time_ns": begin + numbers["flow"]}
+        numbers |= {"process": np.full(flow.size, int(kind is Kind.CONNECT), dtype=np.uint64)}
+        if kind is Kind.CLOSE:
+            numbers["audit"] %= np.uint64(len(Audit))
+        columns[SECTIONS[kind]] = pack(kind, numbers)
+    return columns
 
 
 def _address(host: int) -> bytes:

@@ -21,6 +21,9 @@ TIME_COLUMN = {
     "histogram": "window_start_ns",
     "connection": "first_seen_ns",
     "ledger": "at_ns",
+    "connect": "at_ns",
+    "close": "at_ns",
+    "retransmit": "at_ns",
 }
 Rows = dict[str, Sequence[dict[str, Any]]]
 Write = Callable[..., Source]
@@ -90,6 +93,37 @@ def match(number: int, **changes: Any) -> dict[str, Any]:
         "flags": 3,
     }
     return row | changes
+
+
+def connect(number: int, **changes: Any) -> dict[str, Any]:
+    """Return one attempt that was established, ``number`` microseconds after START."""
+    row = {"topic_partition": 0, "tick": 1, "connection": 0xC0FFEE, "endpoint": 0, "host": "alpha"}
+    row |= {"edge": "client@alpha > server@beta:80", "pid": 11, "process": "client"}
+    row |= {"remote_address": "10.0.0.2", "remote_port": 80, "at_ns": START + number * 1000}
+    return row | {"duration_ns": 70_000, "error": 0, "failed": False, "retransmits": 0} | changes
+
+
+def close(number: int, **changes: Any) -> dict[str, Any]:
+    """Return the client's account of a connection (its hash is ``number``) that sent 1000 and read 500."""
+    row = {"topic_partition": 0, "tick": 1, "connection": number, "endpoint": 0, "host": "alpha"}
+    row |= {"edge": "client@alpha > server@beta:80", "at_ns": START, "duration_ns": 9_000_000}
+    row |= {"sent_bytes": 1_000, "received_bytes": 500, "unread_bytes": 0, "missing_sent": 0}
+    row |= {"missing_received": 0, "retransmitted_bytes": 0, "retransmits": 0, "sent_segments": 9}
+    row |= {"received_segments": 8, "min_rtt_us": 60, "srtt_us": 70, "audit": "complete"}
+    return row | {"marks": 0, "flags": 0} | changes
+
+
+def peer_close(number: int, **changes: Any) -> dict[str, Any]:
+    """Return the server's account of the same."""
+    other = {"endpoint": 1, "host": "beta", "edge": "server@beta:80 > client@alpha"}
+    return close(number, sent_bytes=500, received_bytes=1_000) | other | changes
+
+
+def retransmit(number: int, **changes: Any) -> dict[str, Any]:
+    """Return a segment of 100 bytes that the client sent again."""
+    row = {"topic_partition": 0, "tick": 1, "connection": 1, "direction": 0, "host": "alpha"}
+    row |= {"edge": "client@alpha > server@beta:80", "at_ns": START + number * 1000, "srtt_us": 70}
+    return row | {"begin": 100 * number, "end": 100 * number + 100} | changes
 
 
 def ledger(

@@ -27,7 +27,10 @@ def attempted(names: Names) -> int:
 
 
 def test_what_a_killed_agent_had_not_delivered_is_missing(kafka: str, tmp_path: Path) -> None:
-    """Its last heartbeat names the events; no record of them came, and the answer is not 100 %."""
+    """Its last heartbeat names the events; no record of them came, and the answer is not 100 %.
+
+    It said no good-bye either, so what it saw after that heartbeat is not known.
+    """
     topics = Topics(kafka)
     names = Names(kafka, topics("events", SHARDS), topics("control"), topics("latency"), topics("poison"))
     with VethPair("k") as network:
@@ -46,5 +49,6 @@ def test_what_a_killed_agent_had_not_delivered_is_missing(kafka: str, tmp_path: 
         ("kafka", "delivered"): EVENTS,
         ("consumer", "stored"): EVENTS,
         ("agent", "unaccounted"): EVENTS,
+        ("agent", "unknown"): None,
     }
     assert {row["complete"] for row in query("latency", tmp_path / "lake")} == {0.5}

@@ -37,8 +37,8 @@ def test_table_of_latencies(filled: str, capsys: pytest.CaptureFixture[str]) -> 
     """The first answer: an edge, its kinds, percentiles in words, and that nothing is missing."""
     out, err = ask(capsys, "latency", "--lake", filled, *SPAN)
     lines = [line.split() for line in out.splitlines()]
-    assert lines[0] == ["EDGE", "KIND", "N", "P50", "P90", "P99", "MAX", "COMPLETE"]
-    assert lines[1] == [*EDGE.split(), "delivery", "4,001", "38us", "38us", "38us", "38us", "100%"]
+    assert lines[0] == ["EDGE", "KIND", "N", "P50", "P90", "P99", "MAX", "COMPLETE", "COVER"]
+    assert lines[1] == [*EDGE.split(), "delivery", "4,001", "38us", "38us", "38us", "38us", "100%", "?"]
     assert [line[3] for line in lines[1:]] == ["delivery", "wire", "receive-wait", "send-block"]
     assert err == ""
 
@@ -60,6 +60,13 @@ def test_latencies_for_programs(filled: str, capsys: pytest.CaptureFixture[str])
         "mean_ns": 20_000,
         "negative": 0,
         "complete": 1.0,
+        "kept": 1.0,
+        "cover": None,
+        "closed": 0,
+        "moved_bytes": 0,
+        "covered_bytes": 0,
+        "blind": 0,
+        "partial": 0,
     }
     head, row = ask(capsys, *asked, "--csv")[0].splitlines()
     assert dict(zip(head.split(","), row.split(","), strict=True))["p50_ns"] == "20000"
@@ -96,7 +103,9 @@ def test_withheld_messages_are_mentioned(
     assert "withheld: delivery and wire of 3 messages" in err
 
 
-@pytest.mark.parametrize("question", ["latency", "messages", "connections", "losses"])
+@pytest.mark.parametrize(
+    "question", ["latency", "messages", "connections", "connects", "retransmits", "losses"]
+)
 @pytest.mark.parametrize(("form", "lines"), [((), 0), (("--json",), 0), (("--csv",), 1)])
 def test_no_rows(
     write: Write,
@@ -219,8 +228,8 @@ def test_schema(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["schema", "check", "--root", str(tmp_path)]) == 2
     for path in (
         "docs/wire-format.md",
-        "tests/schemas/golden/events-v1.bin",
-        "tests/schemas/golden/heartbeat-v1.json",
+        "tests/schemas/golden/events-v1-lives.bin",
+        "tests/schemas/golden/heartbeat-v1-rates.json",
     ):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_bytes((ROOT / path).read_bytes())

@@ -3,6 +3,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,6 +38,9 @@ def test_row_says_who_when_and_which_bytes() -> None:
         "remote_address": "10.0.0.9",
         "remote_port": 5_432,
         "netns": 4_026_531_840,
+        "marks": 0,
+        "opener_pid": 4_711,
+        "opener": "checkout",
         "pid": 4_711,
         "process": "checkout",
         "cgroup": 8_123,
@@ -53,10 +57,30 @@ def test_row_says_who_when_and_which_bytes() -> None:
     }
 
 
+def test_life_of_a_connection() -> None:
+    """Connects and closes are of no bytes; a close carries the kernel's totals."""
+    connect, _, close, retransmit = wirelag.decode(EXAMPLE)[7:]
+    assert (connect["duration_ns"], connect["error"], connect["retransmits"]) == (410_000, 0, 0)
+    assert (close["sent_bytes"], close["missing_received"], close["audit"]) == (2**40 + 512, 20, 1)
+    assert (close["min_rtt_us"], close["marks"], close["received_segments"]) == (20_900, 1, 14)
+    assert "opener" not in close
+    assert "position" not in close
+    assert (retransmit["position"], retransmit["length"]) == (34_000, 1_448)
+
+
+def test_arrow_from_before_connects() -> None:
+    """A record of an earlier agent has the same schema, openers that nobody told are null."""
+    earlier = (Path(__file__).parents[1] / "schemas" / "golden" / "events-v1.bin").read_bytes()
+    table = wirelag.decode(earlier, "arrow")
+    assert table.schema == SCHEMA
+    assert table["opener"].null_count == table.num_rows == 7
+    assert without_nulls(table.to_pylist()) == wirelag.decode(earlier)
+
+
 def test_direction_is_the_sending_end() -> None:
     """Bytes that are received have the direction of the peer; IPv6 addresses are written as such."""
     rows = wirelag.decode(EXAMPLE)
-    assert [(row["kind"], row["end"], row["direction"]) for row in rows] == [
+    assert [(row["kind"], row["end"], row.get("direction")) for row in rows] == [
         ("send", 0, 0),
         ("send", 0, 0),
         ("send", 0, 0),
@@ -64,6 +88,10 @@ def test_direction_is_the_sending_end() -> None:
         ("receive", 0, 1),
         ("receive", 1, 0),
         ("arrival", 0, 1),
+        ("connect", 0, None),
+        ("close", 0, None),
+        ("close", 1, None),
+        ("retransmit", 0, 0),
     ]
     assert rows[3]["local_address"] == "2001:db8::7"
     assert "length" not in rows[6]

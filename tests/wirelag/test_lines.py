@@ -13,6 +13,7 @@ from schemas.latency import LatencyRecord
 from wirelag.lines import lines
 
 EVENTS = batch.encode(example.batch())
+KINDS = {"send", "receive", "arrival", "connect", "close", "retransmit"}
 HEARTBEAT = control.encode(example.heartbeat())
 
 
@@ -25,7 +26,7 @@ def only(
 
 def test_event_for_people() -> None:
     """An event is one flat object with names, addresses, times and the flags' names."""
-    first = next(iter(lines(EVENTS, {})))
+    first = next(line for line in lines(EVENTS, {}) if line["kind"] == "send")
     assert first == {
         "kind": "send",
         "time": "2025-10-09T09:00:00.000000000Z",
@@ -37,6 +38,8 @@ def test_event_for_people() -> None:
         "direction": 0,
         "local": "10.0.0.7:40312",
         "remote": "10.0.0.9:5432",
+        "opener_pid": 4711,
+        "opener": "checkout",
         "position": 1000,
         "length": 64,
         "duration_ns": 4100,
@@ -48,11 +51,19 @@ def test_event_for_people() -> None:
     }
 
 
+def test_close_for_people() -> None:
+    """Audit and marks are words."""
+    (close,) = (line for line in lines(EVENTS, {}) if line.get("audit") == "partial")
+    assert (close["kind"], close["marks"], close["flags"]) == ("close", ["OLDER"], ["OLDER", "ABORTED"])
+    assert (close["sent_bytes"], close["missing_received"]) == (2**40 + 512, 20)
+    assert not {"direction", "position", "opener"} & close.keys()
+
+
 def test_events_of_a_record_are_in_order_of_time() -> None:
     """Sends, receives and arrivals of one record come in the order in which they happened."""
     found = [(line["kind"], line["monotonic_ns"]) for line in lines(EVENTS, {})]
     assert [time for _, time in found] == sorted(time for _, time in found)
-    assert {kind for kind, _ in found} == {"send", "receive", "arrival"}
+    assert {kind for kind, _ in found} == KINDS
     assert {line["local"] for line in lines(EVENTS, {})} == {"10.0.0.7:40312", "[2001:db8::7]:443"}
 
 
@@ -60,7 +71,9 @@ def test_head_of_a_batch() -> None:
     """``--batches`` shows numbers and sizes instead of events."""
     head = only(EVENTS, heads=True)
     assert head["kind"] == "batch"
-    assert (head["sequence"], head["events"], head["sends"], head["bytes"]) == (41, 7, 4, len(EVENTS))
+    assert (head["sequence"], head["events"], head["sends"], head["bytes"]) == (41, 11, 4, len(EVENTS))
+    assert (head["connects"], head["closes"], head["retransmits"]) == (1, 2, 1)
+    assert (head["connection_rate"], head["block_rate"]) == (65_536, 65_536)
 
 
 def test_heartbeat_and_latency() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import ConfigError
-from wirelag.output import Column, check, duration, share, show, write_csv, write_json, write_table
+from wirelag.output import Column, check, duration, part, share, show, write_csv, write_json, write_table
 
 EDGE = "a-rather-long-process-name@a-host.with.a.long.name > another-process@another-host.example:5432"
 COLUMNS = (Column("edge", "EDGE", grouped=True), Column("kind", "KIND"), Column("p50_ns", "P50", "duration"))
@@ -50,6 +50,22 @@ class Terminal(io.StringIO):
 def test_durations(nanoseconds: int, text: str) -> None:
     """Two or three digits and a unit."""
     assert duration(nanoseconds) == text
+
+
+@pytest.mark.parametrize(
+    ("found", "text"),
+    [
+        (0.0, "0%"),
+        (1e-12, "0.01%"),
+        (0.01, "1.00%"),
+        (0.010001, "1.01%"),
+        (0.99999, "100.00%"),
+        (2.5, "250.00%"),
+    ],
+)
+def test_parts_are_rounded_up(found: float, text: str) -> None:
+    """Nothing is said to be nothing that is not."""
+    assert part(found) == text
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from consumer.engine import Record
-from schemas.batch import EventBatch, Flow, Process, encode
-from schemas.event import Flag, Kind
+from schemas.batch import SECTIONS, EventBatch, Flow, Process, encode
+from schemas.event import STRUCTS, Flag, Kind
 from schemas.section import pack
 
 WHOLE = int(Flag.FIRST_PIECE | Flag.LAST_PIECE)
@@ -55,32 +55,15 @@ class Host:
             "flows": tuple(flows),
             "processes": self.processes,
         }
-        names = {Kind.SEND: "sends", Kind.RECEIVE: "receives", Kind.ARRIVAL: "arrivals"}
-        values.update({names[kind]: section for kind, section in sections.items()})
+        values.update({SECTIONS[kind]: section for kind, section in sections.items()})
         self.sequence += 1
         self.cumulative += count
         return EventBatch(**{**values, **head})
 
 
-_FIELDS = {
-    Kind.SEND: (
-        "flow",
-        "process",
-        "time_ns",
-        "position",
-        "length",
-        "duration_ns",
-        "srtt_us",
-        "thread",
-        "flags",
-    ),
-    Kind.RECEIVE: ("flow", "process", "time_ns", "position", "length", "srtt_us", "thread", "flags"),
-    Kind.ARRIVAL: ("flow", "process", "time_ns", "position", "flags"),
-}
-
-
 def _columns(kind: Kind, rows: list[dict[str, int]]) -> dict[str, Any]:
-    return {name: np.array([row.get(name, 0) for row in rows], dtype=np.uint64) for name in _FIELDS[kind]}
+    names = STRUCTS[kind].__struct_fields__
+    return {name: np.array([row.get(name, 0) for row in rows], dtype=np.uint64) for name in names}
 
 
 def send(begin: int, end: int, at: int, **more: int) -> dict[str, int]:
@@ -95,6 +78,19 @@ def receive(begin: int, end: int, at: int, **more: int) -> dict[str, int]:
 
 def arrival(end: int, at: int, **more: int) -> dict[str, int]:
     return {"flow": 0, "process": 0, "time_ns": START_NS + at, "position": end, **more}
+
+
+def connect(at: int, **more: int) -> dict[str, int]:
+    return {"flow": 0, "process": 1, "time_ns": START_NS + at, "duration_ns": 70, "srtt_us": 66, **more}
+
+
+def close(at: int, **more: int) -> dict[str, int]:
+    return {"flow": 0, "process": 0, "time_ns": START_NS + at, "duration_ns": 900, "sent_bytes": 10, **more}
+
+
+def retransmit(begin: int, end: int, at: int, **more: int) -> dict[str, int]:
+    row = {"flow": 0, "process": 0, "time_ns": START_NS + at, "position": begin, "length": end - begin}
+    return {**row, **more}
 
 
 def ends(connection: int = 1, **more: Any) -> tuple[Flow, Flow]:

@@ -1,15 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
+from typing import Any
+
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumer.engine import ControlEngine, Record
+from consumer.engine.settings import seal, unseal
 from schemas.control import Heartbeat, Total, encode
 from tests.consumer.engine.scene import BASE_MS
 from tests.consumer.engine.traffic import SETTINGS, Rows, collect
 
+LATER = (BASE_MS + 4) * 1_000_000
+"""An epoch after the fourth heartbeat of a run."""
+EPOCHS = st.sampled_from([1, 2, LATER])
+
 
 def heartbeat(
-    sequence: int, totals: dict[tuple[str, str], int], host: str = "alpha", epoch: int = 1
+    sequence: int, totals: dict[tuple[str, str], int], host: str = "alpha", epoch: int = 1, **more: Any
 ) -> bytes:
     return encode(
         Heartbeat(
@@ -23,13 +31,16 @@ def heartbeat(
             oldest_undelivered_ns=0,
             acknowledged={},
             totals=tuple(Total(stage, reason, events) for (stage, reason), events in totals.items()),
+            **more,
         )
     )
 
 
-def kernel(sequence: int, attempted: int, lost: int = 0, host: str = "alpha", epoch: int = 1) -> bytes:
+def kernel(
+    sequence: int, attempted: int, lost: int = 0, host: str = "alpha", epoch: int = 1, **more: Any
+) -> bytes:
     totals = {("kernel", "attempted"): attempted, ("perf-buffer", "overrun"): lost}
-    return heartbeat(sequence, totals, host, epoch)
+    return heartbeat(sequence, totals, host, epoch, **more)
 
 
 def run(*values: bytes, step_ms: int = 2_000) -> Rows:
@@ -72,6 +83,40 @@ def test_a_tick_gives_one_row_for_all_its_heartbeats() -> None:
     assert rows["ledger"][0]["at_ns"] == (BASE_MS + 2) * 1_000_000
 
 
+def marks(rows: Rows) -> list[tuple[object, ...]]:
+    told = [row for row in rows.get("ledger", []) if row["reason"] == "unreported"]
+    assert {(row["stage"], row["events"]) for row in told} <= {("agent", 0)}
+    return [(row["host"], row["epoch"], row["at_ns"]) for row in told]
+
+
+def test_a_run_that_ended_without_a_word_is_marked_at_its_last_words() -> None:
+    """Once the next one of its host is heard, once; whatever the next one's boot."""
+    beats = [kernel(3, 100), kernel(0, 10, epoch=LATER), kernel(5, 20, epoch=LATER)]
+    assert marks(run(*beats)) == [("alpha", 1, (BASE_MS + 3) * 1_000_000)]
+    assert marks(run(*beats, step_ms=1)) == marks(run(*beats))
+    rebooted = beats[1].replace(b'"boot":"boot"', b'"boot":"next"')
+    assert marks(run(beats[0], rebooted)) == marks(run(*beats))
+
+
+def test_a_run_that_said_good_bye_is_not() -> None:
+    """Nor one of another host, nor a later one, nor one that was still heard after the next one began."""
+    assert marks(run(kernel(3, 100, final=True), kernel(0, 10, epoch=LATER))) == []
+    assert marks(run(kernel(3, 100), kernel(0, 10, host="beta", epoch=LATER))) == []
+    assert marks(run(kernel(0, 10, epoch=LATER), kernel(3, 100))) == []
+    assert marks(run(kernel(10_000, 100), kernel(0, 10, epoch=LATER))) == []
+
+
+def test_a_state_from_before_good_byes_were_remembered_says_nothing() -> None:
+    """What an older version saved does not tell how a run ended."""
+    engine = ControlEngine(0, SETTINGS)
+    engine.apply([Record(0, BASE_MS, kernel(3, 100))])
+    state = msgspec.msgpack.decode(unseal(engine.snapshot()))
+    state[-1] = [[*key, values[:4]] for *key, values in state[-1]]
+    engine = ControlEngine.restore(seal(msgspec.msgpack.encode(state)), 0, SETTINGS)
+    rows = collect([engine.apply([Record(1, BASE_MS, kernel(0, 9, epoch=LATER))]), engine.flush()])
+    assert [row[3] for row in events(rows)] == [100, 9]
+
+
 def test_what_is_no_heartbeat_is_set_aside() -> None:
     """Junk is poison, is counted, and stops nothing."""
     engine = ControlEngine(0, SETTINGS)
@@ -100,15 +145,15 @@ def test_totals_beyond_64_bits_are_cut() -> None:
 
 @settings(max_examples=50)
 @given(
-    st.lists(st.tuples(st.integers(0, 9), st.sampled_from(["a", "b"]), st.integers(1, 2)), max_size=20),
+    st.lists(st.tuples(st.integers(0, 9), st.sampled_from(["a", "b"]), EPOCHS), max_size=20),
     st.data(),
 )
 def test_rows_do_not_depend_on_how_heartbeats_are_cut(
     beats: list[tuple[int, str, int]], data: st.DataObject
 ) -> None:
     """Any cutting, with snapshots between, gives the same rows; per run they add up to the last total."""
-    values = [kernel(s, 10 * s * epoch, s // 3, host, epoch) for s, host, epoch in beats]
-    records = [Record(i, BASE_MS + 700 * i, value) for i, value in enumerate(values)]
+    values = [kernel(s, 10 * s * (epoch % 7), s // 3, host, epoch) for s, host, epoch in beats]
+    records = [Record(i, BASE_MS + 300 * i, value) for i, value in enumerate(values)]
     whole, engine, outputs, rest = ControlEngine(0, SETTINGS), ControlEngine(0, SETTINGS), [], records
     while rest:
         size = data.draw(st.integers(1, len(rest)))
@@ -119,4 +164,4 @@ def test_rows_do_not_depend_on_how_heartbeats_are_cut(
     for host, epoch in {(host, epoch) for _, host, epoch in beats}:
         given = [row for row in rows.get("ledger", []) if (row["host"], row["epoch"]) == (host, epoch)]
         total = sum(int(str(row["events"])) for row in given if row["reason"] == "attempted")
-        assert total == max(10 * s * epoch for s, h, e in beats if (h, e) == (host, epoch))
+        assert total == max(10 * s * (epoch % 7) for s, h, e in beats if (h, e) == (host, epoch))

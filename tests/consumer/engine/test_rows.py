@@ -8,7 +8,19 @@ from consumer.engine.arrow import Spread, hour_index
 from schemas.event import Kind
 from schemas.histogram import Histogram, quantile
 from schemas.tables import KINDS
-from tests.consumer.engine.scene import BASE_MS, OFFSET_NS, Host, Topic, arrival, ends, receive, send
+from tests.consumer.engine.scene import (
+    BASE_MS,
+    OFFSET_NS,
+    Host,
+    Topic,
+    arrival,
+    close,
+    connect,
+    ends,
+    receive,
+    retransmit,
+    send,
+)
 from tests.consumer.engine.traffic import SETTINGS, exchange
 
 HOUR_NS = 3_600 * 10**9
@@ -27,13 +39,15 @@ def test_every_kind_has_its_columns_and_the_hour() -> None:
     for _, value in exchange(seed=4, connections=2, messages=8):
         topic.put(0, value)
     topic.put(0, Host("alone").batch([ends(9)[0]], {Kind.SEND: [send(0, 9, 0)]}))
+    turns = {Kind.CONNECT: [connect(0)], Kind.CLOSE: [close(0)], Kind.RETRANSMIT: [retransmit(0, 9, 0)]}
+    topic.put(0, Host("turns").batch([ends(11)[0]], turns))
     engine = EventEngine(7, SETTINGS)
     engine.apply(topic.records)
     tables = engine.flush().rows
     topic.put(30_000, Host("later").batch([], {}))
     engine.apply(topic.records[-1:])
     tables |= {"unmatched": engine.flush().rows["unmatched"]}
-    assert set(tables) == {"match", "histogram", "connection", "ledger", "unmatched"}
+    assert set(tables) == set(KINDS) - {"progress"}
     for kind, table in tables.items():
         assert table.column_names == [*KINDS[kind].names, "hour_index"]
         assert set(table["topic_partition"].to_pylist()) == {7}

@@ -10,7 +10,7 @@ from schemas.batch import EventBatch, columns, decode, encode
 from schemas.errors import RecordError
 from schemas.event import Kind
 from schemas.section import EMPTY, Section
-from tests.consumer.engine.scene import Host, arrival, ends, receive, send
+from tests.consumer.engine.scene import Host, arrival, close, connect, ends, receive, send
 from tests.consumer.engine.traffic import exchange
 
 NUMBERS = st.sampled_from([0, 1, 255, 256, 2**40, 2**62 - 1])
@@ -35,7 +35,7 @@ def alone(batch: EventBatch) -> object:
 def batches(draw: st.DrawFn) -> EventBatch:
     """Batches with any mixture of kinds, runs and widths of numbers."""
     pair, host = ends(), Host("alpha")
-    events: dict[Kind, list[dict[str, int]]] = {Kind.SEND: [], Kind.RECEIVE: [], Kind.ARRIVAL: []}
+    events: dict[Kind, list[dict[str, int]]] = {kind: [] for kind in Kind}
     for kind, make in ((Kind.SEND, send), (Kind.RECEIVE, receive)):
         for flow, process, position, time in draw(
             st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1), NUMBERS, NUMBERS), max_size=5)
@@ -44,6 +44,9 @@ def batches(draw: st.DrawFn) -> EventBatch:
             events[kind].append({**make(position, position + time % 2**32, 0), **more})
     for position in draw(st.lists(NUMBERS, max_size=4)):
         events[Kind.ARRIVAL].append(arrival(position, 5))
+    for bytes_sent in draw(st.lists(NUMBERS, max_size=2)):
+        events[Kind.CONNECT].append(connect(3, flow=1))
+        events[Kind.CLOSE].append(close(9, sent_bytes=bytes_sent))
     return host.batch(list(pair), events)
 
 

@@ -6,12 +6,24 @@ import random
 from consumer.engine import EngineSettings, Record
 from schemas.batch import Process, encode
 from schemas.event import Kind
-from tests.consumer.engine.scene import BASE_MS, Host, arrival, ends, receive, send
+from tests.consumer.engine.scene import (
+    BASE_MS,
+    Host,
+    arrival,
+    close,
+    connect,
+    ends,
+    receive,
+    retransmit,
+    send,
+)
 
-MIXES = ("SRA", "S", "R", "A", "SA", "SR", "RA", "")
+MIXES = ("SRACXT", "SRA", "S", "R", "A", "SA", "SR", "RA", "CX", "XT", "")
 """Kinds of event in a topic."""
 JUNK = (b"junk", b"", b"\x93\x01")
 TOP = 2**62
+LETTERS = dict(zip(Kind, "SRACXT", strict=True))
+TURNS = {"C": connect, "X": close}
 
 
 class Wild:
@@ -57,15 +69,24 @@ class Wild:
         at = self._random.randint(0, 1)
         numbers = self._random.sample(range(1, 7), self._random.randint(0, 3))
         events = {}
-        for kind, letter in ((Kind.SEND, "S"), (Kind.RECEIVE, "R"), (Kind.ARRIVAL, "A")):
+        for kind, letter in LETTERS.items():
             if numbers and letter in self._mix and self._random.random() < 0.7:
                 rows = [self._event(letter, at, numbers) for _ in range(self._random.randint(0, 5))]
                 events[kind] = sorted(rows, key=lambda row: (row["flow"], row["process"]))
-        return encode(self._hosts[at].batch([ends(number)[at] for number in numbers], events))
+        flows = [ends(number, **self._known(at))[at] for number in numbers]
+        rate = self._random.choice((0, 30_000, 65_536, 65_536, 65_536))
+        return encode(self._hosts[at].batch(flows, events, connection_rate=rate, block_rate=rate // 2))
+
+    def _known(self, at: int) -> dict[str, int]:
+        opener = self._random.choice(self._hosts[at].processes).pid
+        return {"opener": opener, "marks": self._random.choice((0, 0, 4))}
 
     def _event(self, letter: str, at: int, numbers: list[int]) -> dict[str, int]:
         flow = self._random.randrange(len(numbers))
-        stream = (numbers[flow], at if letter == "S" else 1 - at, letter)
+        if letter in TURNS:
+            process, audit = self._random.randrange(len(self._hosts[at].processes)), self._random.randrange(5)
+            return TURNS[letter](self._random.randint(0, 50_000_000), flow=flow, process=process, audit=audit)
+        stream = (numbers[flow], at if letter in "ST" else 1 - at, letter)
         begin = self._positions.get(stream, 0)
         if self._random.random() < 0.15:
             begin = self._random.choice((begin + 10, max(0, begin - 10), TOP))
@@ -75,5 +96,5 @@ class Wild:
         if letter == "A":
             return arrival(end, when, flow=flow, flags=flags)
         process = self._random.randrange(len(self._hosts[at].processes))
-        make = send if letter == "S" else receive
+        make = {"S": send, "R": receive, "T": retransmit}[letter]
         return make(begin, end, when, flow=flow, flags=flags, process=process)

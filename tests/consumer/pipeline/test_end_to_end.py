@@ -25,6 +25,22 @@ def test_every_send_of_complete_traffic_is_matched_once(world: World) -> None:
     assert len(world.rows("connection")) == 2 * world.shards * fleet.connections
 
 
+def test_turns_in_the_lives_of_connections_are_rows(world: World) -> None:
+    """Of both ends; what was read again or later adds what is new and nothing else."""
+    fleet = Fleet(shards=world.shards, turns=True)
+    records = list(fleet.talk(5))
+    world.send([*records, *records])
+    world.consume()
+    world.send(fleet.talk(5))
+
+    totals = world.consume()
+
+    connections = world.shards * fleet.connections
+    found = {kind: len(world.rows(kind)) for kind in ("connect", "close", "retransmit", "connection")}
+    assert found == dict(zip(found, [n * connections for n in (2, 4, 4, 2)], strict=True))
+    assert totals.rows["match"] == fleet.sends // 2
+
+
 def test_reading_to_the_end_again_adds_nothing(world: World) -> None:
     fleet = Fleet(shards=world.shards)
     world.send(fleet.talk(20))

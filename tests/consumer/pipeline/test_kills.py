@@ -33,7 +33,7 @@ def assert_chained(world: World, lake: str) -> None:
 
 @pytest.mark.slow
 def test_kills_at_every_point_leave_the_rows_of_an_undisturbed_run(world: World, topics: Topics) -> None:
-    fleet = Fleet(shards=world.shards)
+    fleet = Fleet(shards=world.shards, turns=True)
     for round_ in range(50):
         world.send(fleet.talk(8))
         world.beat(*fleet.heartbeat(0, sequence=round_))
@@ -51,6 +51,7 @@ def test_kills_at_every_point_leave_the_rows_of_an_undisturbed_run(world: World,
         assert runner.run("consumer.tick=20ms", lake="killed") == 0
 
     assert len(world.rows("match", "killed")) == fleet.sends
+    assert len(world.rows("close", "killed")) == 50 * 2 * world.shards * fleet.connections
     assert_same_lakes(world, "undisturbed", "killed")
     assert_chained(world, "killed")
     published = world.latencies()

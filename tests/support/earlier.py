@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lake as an earlier version knew it, for tests of what is made of its tables now."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pyarrow as pa
+
+from lake import parquet
+from schemas.tables import KINDS, facts_schema
+
+LATER_KINDS = {"connect", "close", "retransmit"}
+LATER_COLUMNS = {"opener_pid", "opener", "marks"}
+
+
+def connection_columns() -> pa.Schema:
+    """Return the columns that ends of connections had."""
+    return pa.schema([field for field in KINDS["connection"] if field.name not in LATER_COLUMNS])
+
+
+@contextmanager
+def earlier_tables() -> Iterator[None]:
+    """Let this process be of the version before connects, closes and retransmits, openers and marks."""
+    present = dict(KINDS)
+    changed = {kind: schema for kind, schema in present.items() if kind not in LATER_KINDS}
+    _become(changed | {"connection": connection_columns()})
+    try:
+        assert not LATER_COLUMNS & set(facts_schema().names)
+        yield
+    finally:
+        _become(present)
+
+
+def _become(kinds: dict[str, pa.Schema]) -> None:
+    KINDS.clear()
+    KINDS.update(kinds)
+    parquet._options.cache_clear()
