@@ -4,6 +4,9 @@
 import pytest
 
 from agent.brokers import OWN_NAMESPACE, Broker, is_local, ports_left_out
+from agent.preflight import check
+from agent.settings import AgentSettings
+from common.kafka import KafkaSettings
 from support.agents import heartbeats, total, until
 from support.kafka import KafkaNode
 from support.netns import VethPair
@@ -37,6 +40,16 @@ def test_addresses_of_this_host():
     assert is_local("localhost")
     assert not is_local("192.0.2.1")
     assert not is_local("does-not-exist.invalid")
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize(("partitions", "said"), [(1, True), (2, False)])
+def test_check_tells_of_ports_left_out_and_of_orders_that_cannot_come(kafka, topics, partitions, said):
+    there = {"events_topic": topics("events", 2), "control_topic": topics("control", partitions)}
+    settings = AgentSettings(kafka=KafkaSettings(bootstrap_servers=kafka, shards=2, **there))
+    lines = list(check(settings, offline=False))
+    assert lines[-1] == f"left out: port {kafka.partition(':')[2]} of Kafka (capture.exclude-brokers)"
+    assert any(line.startswith("orders: none") for line in lines) is said
 
 
 @pytest.fixture(scope="module")
