@@ -76,12 +76,11 @@ def at_rest(host, names, controller, folder, mode):
         f"capture.exclude-ports={controller}",  # what the node says to itself, agent or not
         "agent.host-name=alone",
     )
-    before = len(heartbeats(names))
+    before = heartbeats(names)
+    known = {beat.epoch for beat in before}
     with AgentProcess(names, (host.inode,), *more) as agent:
-        until(
-            names, lambda beat: beat.sequence >= BEATS and beat.epoch > 0 and len(heartbeats(names)) > before
-        )
-    counted = [total(beat, "kernel", "attempted") for beat in heartbeats(names)[before:]]
+        until(names, lambda beat: beat.sequence >= BEATS and beat.epoch not in known)
+    counted = [total(beat, "kernel", "attempted") for beat in heartbeats(names)[len(before) :]]
     return counted, agent
 
 
