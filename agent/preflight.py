@@ -8,8 +8,9 @@ from agent import cgroups
 from agent.delivery.kafka import KafkaDelivery
 from agent.kernel.capture import Capture
 from agent.ledger import Ledger
-from agent.service import capture_settings
+from agent.service import brokers_ports, capture_settings
 from agent.settings import AgentSettings
+from schemas.order import ORDERS
 
 
 def check(settings: AgentSettings, *, offline: bool) -> Iterator[str]:
@@ -29,8 +30,13 @@ def check(settings: AgentSettings, *, offline: bool) -> Iterator[str]:
     if offline:
         yield "kafka: not asked (--offline)"
         return
-    KafkaDelivery(settings.kafka, Ledger()).check_topic()
+    delivery = KafkaDelivery(settings.kafka, Ledger())
+    delivery.check_topic()
     yield f"kafka ok: {settings.kafka.events_topic} has {settings.kafka.shards} partitions"
+    if delivery.control_partitions <= ORDERS:
+        yield f"orders: none, as {settings.kafka.control_topic} has one partition (docs/operating.md)"
+    if ports := brokers_ports(settings.capture, delivery):
+        yield f"left out: port {', '.join(map(str, ports))} of Kafka (capture.exclude-brokers)"
 
 
 def labels(settings: AgentSettings, root: Path | None) -> str:

@@ -65,6 +65,12 @@ def capture_settings(section: CaptureSection, left_out: tuple[int, ...] = ()) ->
     )
 
 
+def brokers_ports(section: CaptureSection, delivery: KafkaDelivery) -> tuple[int, ...]:
+    """Return the ports of Kafka that are not traced here; the topics were checked before."""
+    netns = tuple(map(namespace_of, section.netns))
+    return ports_left_out(section.exclude_brokers, delivery.brokers, netns, is_local)
+
+
 def process_name(pid: int) -> str | None:
     """Return the name of a process of this host, None if it has gone."""
     try:
@@ -112,7 +118,7 @@ class AgentService:
         delivery.check_topic()
         directory = make_directory(settings)
         packer = Packer(identity, directory, settings.batch.max_events, settings.batch.max_age.nanoseconds)
-        left_out = self._brokers_ports(delivery)
+        left_out = brokers_ports(settings.capture, delivery)
         capture = Capture(capture_settings(settings.capture, left_out))
         parts = Parts(capture, directory, packer, delivery, self.ledger)
         loop = Loop(parts, system_clock, settings.batch.max_age.nanoseconds // PASSES_PER_AGE)
@@ -191,11 +197,6 @@ class AgentService:
         )
         self._beats += 1
         delivery.send_control(identity.host.encode(), control.encode(brakes.standing.on(beat)))
-
-    def _brokers_ports(self, delivery: KafkaDelivery) -> tuple[int, ...]:
-        section = self._settings.capture
-        netns = tuple(map(namespace_of, section.netns))
-        return ports_left_out(section.exclude_brokers, delivery.brokers, netns, is_local)
 
     def _brakes(self, switch: Switch, delivery: KafkaDelivery, identity: Identity) -> Brakes:
         settings = self._settings

@@ -174,7 +174,7 @@ class Brakes:
     def _govern(self, now: float) -> None:
         means = self._means
         counters = means.switch.capture.counters()
-        means.kernel_time.update(counters)
+        means.kernel_time.update(counters, now)
         if not self._section.limited:
             return
         self._spend()

@@ -42,7 +42,7 @@ def lines(one: "Status", now_ns: int) -> list[str]:
 
     ago = show.duration(now_ns - one.last_delivery_ns) + " ago" if one.last_delivery_ns else "never"
     if one.kernel_us_per_event is None:
-        kernel = "not measured yet (takes CAP_SYS_ADMIN)"
+        kernel = "not measured yet (takes CAP_SYS_ADMIN): limits assume 0.4 us/event"
     else:
         kernel = f"{one.kernel_us_per_event} us/event"
     process = "-" if one.agent_us_per_event is None else f"{one.agent_us_per_event} us/event"

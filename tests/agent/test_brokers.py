@@ -4,6 +4,9 @@
 import pytest
 
 from agent.brokers import OWN_NAMESPACE, Broker, is_local, ports_left_out
+from agent.preflight import check
+from agent.settings import AgentSettings
+from common.kafka import KafkaSettings
 from support.agents import heartbeats, total, until
 from support.kafka import KafkaNode
 from support.netns import VethPair
@@ -39,6 +42,16 @@ def test_addresses_of_this_host():
     assert not is_local("does-not-exist.invalid")
 
 
+@pytest.mark.kernel
+@pytest.mark.parametrize(("partitions", "said"), [(1, True), (2, False)])
+def test_check_tells_of_ports_left_out_and_of_orders_that_cannot_come(kafka, topics, partitions, said):
+    there = {"events_topic": topics("events", 2), "control_topic": topics("control", partitions)}
+    settings = AgentSettings(kafka=KafkaSettings(bootstrap_servers=kafka, shards=2, **there))
+    lines = list(check(settings, offline=False))
+    assert lines[-1] == f"left out: port {kafka.partition(':')[2]} of Kafka (capture.exclude-brokers)"
+    assert any(line.startswith("orders: none") for line in lines) is said
+
+
 @pytest.fixture(scope="module")
 def host():
     """A host of its own, in which nothing else talks."""
@@ -63,12 +76,11 @@ def at_rest(host, names, controller, folder, mode):
         f"capture.exclude-ports={controller}",  # what the node says to itself, agent or not
         "agent.host-name=alone",
     )
-    before = len(heartbeats(names))
+    before = heartbeats(names)
+    known = {beat.epoch for beat in before}
     with AgentProcess(names, (host.inode,), *more) as agent:
-        until(
-            names, lambda beat: beat.sequence >= BEATS and beat.epoch > 0 and len(heartbeats(names)) > before
-        )
-    counted = [total(beat, "kernel", "attempted") for beat in heartbeats(names)[before:]]
+        until(names, lambda beat: beat.sequence >= BEATS and beat.epoch not in known)
+    counted = [total(beat, "kernel", "attempted") for beat in heartbeats(names)[len(before) :]]
     return counted, agent
 
 

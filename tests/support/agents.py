@@ -5,10 +5,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from confluent_kafka import Consumer, TopicPartition
+
 from schemas import batch, control
 from schemas.batch import EventBatch
 from schemas.control import Heartbeat
+from schemas.order import HEARTBEATS
 from support.consumer import read_topic
+from support.kafka import QUICK
 from support.whole_way import SHARDS, Names
 
 PATIENCE_SECONDS = 60.0
@@ -21,14 +25,21 @@ def heartbeats(names: Names) -> list[Heartbeat]:
 
 
 def until(names: Names, enough: Callable[[Heartbeat], bool]) -> Heartbeat:
-    """Return the first newest heartbeat that is enough."""
+    """Return the newest heartbeat if it is enough, else the first to come that is."""
+    options = {"bootstrap.servers": names.bootstrap, "group.id": "hear", "enable.auto.commit": False, **QUICK}
+    consumer, beat = Consumer(options), None
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        beats = heartbeats(names)
-        if beats and enough(beats[-1]):
-            return beats[-1]
-        assert time.monotonic() < deadline, f"no such heartbeat; the last is {beats[-1:]}"
-        time.sleep(0.1)
+    try:
+        low, high = consumer.get_watermark_offsets(TopicPartition(names.control, HEARTBEATS), timeout=20)
+        consumer.assign([TopicPartition(names.control, HEARTBEATS, max(low, high - 1))])
+        while beat is None or not enough(beat):
+            assert time.monotonic() < deadline, f"no such heartbeat; the last is {beat}"
+            message = consumer.poll(1.0)
+            if message is not None and message.error() is None:
+                beat = control.decode(message.value() or b"")
+        return beat
+    finally:
+        consumer.close()
 
 
 def total(beat: Heartbeat, stage: str, reason: str) -> int:

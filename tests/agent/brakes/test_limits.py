@@ -43,15 +43,15 @@ def attempted(beat):
 def test_kept_events_settle_below_their_limit_and_none_is_unaccounted_for(network, names, tmp_path):
     more = (f"agent.runtime-dir={tmp_path}", f"brakes.max-events-per-second={LIMIT}", "agent.heartbeat=200ms")
     with Worker() as worker, AgentProcess(names, hosts_of(network), *more) as agent:
-        running = worker.start(paced, network, 40, PACE, CONNECTIONS)
+        running = worker.start(paced, network, 35, PACE, CONNECTIONS)
         thinned = until(names, lambda beat: beat.rate_changes > 0)
         assert (thinned.state, thinned.why) == ("tracing", "max-events-per-second")
         running()
         traffic = [beat for beat in heartbeats(names) if attempted(beat) > 0]
     end = max(traffic, key=lambda beat: beat.sequence)
-    settled = [beat for beat in traffic if beat.monotonic_ns > end.monotonic_ns - 15 * 10**9]
+    settled = [beat for beat in traffic if beat.monotonic_ns > end.monotonic_ns - 10 * 10**9]
     first, last = settled[0], settled[-5]
-    assert pace(first, last, attempted) > 4 * LIMIT, "there is too little traffic to tell"
+    assert pace(first, last, attempted) > 1.5 * LIMIT, "there is too little traffic to tell"
     assert 0.1 * LIMIT < pace(first, last, kept) < 1.3 * LIMIT
     assert last.connection_rate == last.block_rate < 65_536
     totals = dict(agent.totals)
@@ -76,7 +76,6 @@ def test_a_spent_day_is_remembered_by_the_next_run(network, names, tmp_path):
         spent = until(names, lambda beat: (beat.connection_rate, beat.block_rate) == (0, 0))
         assert spent.why == "max-bytes-per-day: spent"
     with Worker() as worker, AgentProcess(names, hosts_of(network), *more) as second:
-        epoch = heartbeats(names)[-1].epoch
-        until(names, lambda beat: beat.epoch > epoch and beat.connection_rate == 0)
+        until(names, lambda beat: beat.epoch > spent.epoch and beat.connection_rate == 0)
         worker.run(paced, network, 2, PACE, CONNECTIONS)
     assert second.totals["kernel/sampled"] > 0.95 * second.totals["kernel/attempted"]
