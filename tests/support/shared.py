@@ -4,11 +4,15 @@
 import socket
 import struct
 import threading
+from contextlib import ExitStack
+from pathlib import Path
 from typing import NamedTuple
 
 from support.netns import Network
 from support.traffic import joined
 
+_RECVFROM = 45
+"""Number of the system call on x86-64."""
 WORD = struct.Struct("<I")
 
 
@@ -85,6 +89,23 @@ def shared_reads(network: Network, readers: int, words: int, flags: int, *, peek
         for one in crew:
             one.join()
     return Reads(port, sorted(found, key=lambda run: run[1]), calls[0])
+
+
+def sleeping_reads(network: Network, readers: int) -> None:
+    """So many reads of as many connections sleep at once, before any is given a byte."""
+    with ExitStack() as stack:
+        ends = [stack.enter_context(joined(network)) for _ in range(readers)]
+        crew = [threading.Thread(target=server.sock.recv, args=(1,)) for _, server in ends]
+        for one in crew:
+            one.start()
+        for one in crew:
+            system_call = Path(f"/proc/self/task/{one.native_id}/syscall")
+            while not system_call.read_text(encoding="ascii").startswith(f"{_RECVFROM} "):
+                pass
+        for client, _ in ends:
+            client.sock.send(b"!")
+        for one in crew:
+            one.join()
 
 
 def _runs_of_words(data: bytes) -> list[tuple[int, int]]:
