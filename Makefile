@@ -63,7 +63,7 @@ kafka: ## a real one-node Apache Kafka in the foreground, with wirelag's topics
 	@exec scripts/kafka $(KAFKA_ARGS)
 
 .PHONY: bench
-bench: bench-kernel bench-agent bench-host bench-size bench-consumer ## every benchmark (root)
+bench: bench-kernel bench-agent bench-harm bench-rate bench-host bench-size bench-consumer ## every benchmark (root)
 
 .PHONY: bench-kernel
 bench-kernel: ## cost of one event in the kernel (root)
@@ -74,6 +74,16 @@ bench-kernel: ## cost of one event in the kernel (root)
 bench-agent: ## cost of one event in the agent's process (root)
 	@scripts/setup
 	$(PYTHON) -m bench.agent
+
+.PHONY: bench-harm
+bench-harm: ## what tracing takes from Redis, against a bpftrace script too, 10 minutes (root)
+	@scripts/setup --programs
+	$(PYTHON) -m bench.harm
+
+.PHONY: bench-rate
+bench-rate: ## the highest rate of events at which none is lost, 8 minutes (root)
+	@scripts/setup --programs
+	$(PYTHON) -m bench.rate
 
 .PHONY: bench-consumer
 bench-consumer: ## events a second through the consumer, recorded traffic replayed (root)

@@ -71,7 +71,10 @@ class Accounts:
 
         ``flow`` are their connections' indices in the directory, ``table`` has their positions and lengths.
         """
-        starts = np.flatnonzero(np.diff(flow, prepend=-1))
+        change = np.empty(flow.size, dtype=bool)
+        change[0] = True
+        np.not_equal(flow[1:], flow[:-1], out=change[1:])
+        starts = np.flatnonzero(change)
         index = flow[starts]
         self._open(index, events[part[starts]])
         tops = np.maximum.reduceat(table["position"] + table["length"], starts).view(np.int64)

@@ -36,7 +36,7 @@ class Resolved(NamedTuple):
 
     def select(self, index: NDArray[np.intp]) -> "Resolved":
         """Return those at (k,) places of the order."""
-        return Resolved(self.events, self.order[index], self.flow[index], self.process[index])
+        return Resolved(self.events, *(column.take(index) for column in self[1:]))
 
 
 class Directory:
@@ -80,8 +80,8 @@ class Directory:
 
     def resolve(self, events: EventArray, order: NDArray[np.intp], now_ns: int) -> Resolved:
         """Look up the flow and process of the events at (n,) ``order``; arrivals have ``tgid`` 0."""
-        pair = events["iss"][order].astype(np.uint64) << np.uint64(32) | events["irs"][order]
-        pids = events["tgid"][order].astype(np.uint64)
+        pair = (events["iss"].astype(np.uint64) << np.uint64(32) | events["irs"]).take(order)
+        pids = events["tgid"].take(order).astype(np.uint64)
         flow, process = self.flows.look_up(pair, now_ns), self.processes.look_up(pids, now_ns)
         return Resolved(events, order, flow, process)
 

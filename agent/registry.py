@@ -47,8 +47,8 @@ class Registry(Generic[V]):
     def look_up(self, keys: NDArray[np.uint64], now_ns: int) -> NDArray[np.int64]:
         """Return the index of each of (n,) keys, (n,) int64, UNKNOWN where there is none; marks them used."""
         slots = _slot(keys)
-        found = self._slot_index[slots]
-        other = self._slot_key[slots] != keys
+        found = self._slot_index.take(slots)
+        other = self._slot_key.take(slots) != keys
         if other.any():
             distinct, inverse = np.unique(keys[other], return_inverse=True)
             indices = np.array([self._find(key, now_ns) for key in distinct.tolist()], dtype=np.int64)

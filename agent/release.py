@@ -7,6 +7,7 @@ therefore leave the host in the order in which the kernel emitted them, which is
 matching builds on.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,7 +43,7 @@ class ReorderBuffer:
 
     def release(self, events: EventArray, complete_until_ns: int) -> Released:
         """Add (n,) events and release all that were emitted before ``complete_until_ns``."""
-        pending = events if self._held is None else np.concatenate([self._held, events])
+        pending = events if self._held is None else joined([self._held, events])
         moment = emitted_ns(pending)
         # Each CPU's and hook's events are in order already, so this is a merge of a few sorted runs.
         order = np.argsort(moment, kind="stable")
@@ -60,6 +61,11 @@ def emitted_ns(events: EventArray) -> NDArray[np.uint64]:
     if rare:
         moment += (kind == Kind.CLOSE) * np.uint64(CLOSE_GRACE_NS)
     return moment
+
+
+def joined(parts: Sequence[EventArray]) -> EventArray:
+    """Return the events of several arrays as one, several times faster than numpy copies structures."""
+    return np.concatenate([part.view(np.uint64) for part in parts]).view(parts[0].dtype)
 
 
 def rows(events: EventArray, index: NDArray[np.intp], out: EventArray | None = None) -> EventArray:

@@ -95,8 +95,19 @@ def measure(subject: str, network: Network, worker: Worker, address: str) -> Cos
 
 
 def run_ours(inodes: str, address: str) -> None:
+    """Be the agent that keeps every event, until standard input ends."""
+    run_agent(inodes, address, BrakesSection(max_cpu_percent=0))
+
+
+def run_braked(inodes: str, address: str) -> None:
+    """Be the agent that keeps to its default limits, until standard input ends."""
+    run_agent(inodes, address, BrakesSection())
+
+
+def run_agent(inodes: str, address: str, brakes: BrakesSection) -> None:
     """Be the agent until standard input ends."""
     settings = AgentSettings(
+        brakes=brakes,
         capture=CaptureSection(netns=tuple(inodes.split(","))),
         batch=BatchSection(),
         brakes=BrakesSection(max_cpu_percent=0),
@@ -162,4 +173,4 @@ if __name__ == "__main__":
     elif sys.argv[1] == "broker":
         serve()
     else:
-        {"ours": run_ours, "naive": run_naive}[sys.argv[1]](*sys.argv[2:])
+        {"ours": run_ours, "braked": run_braked, "naive": run_naive}[sys.argv[1]](*sys.argv[2:])

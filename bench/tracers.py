@@ -18,7 +18,8 @@ from typing import Any, Literal, NamedTuple
 
 from bench.cgroup import Group
 
-Name = Literal["wirelag", "naive", "bpftrace"]
+Name = Literal["wirelag", "braked", "naive", "bpftrace"]
+"""wirelag keeps every event; braked is wirelag too, within the limits that an agent has by default."""
 SCRIPT = Path(__file__).parent / "naive" / "events.bt"
 WITH_TRACEFS = 'mount -t tracefs nodev /sys/kernel/tracing && exec "$@"'
 """In a mount namespace of its own: nothing is left mounted."""
