@@ -23,6 +23,7 @@ from consumer.engine.names import Names
 from consumer.engine.records import Output, Poison, Record, combine
 from consumer.engine.settings import EngineSettings
 from consumer.engine.streams import Streams
+from consumer.engine.twice import once
 from consumer.engine.unpack import Body, read
 from consumer.latency.match import Now, Open, add, match, nothing
 from schemas.batch import EventBatch
@@ -108,6 +109,9 @@ class EventEngine:
         new = collect.gather(self.collected, self.flows)
         self.flows.thinned.forget(now.expire_before - self.settings.horizon_ms)
         self.collected, self.collected_events = [], 0
+        self.flows.forget_twice(now.expire_before)
+        if self.flows.twice:
+            new = self._once(new)
         waiting = add(self.waiting, new.sends, new.receives, new.arrivals)
         self.waiting, closed = match(waiting, self.flows.flows, now)
         found = [rows_of(place, closed, self.flows, self.settings.window_ns)]
@@ -122,6 +126,13 @@ class EventEngine:
         if any(found):
             self.last_tick = place.tick + (before is not None)
         return combine(found)
+
+    def _once(self, new: collect.Events) -> collect.Events:
+        """Leave out, and count, what another agent run of the same host has told before."""
+        sends, receives, ends = once(new.sends, new.receives, self.waiting, self.flows)
+        for at, events in zip(*np.unique(ends, return_counts=True), strict=True):
+            self.ledger.add(self.flows.agent(int(at)), {"duplicate": int(events)})
+        return new._replace(sends=sends, receives=receives)
 
     def _next_tick(self) -> int:
         assert self.broker_ms is not None  # noqa: S101 - a record was taken

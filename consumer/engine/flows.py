@@ -46,6 +46,8 @@ class End(NamedTuple):
     first_seen_ns: int
     opener: Process | None = None
     """Who made the socket, None where no agent said so."""
+    flipped_ms: int = 0
+    """The broker's time at which a run other than the last, of the same host, spoke of it; 0 = not lately."""
 
 
 def address_text(address: bytes) -> str:
@@ -75,6 +77,8 @@ class Flows:
         self.fresh: list[int] = []
         """Ends first heard of since the last tick."""
         self.thinned = Thinned()
+        self.twice: dict[int, int] = {}
+        """End number -> ``flipped_ms``, where that is not 0."""
 
     @property
     def flows(self) -> int:
@@ -83,12 +87,12 @@ class Flows:
 
     def enter(self, batch: EventBatch, broker_ms: int) -> tuple[list[int], list[int]]:
         """Return the end number of each flow and the actor number of each process of a batch."""
-        ends = [self._end(batch, flow) for flow in batch.flows]
+        ends = [self._end(batch, flow, broker_ms) for flow in batch.flows]
         self.heard[ends] = broker_ms
         self.thinned.note(batch, broker_ms)
         return ends, [self._actor(Actor(batch.host, process)) for process in batch.processes]
 
-    def _end(self, batch: EventBatch, flow: Flow) -> int:
+    def _end(self, batch: EventBatch, flow: Flow, broker_ms: int) -> int:
         number = self.numbers.get(flow.connection)
         if number is None:
             number = self._add(flow.connection)
@@ -98,7 +102,11 @@ class Flows:
             self.ends[at] = _new_end(batch, flow, oldest_ns(batch))
             self.fresh.append(at)
         elif end.epoch != batch.epoch or end.host != batch.host or end.boot != batch.boot:
-            self.ends[at] = _new_end(batch, flow, end.first_seen_ns)
+            again = _new_end(batch, flow, end.first_seen_ns)
+            if end.host == batch.host and end.boot == batch.boot:
+                again = again._replace(flipped_ms=broker_ms)
+                self.twice[at] = broker_ms
+            self.ends[at] = again
         elif flow.role and end.flow.role != flow.role:
             self.ends[at] = end._replace(flow=flow)
         elif flow.opener and end.opener is None:
@@ -141,8 +149,20 @@ class Flows:
         self.keys = [self.keys[number] for number in kept.tolist()]
         self.numbers = {key: number for number, key in enumerate(self.keys)}
         self.ends = [self.ends[at] for at in both.tolist()]
+        self._find_twice()
         self._remember(self.heard[both], self.last_actor[both])
         return renumbered
+
+    def forget_twice(self, before_ms: int) -> None:
+        """Take ends that did not flip since for those of one run: the other one has ended."""
+        for at in [at for at, flipped_ms in self.twice.items() if flipped_ms <= before_ms]:
+            del self.twice[at]
+            end = self.ends[at]
+            self.ends[at] = end and end._replace(flipped_ms=0)
+
+    def _find_twice(self) -> None:
+        flipped = ((at, end.flipped_ms) for at, end in enumerate(self.ends) if end is not None)
+        self.twice = {at: flipped_ms for at, flipped_ms in flipped if flipped_ms}
 
     def _remember(self, heard: I64, last_actor: I32) -> None:
         """Keep (at most as many as ends) values by end number, with room for as many ends again."""
@@ -166,6 +186,7 @@ class Flows:
         """Take over what a snapshot holds."""
         self.keys, self.ends, self.actors = list(known.keys), list(known.ends), list(known.actors)
         self.numbers = {key: number for number, key in enumerate(self.keys)}
+        self._find_twice()
         self._actor_numbers = {actor: number for number, actor in enumerate(self.actors)}
         self._remember(heard, last_actor)
 

@@ -49,6 +49,7 @@ class _End(msgspec.Struct, frozen=True, array_like=True):
     flow: Flow
     first_seen_ns: int
     opener: Process | None = None
+    flipped_ms: int = 0
 
 
 class _Table(msgspec.Struct, frozen=True, array_like=True):
@@ -121,10 +122,7 @@ def _fill(engine: "EventEngine", state: _State) -> None:
         engine.streams.streams[one.agent] = _restored(one)
     engine.streams.since_ns = state.since_ns
     engine.ledger.counts = {row[:5]: row[5] for row in state.ledger}
-    ends = [
-        None if one is None else End(one.host, one.boot, one.epoch, one.flow, one.first_seen_ns, one.opener)
-        for one in state.ends
-    ]
+    ends = [None if one is None else End(*(getattr(one, name) for name in End._fields)) for one in state.ends]
     if len(ends) != 2 * len(state.keys):
         raise SnapshotError(f"snapshot holds {len(ends)} ends of {len(state.keys)} connections")
     known = Known(state.keys, ends, [Actor(*actor) for actor in state.actors])

@@ -93,9 +93,9 @@ def test_a_gap_that_is_filled_later_is_given_back() -> None:
 def test_streams_are_told_apart_by_host_boot_epoch_and_shard() -> None:
     """A restarted agent numbers anew and repeats nothing."""
     topic = Topic()
-    for host in (Host("a"), Host("b"), Host("a", boot="other"), Host("a", epoch=8)):
-        topic.put(0, host.batch([ends()[0]], {Kind.SEND: [send(0, 10, 0)]}))
-    topic.put(0, Host("a").batch([ends()[0]], {Kind.SEND: [send(0, 10, 0)]}, shards=2, shard=1))
+    for number, host in enumerate((Host("a"), Host("b"), Host("a", boot="other"), Host("a", epoch=8))):
+        topic.put(0, host.batch([ends(number)[0]], {Kind.SEND: [send(0, 10, 0)]}))
+    topic.put(0, Host("a").batch([ends(5)[0]], {Kind.SEND: [send(0, 10, 0)]}, shards=2, shard=1))
     topic.put(0, Host("a").batch([ends()[0]], {Kind.SEND: [send(0, 10, 0)]}))
     rows = run(topic.records)
     assert ledger(rows) == {"stored": 5, "duplicate": 1}

@@ -35,6 +35,8 @@ class Wild:
         boot = chosen.choice(("boot", "other", ""))
         reader = (Process(0, "kernel"), Process(5, "srv"), Process(6, "aux"))
         self._hosts = (Host("alpha"), Host("beta", boot=boot, processes=reader))
+        self._share = chosen.choice((0, 0, 0.5))
+        self._second = Host("alpha", epoch=8)
         self._positions: dict[tuple[int, int, str], int] = {}
         self._sent: list[bytes] = []
         self.records = self._topic(chosen.randint(0, 20))
@@ -75,7 +77,8 @@ class Wild:
                 events[kind] = sorted(rows, key=lambda row: (row["flow"], row["process"]))
         flows = [ends(number, **self._known(at))[at] for number in numbers]
         rate = self._random.choice((0, 30_000, 65_536, 65_536, 65_536))
-        return encode(self._hosts[at].batch(flows, events, connection_rate=rate, block_rate=rate // 2))
+        host = self._second if at == 0 and self._random.random() < self._share else self._hosts[at]
+        return encode(host.batch(flows, events, connection_rate=rate, block_rate=rate // 2))
 
     def _known(self, at: int) -> dict[str, int]:
         opener = self._random.choice(self._hosts[at].processes).pid
