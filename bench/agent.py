@@ -110,7 +110,6 @@ def run_agent(inodes: str, address: str, brakes: BrakesSection) -> None:
         brakes=brakes,
         capture=CaptureSection(netns=tuple(inodes.split(","))),
         batch=BatchSection(),
-        brakes=BrakesSection(max_cpu_percent=0),
         kafka=KafkaSettings(bootstrap_servers=address, shards=SHARDS),
     )
     setup_logging(level="warning")

@@ -88,7 +88,7 @@ class Tracer:
         until = time.monotonic() + START_SECONDS
         while len(self._found("prog_id")) < PROBES:
             if self._process.poll() is not None or time.monotonic() > until:
-                raise SystemExit("bpftrace does not start (is it installed? scripts/setup --bench)")
+                raise SystemExit("bpftrace does not start (is it installed? scripts/setup --programs)")
             time.sleep(0.05)
         time.sleep(0.5)  # the last one is attached right after it is loaded
 
