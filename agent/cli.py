@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command ``wirelag-agent``. Errors become one clear line and an exit code here."""
 
+import signal
 import sys
 
 from cyclopts import App
 from cyclopts.exceptions import CycloptsError
 
 from agent.commands import live
+from agent.commands.audit import AUDIT_SIGNAL, audit
 from agent.commands.doctor import doctor
 from agent.commands.options import Config, Overrides, settings_of
 from agent.commands.status import status
@@ -30,8 +32,10 @@ def run(*, config: Config = None, overrides: Overrides = None) -> None:
 
     settings = settings_of(config, overrides)
     setup_logging(settings.service.log_format, settings.service.log_level, service="wirelag-agent")
+    service = AgentService(settings)
+    signal.signal(AUDIT_SIGNAL, lambda _number, _frame: service.audit())
     with stop_on_signals() as stop:
-        AgentService(settings).run(stop)
+        service.run(stop)
 
 
 @app.command
@@ -51,7 +55,7 @@ def check(*, config: Config = None, overrides: Overrides = None, offline: bool =
         print(line)
 
 
-for command in (live.count, live.trace, live.top, live.life, doctor, status):
+for command in (live.count, live.trace, live.top, live.life, doctor, status, audit):
     app.command(command)
 
 

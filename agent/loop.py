@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
+import structlog
+
 from agent import decode
 from agent.delivery.outstanding import Ticket
 from agent.directory import Directory
@@ -23,6 +25,10 @@ FORGET_NS = 600 * 10**9
 FORGET_EVERY_NS = 60 * 10**9
 ACCOUNTS_EVERY_NS = 300 * 10**9
 """How often open connections tell what they have moved (they do at their next event)."""
+
+
+NOW = 0
+"""Before any moment of the clock."""
 
 
 class Sink(Protocol):
@@ -76,7 +82,13 @@ class Loop:
     def audit(self) -> None:
         """Have each open connection tell its account with its next event."""
         self._parts.capture.reannounce_all()
+        if self._accounts_at_ns == NOW:
+            structlog.get_logger().info("auditing")
         self._accounts_at_ns = self._clock().monotonic_ns + ACCOUNTS_EVERY_NS
+
+    def audit_soon(self) -> None:
+        """Have the next turn do so; of any thread, and of a signal's handler."""
+        self._accounts_at_ns = NOW
 
     def finish(self, records: list[bytes], counters: Counters) -> None:
         """Send what is left once the capture has stopped; ``records`` are its last ones."""

@@ -96,6 +96,8 @@ class AgentService:
         self._log = structlog.get_logger()
         self._beats = 0
         self.ledger = Ledger()
+        self.audit: Callable[[], None] = lambda: None
+        """While it runs: has open connections tell their accounts with their next events."""
 
     def run(self, stop: threading.Event, *, on_started: Callable[[], None] = lambda: None) -> None:
         """Trace until ``stop`` is set, then deliver what is left; ``on_started`` is called in between.
@@ -122,6 +124,7 @@ class AgentService:
         capture = Capture(capture_settings(settings.capture, left_out))
         parts = Parts(capture, directory, packer, delivery, self.ledger)
         loop = Loop(parts, system_clock, settings.batch.max_age.nanoseconds // PASSES_PER_AGE)
+        self.audit = loop.audit_soon
         switch = Switch(parts, loop)
         brakes = self._brakes(switch, delivery, identity)
         brakes.begin(time.monotonic())
