@@ -27,6 +27,7 @@ SETTINGS = {
     "log_disconnections": "on",
     "log_line_prefix": "%p ",
 }
+ENDED = "LOG:  disconnection"
 SCRIPTS = {"select-only": 1, "tpcb-like": 7}
 """Statements in a transaction of pgbench's own scripts."""
 
@@ -50,13 +51,14 @@ def test_messages_are_the_statements_of_the_servers_log(network, tracer, log, se
     program, port = server
     pgbench = ("pgbench", "-h", network.b.ipv4, "-p", str(port), "-U", "tester", "postgres")
     run(network.a, log("fill"), *pgbench, "-i", "-q", env=PLAIN)
+    program.wait_for(lambda: ENDED in program.text)
     before = len(program.text)
     tracer.forget()
     load = ("-n", "-c", str(CLIENTS), "-j", "2", "-t", str(TRANSACTIONS), "-M", "simple", "-b", script)
     with Program(network.a, log("pgbench"), *pgbench, *load, env=PLAIN) as client:
         trace = tracer.follow(lambda: client.busy)
         said = client.wait()
-    program.wait_for(lambda: program.text[before:].count("LOG:  disconnection") == CLIENTS + 1)
+    program.wait_for(lambda: program.text[before:].count(ENDED) == CLIENTS + 1)
     ends = [end for end in by_end(trace + tracer.take()) if end.sends]  # not what the filling left behind
 
     statements = _statements(program.text[before:])
