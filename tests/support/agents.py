@@ -24,11 +24,11 @@ def heartbeats(names: Names) -> list[Heartbeat]:
     return [control.decode(one.value() or b"") for one in read_topic(names.bootstrap, names.control, 1)]
 
 
-def until(names: Names, enough: Callable[[Heartbeat], bool]) -> Heartbeat:
+def until(names: Names, enough: Callable[[Heartbeat], bool], patience: float = PATIENCE_SECONDS) -> Heartbeat:
     """Return the newest heartbeat if it is enough, else the first to come that is."""
     options = {"bootstrap.servers": names.bootstrap, "group.id": "hear", "enable.auto.commit": False, **QUICK}
     consumer, beat = Consumer(options), None
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + patience
     try:
         low, high = consumer.get_watermark_offsets(TopicPartition(names.control, HEARTBEATS), timeout=20)
         consumer.assign([TopicPartition(names.control, HEARTBEATS, max(low, high - 1))])

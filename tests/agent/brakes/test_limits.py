@@ -3,7 +3,7 @@
 
 import pytest
 
-from support.agents import heartbeats, total, until
+from support.agents import heartbeats, in_kernel, total, until
 from support.netns import VethPair, hosts_of
 from support.paced import paced
 from support.whole_way import SHARDS, AgentProcess, Names
@@ -66,6 +66,20 @@ def test_without_limits_nothing_is_sampled(network, names, tmp_path):
     last = heartbeats(names)[-1]
     assert (last.connection_rate, last.block_rate, last.rate_changes) == (65_536, 65_536, 0)
     assert agent.totals.keys() <= {"kernel/attempted", "kafka/delivered", "kernel/missed"}
+
+
+@pytest.mark.timeout(300)
+def test_a_limit_that_cannot_be_kept_detaches_the_agent(network, names, tmp_path):
+    """It costs more with nothing to do than it may cost at all."""
+    more = (f"agent.runtime-dir={tmp_path}", "brakes.max-cpu-percent=0.02")
+    with AgentProcess(names, hosts_of(network), *more) as agent:
+        assert in_kernel(agent.pid)
+        thinned = until(names, lambda beat: beat.rate_changes > 0)
+        assert thinned.why == "max-cpu-percent"
+        stopped = until(names, lambda beat: beat.state == "stopped", 200.0)
+        assert stopped.why.startswith("max-cpu-percent: missed by far with nearly nothing kept")
+        assert (stopped.connection_rate, stopped.block_rate) == (8, 8)
+        assert in_kernel(agent.pid) == []
 
 
 def test_a_spent_day_is_remembered_by_the_next_run(network, names, tmp_path):
