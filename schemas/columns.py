@@ -6,8 +6,6 @@ every value. Constant zero columns cost one byte. Pure functions over numpy arra
 times width against the buffer before it reads any of it, so it allocates 8 bytes an event and no more.
 """
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,21 +18,13 @@ _WORD_BITS = 64
 
 def pack_plain(values: U64) -> bytes:
     """Pack (n,) unsigned values."""
-    return _planes(values, int(values.max()) if values.size else 0)
-
-
-def pack_rows(rows: U64) -> list[bytes]:
-    """Pack each row of (m, n) unsigned values, n at least 1, like ``pack_plain``."""
-    return [_planes(row, top) for row, top in zip(rows, rows.max(axis=1).tolist(), strict=True)]
-
-
-def _planes(values: U64, top: int) -> bytes:
-    """Pack (n,) values of which ``top`` is the largest."""
+    top = int(values.max()) if values.size else 0
     width = (top.bit_length() + 7) // 8
     if not width:
         return b"\0"
-    octets = np.ascontiguousarray(values, dtype="<u8").view(np.uint8)
-    return b"".join([bytes([width]), *(octets[plane::8].tobytes() for plane in range(width))])
+    word = next(word for word in (1, 2, 4, 8) if word >= width)
+    planes = values.astype(f"<u{word}").view(np.uint8).reshape(-1, word)[:, :width]
+    return bytes([width]) + planes.T.tobytes()
 
 
 def unpack_plain(buffer: bytes, count: int, bits: int, name: str) -> U64:
@@ -68,17 +58,19 @@ def unzigzag(values: U64) -> NDArray[np.int64]:
     return ((values >> one) ^ (np.uint64(0) - (values & one))).view(np.int64)
 
 
-def differences(rows: U64, starts: NDArray[np.intp], continued: Mapping[int, U64]) -> U64:
-    """Return, for each row of (m, n) values, zigzag differences to the one before; 0 where runs begin.
+def differences(values: U64, starts: NDArray[np.intp], lengths: U64 | None = None) -> U64:
+    """Return zigzag differences of (n,) values to the one before; 0 at ``starts``, where runs begin.
 
-    ``continued`` has (n,) lengths for rows whose difference is to where the one before ended.
+    With ``lengths`` the difference is to where the one before ended: to its value plus its length.
     """
-    signed = np.empty(rows.shape, dtype=np.int64)
-    steps = signed[:, 1:].view(np.uint64)
-    np.subtract(rows[:, 1:], rows[:, :-1], out=steps)
-    for row, lengths in continued.items():
-        steps[row] -= lengths[:-1]
-    signed[:, starts] = 0
+    if lengths is None and (values == values[0]).all():
+        return np.zeros(values.size, dtype=np.uint64)
+    signed = np.empty(values.size, dtype=np.int64)
+    steps = signed[1:].view(np.uint64)
+    np.subtract(values[1:], values[:-1], out=steps)
+    if lengths is not None:
+        np.subtract(steps, lengths[:-1], out=steps)
+    signed[starts] = 0
     return zigzag(signed)
 
 

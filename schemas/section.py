@@ -56,10 +56,7 @@ def split(kind: Kind) -> tuple[list[Column], list[Column]]:
 
 
 def pack(kind: Kind, table: Mapping[str, U64]) -> Section:
-    """Pack the columns of one kind; neighbours of one flow and process form a run, so sort before.
-
-    Columns packed alike are the rows of one array: an operation costs the more the more arrays there are.
-    """
+    """Pack the columns of one kind; neighbours of one flow and process form a run, so sort before."""
     run_fields, event_fields = split(kind)
     events = table[event_fields[0].name].size
     if not events:
@@ -67,22 +64,23 @@ def pack(kind: Kind, table: Mapping[str, U64]) -> Section:
     if events > MAX_EVENTS:
         raise RecordError("limits", f"{kind.name.lower()}: {events} events, allowed are {MAX_EVENTS}")
     starts = _run_starts([table[column.name] for column in run_fields])
-    differing = [column for column in event_fields if column.packing is not Packing.PLAIN]
-    plain = [column for column in event_fields if column.packing is Packing.PLAIN]
-    values = _rows(table, differing, events)
-    continued = {
-        row: table["length"] for row, column in enumerate(differing) if column.packing is Packing.CONTINUE
-    }
-    steps = codec.differences(values, starts, continued)
-    packed = dict(zip(differing, codec.pack_rows(steps), strict=True))
-    packed |= zip(plain, codec.pack_rows(_rows(table, plain, events)), strict=True)
+    firsts: list[bytes] = []
+    packed: list[bytes] = []
+    for column in event_fields:
+        values = table[column.name].astype(np.uint64, copy=False)
+        if column.packing is Packing.PLAIN:
+            packed.append(codec.pack_plain(values))
+            continue
+        firsts.append(codec.pack_plain(values[starts]))
+        lengths = table["length"] if column.packing is Packing.CONTINUE else None
+        packed.append(codec.pack_plain(codec.differences(values, starts, lengths)))
     return Section(
         events=events,
         runs=starts.size,
-        run_lengths=codec.pack_plain(_lengths(starts, events)),
-        run_columns=tuple(codec.pack_rows(_rows(table, run_fields, events)[:, starts])),
-        first_values=tuple(codec.pack_rows(values[:, starts])),
-        event_columns=tuple(packed[column] for column in event_fields),
+        run_lengths=codec.pack_plain((np.append(starts[1:], events) - starts).view(np.uint64)),
+        run_columns=tuple(codec.pack_plain(table[c.name][starts].astype(np.uint64)) for c in run_fields),
+        first_values=tuple(firsts),
+        event_columns=tuple(packed),
     )
 
 
@@ -116,22 +114,6 @@ def unpack(kind: Kind, section: Section) -> Columns:
         codec.check_bits(values, column.bits, column.name)
         table[column.name] = values
     return table
-
-
-def _rows(table: Mapping[str, U64], fields: list[Column], events: int) -> U64:
-    """Return the columns of (n,) events as the rows of one array, (fields, n)."""
-    rows = np.empty((len(fields), events), dtype=np.uint64)
-    for row, column in zip(rows, fields, strict=True):
-        row[:] = table[column.name]
-    return rows
-
-
-def _lengths(starts: NDArray[np.intp], events: int) -> U64:
-    """Return how many of (n,) events each run has."""
-    lengths = np.empty(starts.size, dtype=np.uint64)
-    lengths[:-1] = starts[1:] - starts[:-1]
-    lengths[-1] = events - starts[-1]
-    return lengths
 
 
 def _run_starts(keys: list[U64]) -> NDArray[np.intp]:
