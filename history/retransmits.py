@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Segments that were sent again, as they happened, and what share of the bytes sent that is.
 
-Segments and bytes are counts of rows. The share is of the connections of the same group that closed in the
-span, by their kernels' totals from their beginning to their end; it is None where none closed.
+Segments and bytes are counts of rows. The share is of the connections of the same group with an account in
+the span, by their kernels' totals from their beginning to the last account; it is None where none has any.
 """
 
 from typing import Any, NamedTuple
@@ -19,7 +19,10 @@ WITH part AS (
 total AS (
     SELECT coalesce({label}, {none}) AS label, sum(sent_bytes)::BIGINT AS sent,
         sum(retransmitted_bytes)::BIGINT AS again
-    FROM close WHERE at_ns >= $from_ns AND at_ns < $to_ns {where} GROUP BY ALL)
+    FROM (SELECT * FROM close WHERE at_ns >= $from_ns AND at_ns < $to_ns {where}
+        QUALIFY row_number() OVER (PARTITION BY connection, endpoint, host
+            ORDER BY sent_bytes DESC, at_ns DESC) = 1)
+    GROUP BY ALL)
 SELECT label, count(*) AS n, sum(bytes)::BIGINT AS bytes, count(DISTINCT connection) AS connections,
     any_value(sent) AS sent, any_value(again) AS again
 FROM part LEFT JOIN total USING (label) GROUP BY label ORDER BY {order}"""

@@ -245,4 +245,4 @@ def _uncovered(missed: "Missed") -> Iterator[str]:
             f"{missed.missing_bytes:,} bytes of {missed.partial:,} {'more' if parts else 'connections'}"
         )
     if parts:
-        yield f"not covered, of what closed in this time: {'; '.join(parts)}"
+        yield f"not covered, by the accounts of this time: {'; '.join(parts)}"

@@ -9,8 +9,10 @@ from history.coverage import Missed
 from history.latency import Answer, Latency, latency
 from history.span import Span
 from schemas.batch import Mark
+from schemas.event import Flag
 from support.rows import START, Write, close, histogram, nothing_lost, peer_close
 
+OPEN = int(Flag.OPEN)
 MINUTE = 60 * 10**9
 SPAN = Span(START, START + 10 * MINUTE)
 EDGE, BACK = "client@alpha > server@beta:80", "server@beta:80 > client@alpha"
@@ -97,6 +99,16 @@ def test_of_two_accounts_of_one_end_the_fuller_counts(write: Write) -> None:
     answer = asked(write, closes)
     assert cover(answer)[EDGE, "send-block"] == 0.9
     assert next(iter(answer.figures)).closed == 1
+
+
+def test_the_last_account_of_an_end_counts(write: Write) -> None:
+    """Totals go on from account to account; one after the span is none of it."""
+    going = [close(1, flags=OPEN, sent_bytes=size, at_ns=START + size) for size in (100, 300, 200)]
+    answer = asked(write, [*going, close(1, sent_bytes=9_999, at_ns=SPAN.to_ns)])
+    figure = next(one for one in answer.figures if one[:2] == (EDGE, "send-block"))
+    assert _numbers(figure) == (1, 300, 300, 0, 0)
+    answer = asked(write, [close(1, sent_bytes=400, missing_sent=40)])
+    assert cover(answer)[EDGE, "send-block"] == 0.9
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,19 @@ def test_share_where_no_connection_closed_or_sent(write: Write) -> None:
     assert (found.share, found.closed_sent_bytes) == (None, 0)
 
 
+def test_the_share_is_of_the_last_account_of_each_end(write: Write) -> None:
+    """Accounts go on from one to the next, so only the last one is whole; two agents tell of one end."""
+    going = {"flags": int(Flag.OPEN)}
+    accounts = [
+        close(1, **going, sent_bytes=100, retransmitted_bytes=90),
+        close(1, **going, sent_bytes=400, retransmitted_bytes=90, at_ns=START + 1),
+        close(2, sent_bytes=600, retransmitted_bytes=10, at_ns=START + 2),
+        close(2, sent_bytes=600, retransmitted_bytes=10, at_ns=START + 3),
+    ]
+    (found,) = retransmits(write(retransmit=[retransmit(1)], close=accounts), SPAN)
+    assert (found.closed_sent_bytes, found.closed_retransmitted_bytes, found.share) == (1_000, 100, 0.1)
+
+
 def test_groups_of_retransmits(write: Write) -> None:
     """By the host that sent, and by minute."""
     rows = [retransmit(1), retransmit(2, at_ns=START + MINUTE, host="gamma", edge="x")]

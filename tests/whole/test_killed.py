@@ -14,8 +14,8 @@ from support.whole_way import BIN, SHARDS, AgentProcess, Names, consume, query, 
 
 pytestmark = pytest.mark.kernel
 MESSAGES = 40
-EVENTS = 3 * 2 * MESSAGES
-"""A send, an arrival and a read for each message and its answer."""
+EVENTS = 3 * 2 * MESSAGES + 3
+"""A send, an arrival and a read for each message and its answer; a connect and two closes."""
 PATIENCE_SECONDS = 60.0
 
 

@@ -87,7 +87,7 @@ def test_coverage_and_sampling_beside_latencies(filled: str, capsys: pytest.Capt
     )
     assert err.splitlines() == [
         "wirelag: sampled: 37.00% of events kept; figures and COMPLETE are of those",
-        f"wirelag: not covered, of what closed in this time: {gaps}",
+        f"wirelag: not covered, by the accounts of this time: {gaps}",
     ]
     row = json.loads(ask(capsys, "latency", "--lake", filled, *SPAN, "--json")[0])
     names = ("kept", "cover", "closed", "moved_bytes", "covered_bytes", "blind", "partial")
