@@ -93,7 +93,7 @@ class CaptureSection(Settings, frozen=True):
 class BatchSection(Settings, frozen=True):
     """When events become a record."""
 
-    max_events: Annotated[int, Meta(ge=1, le=16384, description="events in one record at most")] = 4096
+    max_events: Annotated[int, Meta(ge=1, le=16384, description="events in one record at most")] = 8192
     max_age: Annotated[Duration, Meta(description="how long an event may wait for company")] = Duration(1)
 
 
