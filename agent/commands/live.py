@@ -98,7 +98,7 @@ class Look:
 
     by: Literal["connection", "process"] = "connection"
     """A row a connection's end on this host, or a row a process."""
-    sort: Literal["bytes", "messages", "p50", "p99", "wait", "rtt"] = "bytes"
+    sort: Literal["bytes", "messages", "p50", "p99", "wait", "rtt", "retransmits"] = "bytes"
     """What comes first."""
     interval: float = 2.0
     """Seconds that a table covers, at most 10."""
@@ -139,7 +139,11 @@ def top(
     plan = Plan(_positive("--interval", look.interval), look.rows, look.once, time.monotonic)
     controls = Controls(look.sort, look.by)
     with screen(json=json, once=look.once) as drawn:
-        _run(filters, config, overrides, lambda live, chosen: Top(live, chosen, plan, controls, drawn))
+
+        def make(live: "Live", chosen: "Choice") -> Top:
+            return Top(live, chosen, plan, controls, drawn)
+
+        _run(filters, config, overrides, make, lives=True)
 
 
 def life(

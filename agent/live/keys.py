@@ -16,9 +16,11 @@ SORTS = {
     "9": "p99",
     "w": "wait",
     "r": "rtt",
+    "t": "retransmits",
 }
 HELP = (
-    "sort: b bytes  m messages  5 p50  9 p99  w wait  r rtt   |   c connections  p processes  / filter  q end"
+    "sort: b bytes  m messages  5 p50  9 p99  w wait  r rtt  t retransmits   |   "
+    "c connections  p processes  / filter  q end"
 )
 _BACKSPACE = ("\x7f", "\b")
 _ENTER = ("\r", "\n")

@@ -29,6 +29,7 @@ _FIGURES: tuple[Column, ...] = (
     ("WAIT P50", lambda line: show.duration(line.wait_p50_ns)),
     ("WAIT P99", lambda line: show.duration(line.wait_p99_ns)),
     ("RTT", lambda line: show.duration(line.rtt_us * 1000)),
+    ("AGAIN", lambda line: show.size(line.retransmitted_bytes) if line.retransmitted_bytes else "-"),
 )
 
 

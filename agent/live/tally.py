@@ -28,6 +28,7 @@ class Row:
         "owner",
         "reads",
         "received_bytes",
+        "retransmits",
         "rtt_us",
         "sent_bytes",
         "waits",
@@ -35,6 +36,8 @@ class Row:
 
     def __init__(self) -> None:
         self.sent_bytes = self.received_bytes = self.messages = self.reads = self.rtt_us = 0
+        self.retransmits = 0
+        """Bytes sent again."""
         self.owner = 0
         """Index of the process that made a call last."""
         self.deliveries: Counter[int] = Counter()
@@ -67,6 +70,16 @@ class Tally:
             row.reads += int(mine.size)
             row.rtt_us = max(row.rtt_us, int(reads["srtt_us"][mine].max()))
             row.owner = int(reads["process"][mine][-1])
+
+    def retransmits(self, group: I64, length: I64) -> None:
+        """Add (n,) segments sent again, by their bytes."""
+        for row, mine in self._groups(group):
+            row.retransmits += int(length[mine].sum())
+
+    def owner(self, group: int) -> int:
+        """Return the process that made a group's last call, 0 where there was none."""
+        row = self.rows.get(group)
+        return row.owner if row else 0
 
     def deliveries(self, group: I64, values: I64) -> None:
         """Add deliveries in ns; those below 0 are not known."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
 
 from agent.live import show, tally
 from agent.live.choice import Choice
@@ -17,7 +18,7 @@ from agent.live.keys import Controls
 from agent.live.pairs import ELSEWHERE_NS, Pairs, split
 from agent.live.source import Live, Step
 from schemas.batch import Process
-from schemas.event import Flag
+from schemas.event import Flag, Kind
 
 ROLES = ("unknown", "active", "passive")
 
@@ -44,6 +45,8 @@ class Line(msgspec.Struct, kw_only=True, frozen=True):
     wait_p99_ns: int | None
     rtt_us: int
     """The largest smoothed round trip that the kernel had."""
+    retransmitted_bytes: int
+    """Sent again; by process those of connections it used in the interval."""
 
     @property
     def who(self) -> str:
@@ -85,6 +88,7 @@ SORT: dict[str, Callable[[Line], float]] = {
     "p99": lambda line: line.delivery_p99_ns or -1,
     "wait": lambda line: line.wait_p99_ns or -1,
     "rtt": lambda line: line.rtt_us,
+    "retransmits": lambda line: line.retransmitted_bytes,
 }
 
 
@@ -156,6 +160,17 @@ class Top:
             one.reads(new.reads[field], new.reads)
             one.deliveries(closed.sends[field], closed.delivery_ns)
             one.waits(new.reads[field], waits)
+        self._retransmits(step)
+
+    def _retransmits(self, step: Step) -> None:
+        """Add segments sent again: by process to whoever used the connection last."""
+        found = np.flatnonzero(step.events["kind"] == Kind.RETRANSMIT)
+        if not found.size:
+            return
+        flow, length = step.flow[found], step.events["length"][found].astype(np.int64)
+        connections, processes = self._tallies["connection"], self._tallies["process"]
+        connections.retransmits(flow, length)
+        processes.retransmits(np.array([connections.owner(one) for one in flow.tolist()]), length)
 
     def _forget(self) -> None:
         self._tallies = {name: tally.Tally() for name in self._tallies}
@@ -206,4 +221,5 @@ class Top:
             wait_p50_ns=tally.quantile(row.waits, 0.5),
             wait_p99_ns=tally.quantile(row.waits, 0.99),
             rtt_us=row.rtt_us,
+            retransmitted_bytes=row.retransmits,
         )

@@ -50,7 +50,7 @@ def test_escape_drops_the_filter():
 def test_the_table_on_a_terminal_names_the_keys_or_the_filter_being_typed():
     line = Line(pid=1, name="a\x1b[2J", local="l", remote="r", role=None, sent_bytes=1, received_bytes=2,
                 messages=3, reads=4, delivered=0, delivery_p50_ns=None, delivery_p99_ns=None,
-                wait_p50_ns=None, wait_p99_ns=None, rtt_us=5)  # fmt: skip
+                wait_p50_ns=None, wait_p99_ns=None, rtt_us=5, retransmitted_bytes=6)  # fmt: skip
     table = Table(
         time_ns=0, seconds=2, by="connection", sort="bytes", shown=1, total=1, left_out=0, rows=[line]
     )

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from agent.live.top import Line, Table
-from support import traffic
+from support import lives, traffic
 from support.live import LiveProgram
 from support.worker import Worker
 
@@ -28,6 +28,22 @@ def test_a_connections_ends_are_rows_with_all_it_moved(network, worker):
         assert row["wait_p50_ns"] <= row["wait_p99_ns"]
         assert row["rtt_us"] > 0
     assert {int(row["local"].rpartition(":")[2]) for row in table["rows"]} == {call.port for call in calls}
+
+
+@pytest.mark.parametrize("by", ["connection", "process"])
+def test_segments_sent_again_stand_with_their_sender(network, worker, by):
+    with LiveProgram(
+        network.hosts, "top", "--once", "--json", "--by", by, "--sort", "retransmits", *LONG
+    ) as program:
+        with lives.dropping(network.b, every=9):
+            truth = worker.run(lives.conversation, network, 400_000, 10)
+        (table,) = program.end().rows
+    first, *rest = table["rows"]
+    assert first["retransmitted_bytes"] > 0
+    assert first["pid"] == worker.pid
+    if by == "connection":
+        assert first["local"].endswith(f":{truth.client}")
+        assert [row["retransmitted_bytes"] for row in rest] == [0]
 
 
 def test_figures_lie_between_the_least_and_the_greatest_that_was_possible(network, worker):
