@@ -23,6 +23,8 @@ from agent.spool.record import Loss, Record
 from common.kafka import KafkaSettings
 
 IDLE_SECONDS = 0.05
+ONE, ALL = 1, 2**62
+"""Bytes that may be out of the spool: a single record, or what the spool allows."""
 FLUSH_SECONDS = 5.0
 
 
@@ -43,7 +45,7 @@ class SpooledDelivery(KafkaDelivery):
         self._out = 0
         """On their way from the spool."""
         self._back: list[tuple[bytes, Ticket]] = []
-        self._ready: deque[Taken] = deque()
+        self._ready: deque[tuple[bytes, Ticket]] = deque()
         self._held: Counter[int] = Counter()
         """Shard -> records in the spool's hands, those that are out included."""
         self._recalls = 0
@@ -96,7 +98,7 @@ class SpooledDelivery(KafkaDelivery):
             self.poll()
         if self._live or self._out or self._ready:
             self._retreat(time.monotonic())
-        self.spool.give(on=False)
+        self.spool.give(0)
         if not self.spool.flush(FLUSH_SECONDS):
             self._log.warning("spool not written in time", seconds=FLUSH_SECONDS)
         self._take()
@@ -153,6 +155,7 @@ class SpooledDelivery(KafkaDelivery):
         self._out -= 1
         self.spool.done(ticket.place)
         if ticket.own:
+            self.outstanding.close(ticket)
             self.outstanding.move_on(ticket.shard, ticket.sequence, ticket.oldest_ns)
         self._fewer(ticket.shard, 1)
 
@@ -169,9 +172,9 @@ class SpooledDelivery(KafkaDelivery):
             if ticket.place is None:
                 self._store(value, ticket)
             else:
-                self.spool.back(ticket.place)
+                self._put_back(ticket)
         while self._ready:
-            self.spool.back(self._ready.popleft().given.place)
+            self._put_back(self._ready.popleft()[1])
         self._recalls += 1
         self.spool.recall(self._recalls)
         self._pace.failed(now)
@@ -190,10 +193,24 @@ class SpooledDelivery(KafkaDelivery):
         for one in self.spool.take():
             if isinstance(one, Loss):
                 self._lost(one)
-            elif one.recall == self._recalls:
-                self._ready.append(one)
             else:
-                self.spool.back(one.given.place)
+                self._take_out(one)
+
+    def _take_out(self, taken: Taken) -> None:
+        place, own, record = taken.given
+        ticket = Ticket(record.shard, record.sequence, record.events, record.oldest_ns, place, own)
+        if own:
+            self.outstanding.open(ticket)
+        if taken.recall == self._recalls:
+            self._ready.append((record.value, ticket))
+        else:
+            self._put_back(ticket)
+
+    def _put_back(self, ticket: Ticket) -> None:
+        assert ticket.place is not None  # noqa: S101 - it was taken out
+        if ticket.own:
+            self.outstanding.put_aside(ticket)
+        self.spool.back(ticket.place)
 
     def _lost(self, loss: Loss) -> None:
         if loss.own:
@@ -205,16 +222,15 @@ class SpooledDelivery(KafkaDelivery):
         self._fewer(loss.shard, loss.records)
 
     def _drain(self, now: float) -> None:
-        wanted = bool(self._held.total()) and self._pace.is_open(now)
-        self.spool.give(on=wanted)
-        while wanted and self._ready and self._pace.may_go(now):
-            if self._pace.probing and self._out:
-                return
-            place, own, record = self._ready[0].given
-            ticket = Ticket(record.shard, record.sequence, record.events, record.oldest_ns, place, own)
+        if not self._held.total() or not self._pace.is_open(now):
+            self.spool.give(0)
+            return
+        self.spool.give(ONE if self._pace.probing else ALL)
+        while self._ready and self._pace.may_go(now) and not (self._pace.probing and self._out):
+            value, ticket = self._ready[0]
             self._out += 1
-            if not self._produce(record.value, ticket):
+            if not self._produce(value, ticket):
                 self._out -= 1
                 return
             self._ready.popleft()
-            self._pace.went(len(record.value))
+            self._pace.went(len(value))

@@ -54,7 +54,8 @@ class Keeper:
         self._bytes = 0
         self._since = 0.0
         self._orders: list[Order] = []
-        self._giving = self._stop = self._flush = False
+        self._stop = self._flush = False
+        self._wanted = 0
         self._recall = 0
         self._out: dict[Place, tuple[int, int]] = {}
         """Shard and bytes of what is out."""
@@ -102,11 +103,11 @@ class Keeper:
         """Have what is taken from now on tell this number: what tells another one is to be given back."""
         self._order("recall", number)
 
-    def give(self, *, on: bool) -> None:
-        """Say whether records are wanted."""
+    def give(self, most_bytes: int) -> None:
+        """Say how much may be out, within the window: 0 nothing more, 1 a single record."""
         with self._lock:
-            if on != self._giving:
-                self._giving = on
+            if most_bytes != self._wanted:
+                self._wanted = most_bytes
                 self._lock.notify()
 
     def take(self) -> list[Taken | Loss]:
@@ -177,7 +178,7 @@ class Keeper:
                 (self._store.done if what == "done" else self._store.back)(about)
         if records:
             self._store.write(records)
-        if self._giving:
+        if self._wanted:
             self._hand_out()
         self._ready.extend(self._store.losses())
         if self._out and time.monotonic() >= self._note_at:
@@ -191,6 +192,7 @@ class Keeper:
             out[shard] = out.get(shard, 0) + size
         window = self._window
         share = window.all_bytes // max(window.least_shares, self._store.shards())
-        for given in self._store.give(window.all_bytes - sum(out.values()), share, out):
+        most = min(self._wanted, window.all_bytes)
+        for given in self._store.give(most - sum(out.values()), share, out):
             self._out[given.place] = given.record.shard, len(given.record.value)
             self._ready.append(Taken(given, self._recall))

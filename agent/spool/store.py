@@ -16,9 +16,9 @@ import structlog
 
 from agent.spool import file as files
 from agent.spool.book import Book
-from agent.spool.errors import FileDamagedError, FileUnwritableError
-from agent.spool.file import SpoolFile
+from agent.spool.errors import FileUnwritableError
 from agent.spool.folder import Folder
+from agent.spool.handles import Handles
 from agent.spool.record import Given, Loss, Place, Record, Run
 from agent.spool.settings import FILES_AT_LEAST, WhenFull
 
@@ -56,8 +56,7 @@ class Store:
         self._run = run
         self._offset_ns = realtime_offset_ns
         self._books: deque[Book] = deque()
-        self._writer: SpoolFile | None = None
-        self._reader: tuple[int, SpoolFile] | None = None
+        self._handles = Handles()
         self._orphans: dict[Place, Loss] = {}
         """Out when their file was dropped."""
         self._losses: list[Loss] = []
@@ -163,7 +162,7 @@ class Store:
         for book in self._books:
             marks = {shard: queue.mark for shard, queue in book.queues.items() if queue.mark}
             with contextlib.suppress(FileUnwritableError):
-                if marks and (opened := self._open(book)) is not None:
+                if marks and (opened := self._handles.open(book)) is not None:
                     opened.mark(marks)
             return
 
@@ -177,7 +176,7 @@ class Store:
         """Close all files and give the folder back."""
         self.note()
         self._rotate()
-        self._close_reader()
+        self._handles.close_reader()
         self._folder.release()
 
     def _write(self, records: list[Record], size: int) -> None:
@@ -205,20 +204,23 @@ class Store:
         return None
 
     def _append(self, records: list[Record]) -> None:
-        if self._writer is None:
-            number = self._folder.next_number()
-            path = self._folder.path_of(number)
-            log_bytes = self._file_bytes() // FILES_AT_LEAST
-            self._writer = SpoolFile.create(path, self._run, self._offset_ns, log_bytes)
-            self._books.append(Book(number, path, self._run, self._offset_ns, own=True))
-        book = self._books[-1]
-        self._writer.append(book.rows + 1, records)
+        book = self._handles.written or self._begin()
+        opened = self._handles.open(book)
+        assert opened is not None  # noqa: S101 - it is the one that is written
+        opened.append(book.rows + 1, records)
         for record in records:
             book.add(record)
         in_file, self._log_bytes = files.size(book.path)
         book.bytes = in_file + self._log_bytes
         if book.bytes >= self._file_bytes():
             self._rotate()
+
+    def _begin(self) -> Book:
+        number = self._folder.next_number()
+        book = Book(number, self._folder.path_of(number), self._run, self._offset_ns, own=True)
+        self._handles.begin(book, self._file_bytes() // FILES_AT_LEAST)
+        self._books.append(book)
+        return book
 
     def _make_room(self, size: int) -> bool:
         """Drop files until ``size`` more bytes fit, if so told; says whether they do."""
@@ -235,7 +237,7 @@ class Store:
         return True
 
     def _drop(self, book: Book, reason: str) -> None:
-        if self._writer is not None and book is self._books[-1]:
+        if book is self._handles.written:
             self._rotate()
         after: dict[int, int] = {}
         for other in reversed(self._books):
@@ -257,7 +259,7 @@ class Store:
         Raises:
             FileUnwritableError: that cannot be said now.
         """
-        opened = self._open(book)
+        opened = self._handles.open(book)
         record = None if opened is None else opened.read(row)
         if record is None:
             book.damaged = True
@@ -265,47 +267,27 @@ class Store:
             self._losses.append(Loss("corrupt", book.own, shard, 1, book.events_of(row)))
         return record
 
-    def _open(self, book: Book) -> SpoolFile | None:
-        """Return the open file, None where it is damaged as a whole."""
-        if self._writer is not None and book is self._books[-1]:
-            return self._writer
-        if self._reader is None or self._reader[0] != book.number:
-            self._close_reader()
-            try:
-                self._reader = book.number, SpoolFile(book.path)
-            except FileDamagedError:
-                return None
-        return self._reader[1]
-
     def _end_if_done(self, book: Book) -> None:
         if not book.records_left:
-            if self._writer is not None and book is self._books[-1]:
+            if book is self._handles.written:
                 self._rotate()
             if book in self._books:
                 self._end(book)
 
     def _end(self, book: Book) -> None:
         """Have done with a file: remove it, or set it aside for whoever wants to know what happened."""
-        if self._reader is not None and self._reader[0] == book.number:
-            self._close_reader()
+        self._handles.close_reader(book)
         self._books.remove(book)
         self._folder.end(book.path, damaged=book.damaged)
         self._bad_bytes = self._folder.bad_bytes()
 
     def _rotate(self) -> None:
         """Close the file that is written; the next record begins another one."""
-        if self._writer is not None:
-            self._writer.close()
-            self._writer, self._log_bytes = None, 0
-            book = self._books[-1]
+        if (book := self._handles.finish()) is not None:
+            self._log_bytes = 0
             book.bytes = sum(files.size(book.path))
             if not book.rows:
                 self._end(book)
-
-    def _close_reader(self) -> None:
-        if self._reader is not None:
-            self._reader[1].close()
-            self._reader = None
 
     def _book(self, place: Place) -> Book | None:
         return next((book for book in self._books if book.number == place.file), None)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Delivery with a spool against a real Kafka that goes and comes back: what was produced is stored or counted."""
+"""Delivery with a spool, against a Kafka that goes and comes back: what was sent is stored or counted."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -200,13 +200,13 @@ def test_a_spool_that_is_too_small_loses_the_oldest_and_counts_them(node: Node, 
         sender.delivery.poll()
     lost = sender.ledger.total("spool", "quota")
     assert 0 < lost < sender.events
-    first = sender.delivery.outstanding.acknowledged()[0] + 1
-    assert 0 < first < 151
+    decided = sender.delivery.outstanding.acknowledged()
+    assert max(decided.values()) > 0
     node.start()
     sender.until(sender.is_settled)
     sender.end()
     kept = stored(node)
-    assert min(n for _, shard, n in kept if shard == 0) == first
+    assert all(n > decided.get(shard, -1) for _, shard, n in kept)
     assert set(kept) < set(everything(sender))
     assert sum(n % 5 for _, _, n in kept) == sender.ledger.total(*DELIVERED) == sender.events - lost
     assert sender.ledger.lost() == lost
