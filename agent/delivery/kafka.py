@@ -20,7 +20,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from agent.brokers import Broker
 from agent.delivery.outstanding import Outstanding, Ticket
 from agent.ledger import DELIVERED, Ledger
-from agent.spool.keeper import Keeper
+from agent.spool.store import Figures
 from common.errors import RuntimeFailure, TopicMismatchError
 from common.kafka import KafkaSettings
 
@@ -54,11 +54,15 @@ class KafkaDelivery:
         self.brokers: list[Broker] = []
         self.control_partitions = 0
         """Both are known once the topics were checked."""
-        self.spool: Keeper | None = None
 
     def _make_producer(self) -> Producer:
         options = {**self._settings.producer(), "error_cb": self._on_error}
         return Producer(options, logger=logging.getLogger("librdkafka"))
+
+    @property
+    def standing(self) -> Figures | None:
+        """How the spool stands, None where there is none."""
+        return None
 
     def begin(self) -> None:
         """Be ready for ``send``."""

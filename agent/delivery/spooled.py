@@ -20,6 +20,7 @@ from agent.delivery.pace import Pace
 from agent.ledger import DELIVERED, Ledger
 from agent.spool.keeper import Keeper, Taken
 from agent.spool.record import Loss, Record
+from agent.spool.store import Figures
 from common.kafka import KafkaSettings
 
 IDLE_SECONDS = 0.05
@@ -30,8 +31,6 @@ FLUSH_SECONDS = 5.0
 
 class SpooledDelivery(KafkaDelivery):
     """As KafkaDelivery; ``begin`` opens the spool and ``end`` closes it."""
-
-    spool: Keeper
 
     def __init__(
         self, settings: KafkaSettings, ledger: Ledger, keeper: Keeper, pace: Pace, after_seconds: float
@@ -109,6 +108,11 @@ class SpooledDelivery(KafkaDelivery):
         self.spool.stop(FLUSH_SECONDS)
         if self.earlier:
             self._log.info("records of earlier runs", events=dict(self.earlier))
+
+    @property
+    def standing(self) -> Figures:
+        """How the spool stands."""
+        return self.spool.figures
 
     @property
     def waiting(self) -> int:

@@ -16,7 +16,8 @@ def main() -> None:
     opened = store(Path(sys.argv[1]), RUN._replace(epoch=shard + 1, shards=3))
     for first in itertools.count(0, TOGETHER):
         opened.write([record(shard, first + n, 5000) for n in range(TOGETHER)])
-        print(first + TOGETHER, flush=True)
+        sys.stdout.write(f"{first + TOGETHER}\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":
