@@ -17,7 +17,7 @@ from agent.brakes.standing import Standing
 from agent.ledger import ATTEMPTED, DELIVERED, NO_LOSS, SAMPLED, Ledger
 from agent.meter import Meter, resident_bytes
 from agent.pack import Identity
-from agent.spool.store import Figures as SpoolFigures
+from agent.spool.limits import Figures as SpoolFigures
 from agent.status import Status, StatusFile
 from agent.version import VERSION
 

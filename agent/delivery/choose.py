@@ -6,9 +6,10 @@ from agent.delivery.pace import Pace
 from agent.delivery.spooled import SpooledDelivery
 from agent.ledger import Ledger
 from agent.spool.keeper import Keeper
+from agent.spool.limits import Limits
 from agent.spool.record import Run
 from agent.spool.settings import SpoolSection
-from agent.spool.store import Limits, Store
+from agent.spool.store import Store
 from common.kafka import KafkaSettings
 
 

@@ -20,7 +20,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from agent.brokers import Broker
 from agent.delivery.outstanding import Outstanding, Ticket
 from agent.ledger import DELIVERED, Ledger
-from agent.spool.store import Figures
+from agent.spool.limits import Figures
 from common.errors import RuntimeFailure, TopicMismatchError
 from common.kafka import KafkaSettings
 

@@ -19,8 +19,8 @@ from agent.delivery.outstanding import Ticket
 from agent.delivery.pace import Pace
 from agent.ledger import DELIVERED, Ledger
 from agent.spool.keeper import Keeper, Taken
+from agent.spool.limits import Figures
 from agent.spool.record import Loss, Record
-from agent.spool.store import Figures
 from common.kafka import KafkaSettings
 
 IDLE_SECONDS = 0.05

@@ -46,6 +46,13 @@ _NO_SPACE = {
     sqlite3.SQLITE_IOERR_WRITE,
     sqlite3.SQLITE_IOERR_SHMSIZE,
 }
+_PASSING = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY} | {
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_READONLY,
+}
+_DAMAGED = {sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS}
 Head = tuple[int, Record | None]
 """Number of a row, and what its head says (without the value); None: nothing that can be believed."""
 
@@ -67,7 +74,10 @@ class SpoolFile:
             self.run, self.realtime_offset_ns = self._beginning()
         except (sqlite3.Error, TypeError, ValueError) as error:
             self.close()
-            raise FileDamagedError(f"{path.name}: {error}") from error
+            text = f"{path.name}: {error}"
+            if _is_passing(error):
+                raise FileUnwritableError(text, full=_is_full(error)) from error
+            raise FileDamagedError(text) from error
         except FileNewerError:
             self.close()
             raise
@@ -244,22 +254,22 @@ def _open(path: Path, mode: str) -> sqlite3.Connection:
     try:
         db.execute(_TABLES).fetchone()
     except sqlite3.Error as error:
-        if not _is_full(error):
+        if not _is_passing(error):
             return db  # whoever reads it will see
         _close(db)
-        db = _connect(path, mode)
-        db.execute("PRAGMA locking_mode = EXCLUSIVE")
+        db = _connect(path, mode, "PRAGMA locking_mode = EXCLUSIVE")
     return db
 
 
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
+def _connect(path: Path, mode: str, *first: str) -> sqlite3.Connection:
     where = f"{path.absolute().as_uri()}?mode={mode}"
     try:
         db = sqlite3.connect(where, uri=True, isolation_level=None, check_same_thread=False)
     except sqlite3.Error as error:
         raise FileUnwritableError(f"{path.name}: {error}", full=_is_full(error)) from error
-    db.execute("PRAGMA synchronous = FULL")
-    db.execute("PRAGMA cell_size_check = ON")
+    with contextlib.suppress(sqlite3.Error):  # of a damaged file, which its first reader will tell
+        for statement in (*first, "PRAGMA synchronous = FULL", "PRAGMA cell_size_check = ON"):
+            db.execute(statement)
     return db
 
 
@@ -270,6 +280,12 @@ def _close(db: sqlite3.Connection) -> None:
 
 def _is_full(error: BaseException) -> bool:
     return getattr(error, "sqlite_errorcode", None) in _NO_SPACE or getattr(error, "full", False)
+
+
+def _is_passing(error: BaseException) -> bool:
+    """Say whether the cause is the system's state, not the file's."""
+    code = getattr(error, "sqlite_errorcode", 0)
+    return code not in _DAMAGED and code & 0xFF in _PASSING
 
 
 def _sides(path: Path) -> tuple[Path, Path]:

@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 import structlog
 
+from agent.spool.limits import Figures
 from agent.spool.record import Given, Loss, Place, Record
-from agent.spool.store import Figures, Store
+from agent.spool.store import Store
 
 LINGER_SECONDS = 0.25
 """How long a record waits for others to share a transaction; a page is written for each, however small."""

@@ -2,16 +2,14 @@
 """The table ``[spool]``."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import Meta
 
+from agent.spool.limits import FILES_AT_LEAST, WhenFull
 from common.config import Settings
 from common.units import ByteSize, Duration
 
-WhenFull = Literal["drop-oldest", "drop-newest"]
-FILES_AT_LEAST = 4
-"""Files that the quota holds: with fewer, dropping the oldest one would drop most of what there is."""
 _LEAST_FILE = ByteSize.parse("64KiB")
 _LEAST_DRAIN = ByteSize.parse("64KiB")
 

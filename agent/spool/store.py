@@ -10,7 +10,6 @@ import contextlib
 import os
 from collections import deque
 from pathlib import Path
-from typing import NamedTuple
 
 import structlog
 
@@ -19,32 +18,14 @@ from agent.spool.book import Book
 from agent.spool.errors import FileUnwritableError
 from agent.spool.folder import Folder
 from agent.spool.handles import Handles
+from agent.spool.limits import FILES_AT_LEAST, Figures, Limits
 from agent.spool.record import Given, Loss, Place, Record, Run
-from agent.spool.settings import FILES_AT_LEAST, WhenFull
+from common.throttle import Throttle
 
 AT_ONCE_BYTES = 4 * 2**20
 """Of one transaction at most."""
 ROW_BYTES = 96
 """What a record costs beside its value."""
-
-
-class Limits(NamedTuple):
-    """How much the folder may hold."""
-
-    max_bytes: int
-    max_disk_share: float
-    file_bytes: int
-    when_full: WhenFull
-
-
-class Figures(NamedTuple):
-    """How a spool stands."""
-
-    bytes: int = 0
-    limit: int = 0
-    records: int = 0
-    oldest_ns: int | None = None
-    """Realtime nanoseconds of the oldest event in it, None: it is empty."""
 
 
 class Store:
@@ -64,6 +45,7 @@ class Store:
         self._log_bytes = 0
         """Of the file that is written."""
         self._log = structlog.get_logger()
+        self._throttle = Throttle()
 
     def open(self) -> None:
         """Take the folder and look through what earlier runs left.
@@ -186,13 +168,17 @@ class Store:
                 return
             while (error := self._refused(records)) is not None:
                 if not (error.full and self._books and self._limits.when_full == "drop-oldest"):
-                    self._log.warning("spool cannot be written", error=str(error))
+                    self._say(error)
                     self._lose(records, "disk-full" if error.full else "disk-error")
                     return
                 self._drop(self._books[0], "disk-full")
         except OSError as error:
-            self._log.warning("spool cannot be written", error=str(error))
+            self._say(error)
             self._lose(records, "disk-error")
+
+    def _say(self, error: Exception) -> None:
+        if (silent := self._throttle.due("write")) is not None:
+            self._log.warning("spool cannot be written", error=str(error), more=silent)
 
     def _refused(self, records: list[Record]) -> FileUnwritableError | None:
         """Write records; returns why they were not."""

@@ -19,7 +19,7 @@ from agent.ledger import ATTEMPTED, DELIVERED, SAMPLED, Ledger
 from agent.meter import Meter
 from agent.pack import Identity
 from agent.report import DayRate, Figures, Reporter
-from agent.spool.store import Figures as SpoolFigures
+from agent.spool.limits import Figures as SpoolFigures
 from agent.status import Status, StatusFile, read_all
 from common.errors import RuntimeFailure
 from demo.broker import SHARDS, InProcessBroker

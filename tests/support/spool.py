@@ -4,8 +4,9 @@
 from pathlib import Path
 from typing import Any
 
+from agent.spool.limits import Limits
 from agent.spool.record import Given, Record, Run
-from agent.spool.store import Limits, Store
+from agent.spool.store import Store
 
 RUN = Run("host-a", "boot-a", 1, 3)
 LATER = RUN._replace(epoch=2)
