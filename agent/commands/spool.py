@@ -13,6 +13,7 @@ from cyclopts import App, Parameter
 
 from agent.commands.options import Config, Json, Overrides, settings_of
 from common.errors import ConfigError, RuntimeFailure
+from common.log import setup_logging
 from common.units import Duration
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def drain(*, config: Config = None, overrides: Overrides = None, patience: str =
     from agent.spool.keeper import Keeper  # noqa: PLC0415
 
     settings, seconds = settings_of(config, overrides), Duration.parse(patience)
+    setup_logging(settings.service.log_format, "warning", service="wirelag-agent")
     keeper = Keeper(_store(settings, settings.kafka.shards), settings.kafka.buffer)
     delivery = SpooledDelivery(settings.kafka, Ledger(), keeper, Pace(QUICKLY, 0.0), seconds)
     delivery.check_topic()
