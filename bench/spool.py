@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """How fast the spool writes what Kafka does not take, beside what the disk itself does with the same fsyncs.
 
-Values of 32 to 64 KB that do not compress go through the spool's thread and queue as in the agent, and count once
-they are on the disk (WAL, synchronous=FULL) with all files closed. Rounds alternate with a loop of write and
-fdatasync for each MiB of as many bytes: the disk's own limit.
+Values of 32 to 64 KB that do not compress go through the spool's queue and thread as in the agent, and count
+once they are on the disk (WAL, synchronous=FULL) with all files closed. Rounds alternate with a loop of write
+and fdatasync for each MiB of as many bytes: the disk's own limit.
 """
 
 import argparse

@@ -283,7 +283,9 @@ class Store:
 
     def _quota(self) -> int:
         disk = os.statvfs(self._folder.path)
-        return min(self._limits.max_bytes, int(self._limits.max_disk_share * disk.f_frsize * disk.f_blocks))
+        return min(
+            int(self._limits.max_bytes), int(self._limits.max_disk_share * disk.f_frsize * disk.f_blocks)
+        )
 
     def _file_bytes(self) -> int:
         return min(self._limits.file_bytes, self._quota() // FILES_AT_LEAST)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.spool.inspect import reports
+from agent.status import read_all
 from support.kafka import KafkaNode
 from support.netns import VethPair, hosts_of
 from support.topics import Topics
@@ -23,11 +24,16 @@ def spooled(folder: Path) -> int:
     return sum(one.events for one in reports(folder, verify=False))
 
 
-def wait_for(folder: Path, events: int) -> None:
-    """Return once so many events are in the spool."""
+def wait_until_safe(folder: Path, runtime: Path, events: int) -> None:
+    """Return once an agent says, a second from now or later, that all it saw is delivered or in the spool."""
+    since_ns = time.monotonic_ns() + 10**9
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while (found := spooled(folder)) < events:
-        assert time.monotonic() < deadline, f"{found} of {events} events are in the spool"
+    while True:
+        for one in read_all(runtime):
+            safe = one.events >= events and one.delivered + spooled(folder) == one.events
+            if safe and one.monotonic_ns >= since_ns:
+                return
+            assert time.monotonic() < deadline, one
         time.sleep(0.05)
 
 
@@ -49,13 +55,14 @@ def test_an_outage_is_bridged_by_the_disk_and_a_kill_in_it_loses_nothing_there(
     """One agent is killed while Kafka is away; the next one delivers what it had spooled, and its own."""
     names, folder = names_on(kafka_node), tmp_path / "spool"
     own = (f"spool.path={folder}", "spool.after=500ms", "batch.max-age=100ms", "agent.heartbeat=200ms")
+    own = (*own, f"agent.runtime-dir={tmp_path / 'run'}")
     with VethPair("s") as network:
         hosts = hosts_of(network)
         with AgentProcess(names, hosts, *own) as killed:
             echo(network, MESSAGES, 100)
             kafka_node.suspend()
             echo(network, MESSAGES, 100)
-            wait_for(folder, 6 * MESSAGES)
+            wait_until_safe(folder, tmp_path / "run", 2 * 6 * MESSAGES)
             before = spooled(folder)
             killed.kill()
         assert spooled(folder) == before
