@@ -104,6 +104,13 @@ class KafkaDelivery:
             )
         return len(found.partitions)
 
+    def _serve(self, seconds: float) -> None:
+        """Take delivery reports, waiting so long for the first; learn of an error that ends the producer."""
+        try:
+            self._producer.poll(seconds)
+        except KafkaException as error:  # which the client raises here and tells no call-back of
+            self._on_error(error.args[0])
+
     def send(self, value: bytes, ticket: Ticket) -> None:
         """Hand over one encoded batch; never blocks."""
         self.outstanding.open(ticket)
@@ -118,7 +125,7 @@ class KafkaDelivery:
 
     def poll(self) -> None:
         """Take delivery reports and move what waited into the queue."""
-        self._producer.poll(0)
+        self._serve(0)
         if self._fatal:
             self._recall()
         for _ in range(len(self._waiting)):
@@ -132,7 +139,7 @@ class KafkaDelivery:
         """Wait until everything is acknowledged, at most ``seconds``; returns the records that are not."""
         deadline = now() + seconds
         while (len(self.outstanding) or len(self._producer)) and now() < deadline:
-            self._producer.flush(0.2)
+            self._serve(0.2)
             self.poll()
         return self._left()
 
@@ -204,8 +211,8 @@ class KafkaDelivery:
         for _ in range(RECALL_POLLS):
             if not len(self._producer):
                 break
-            self._producer.poll(RECALL_SECONDS)
-        if self._fatal:
+            self._serve(RECALL_SECONDS)
+        if self._fatal and not len(self._producer):  # else at the next call: reports are still to come
             old = [self._producer]
             self._producer, self._fatal = self._make_producer(), False
             # Taking a client apart waits for its connections, which is not for the thread that traces.

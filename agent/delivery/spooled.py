@@ -77,7 +77,7 @@ class SpooledDelivery(KafkaDelivery):
 
     def poll(self) -> None:
         """Take delivery reports, and move what is due between Kafka and the spool."""
-        self._producer.poll(0)
+        self._serve(0)
         now = time.monotonic()
         late = self._live and now - next(iter(self._live.values())) > self._after
         if self._back or self._fatal or late:
@@ -93,7 +93,7 @@ class SpooledDelivery(KafkaDelivery):
         """
         deadline = now() + seconds
         while self._busy() and now() < deadline:
-            self._producer.poll(IDLE_SECONDS)
+            self._serve(IDLE_SECONDS)
             self.poll()
         if self._live or self._out or self._ready:
             self._retreat(time.monotonic())

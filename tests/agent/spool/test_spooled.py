@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Delivery with a spool, against a Kafka that goes and comes back: what was sent is stored or counted."""
 
+import ctypes
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from support.topics import Topics
 
 pytestmark = pytest.mark.kafka
 SHARDS = 3
+MAPS = Path("/proc/self/maps")
 PATIENCE_SECONDS = 60.0
 QUICK = {"reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 200}
 
@@ -239,3 +241,35 @@ def test_records_too_large_for_kafka_do_not_hold_up_the_spool(node: Node, tmp_pa
     assert {n for _, _, n in stored(node)} == {0, 1, 4, 5}
     assert sender.ledger.total("kafka", "msg-size-too-large") == sender.ledger.lost() == 3 * (2 + 3)
     assert sender.accounted() == sender.events
+
+
+def make_fatal(sender: Sender) -> None:
+    """Have the client report a fatal error, as librdkafka's own tests do."""
+    producer = sender.delivery._producer
+    library = ctypes.CDLL(
+        next(line.split()[-1] for line in MAPS.read_text().splitlines() if "rdkafka" in line)
+    )
+    raise_error = library.rd_kafka_test_fatal_error
+    raise_error.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p]
+    handle = ctypes.c_void_p.from_address(id(producer) + object.__basicsize__).value
+    out_of_order_sequence_number = 45
+    assert raise_error(handle, out_of_order_sequence_number, b"as in a test") == 0
+
+
+def test_a_producer_that_is_done_for_is_replaced_and_nothing_is_lost(node: Node, tmp_path: Path) -> None:
+    """With records on their way: they come back, are spooled, and a new producer takes them from there."""
+    sender = Sender(node, tmp_path / "spool")
+    sender.send(10)
+    sender.until(sender.is_settled)
+    first = sender.delivery._producer
+    node.suspend()
+    sender.send(10)
+    make_fatal(sender)
+    sender.send(10)
+    sender.until(lambda: sender.delivery._producer is not first)
+    node.resume()
+    sender.send(10)
+    sender.until(sender.is_settled)
+    assert sender.end() == 0
+    assert sorted(stored(node)) == everything(sender)
+    assert sender.accounted() == sender.ledger.total(*DELIVERED) == sender.events
