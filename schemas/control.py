@@ -61,7 +61,7 @@ class Heartbeat(msgspec.Struct, frozen=True, tag="heartbeat"):
     agent: Name = ""
     """Version of the agent."""
     final: bool = False
-    """True: the agent says good-bye; nothing of this epoch comes after."""
+    """True: the agent says good-bye; of this epoch only what waits in a spool may come after."""
     connection_rate: Rate = FULL_RATE
     """Of 65,536 connections, how many have all their events kept now."""
     block_rate: Rate = FULL_RATE

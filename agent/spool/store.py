@@ -41,6 +41,8 @@ class Store:
         self._orphans: dict[Place, Loss] = {}
         """Out when their file was dropped."""
         self._losses: list[Loss] = []
+        self._last = -1
+        """Shard that was given last: the next one has its turn before it."""
         self._bad_bytes = 0
         self._log_bytes = 0
         """Of the file that is written."""
@@ -96,12 +98,13 @@ class Store:
         blocked: set[int] = set()
         for book in list(self._books):
             with contextlib.suppress(FileUnwritableError):  # not readable now: all its shards wait
-                for shard in book.queues.keys() - blocked:
+                for shard in sorted(book.queues.keys() - blocked, key=lambda one: (one <= self._last, one)):
                     given = self._give(book, shard, most_bytes, shard_bytes - out.get(shard, 0))
                     found += given
                     size = sum(len(one.record.value) for one in given)
                     out[shard] = out.get(shard, 0) + size
                     most_bytes -= size
+                    self._last = shard if given else self._last
             blocked |= {shard for shard, queue in book.queues.items() if queue.peek() is not None}
             self._end_if_done(book)
             if most_bytes <= 0:

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from agent import preflight
 from agent.cli import main
+from common.errors import RuntimeFailure
 from support.house import ROOT
 from support.records import values
 from support.spool import LATER, record, store
@@ -94,6 +96,18 @@ def test_drop_wants_to_be_sure(capsys, filled):
     assert (code, out.splitlines()[-1]) == (0, "thrown away")
     assert "2 files, 30 records" in out
     assert spool(capsys, filled, "ls")[1] == "the spool is empty\n"
+
+
+def test_check_says_where_records_will_wait(tmp_path, filled):
+    assert preflight.spool(None).startswith("none")
+    assert preflight.spool(tmp_path / "not" / "there") == f"in {tmp_path}/not/there"
+    opened = store(filled)
+    assert preflight.spool(filled) == f"in {filled}, in use by an agent"
+    opened.close()
+    assert preflight.spool(filled) == f"in {filled}"
+    (tmp_path / "file").touch()
+    with pytest.raises(RuntimeFailure, match=r"file cannot be written: set spool\.path"):
+        preflight.spool(tmp_path / "file" / "spool")
 
 
 def test_without_a_path_there_is_no_spool(capsys):

@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 from collections import deque
+from pathlib import Path
 
 import pytest
 
@@ -154,6 +155,19 @@ def test_a_column_that_a_later_version_adds_is_passed_over(tmp_path):
     database.close()
     later = store(tmp_path, LATER)
     assert len(take_all(later)) == 30
+    assert later.losses() == []
+
+
+def test_a_file_of_format_1_is_read_for_good(tmp_path):
+    """As the first version wrote it: 7 records, of which those of shard 0 had been delivered."""
+    text = (Path(__file__).parent / "golden" / "format-1.sql").read_text()
+    database = sqlite3.connect(tmp_path / "000000000001.spool")
+    database.executescript(text)
+    database.close()
+    later = store(tmp_path, LATER)
+    assert sorted(one.record for one in take_all(later)) == sorted(
+        record(n % 3, n // 3, 20) for n in (1, 2, 4, 5)
+    )
     assert later.losses() == []
 
 

@@ -60,6 +60,19 @@ def test_what_comes_back_is_given_again_before_what_is_behind_it(tmp_path):
     assert names(tmp_path) == ["lock"]
 
 
+def test_shards_take_turns(tmp_path):
+    """The record that tries whether Kafka is back is not always that of a partition that is not."""
+    opened = store(tmp_path)
+    opened.write([record(n % 3, n // 3) for n in range(30)])
+    assert [opened.give(1, 10**6, {})[0].record[:2] for _ in range(5)] == [
+        (0, 0),
+        (1, 0),
+        (2, 0),
+        (0, 1),
+        (1, 1),
+    ]
+
+
 def test_a_later_run_finds_what_is_left_under_its_own_identity_and_order(tmp_path):
     earlier = store(tmp_path)
     earlier.write([record(1, n, 30_000) for n in range(20)])
