@@ -28,7 +28,7 @@ class Total(msgspec.Struct, frozen=True):
     """Events that reached a point of the way, or left it, since the agent started."""
 
     stage: Name
-    """``kernel``, ``perf-buffer``, ``agent``, ``queue``, ``kafka``: where it was counted."""
+    """``kernel``, ``perf-buffer``, ``agent``, ``queue``, ``spool``, ``kafka``: where it was counted."""
     reason: Name
     """``attempted`` (seen by a hook), ``delivered`` (to the next stage), else why the events were lost."""
     events: Natural
