@@ -6,6 +6,7 @@ import os
 import pytest
 
 from agent.spool import folder as folders
+from agent.spool.errors import FileUnwritableError
 from agent.spool.record import NOBODY
 from common.errors import RuntimeFailure
 from support.spool import LATER, OFFSET_NS, RUN, record, store, take_all
@@ -174,3 +175,22 @@ def test_runs_with_another_number_of_shards_are_left_alone(tmp_path):
     other.close()
     anyone = store(tmp_path, NOBODY)
     assert [one.own for one in take_all(anyone)] == [False]
+
+
+def test_nothing_overtakes_a_file_that_cannot_be_read_for_now(tmp_path, monkeypatch):
+    """As on a disk that is full, or with no descriptor left: later files of its shards wait with it."""
+    opened = store(tmp_path)
+    opened.write([record(0, n, 20_000) for n in range(40)])
+    first = opened._books[0].number
+    way = opened._handles.open
+
+    def refuse(book):
+        if book.number == first:
+            raise FileUnwritableError("not now", full=True)
+        return way(book)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(opened._handles, "open", refuse)
+        assert opened.give(10**6, 10**6, {}) == []
+    assert [one.record.sequence for one in take_all(opened)] == list(range(40))
+    assert opened.losses() == []
