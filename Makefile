@@ -63,7 +63,7 @@ kafka: ## a real one-node Apache Kafka in the foreground, with wirelag's topics
 	@exec scripts/kafka $(KAFKA_ARGS)
 
 .PHONY: bench
-bench: bench-kernel bench-agent bench-harm bench-rate bench-host bench-size bench-consumer ## every benchmark (root)
+bench: bench-kernel bench-agent bench-harm bench-rate bench-host bench-size bench-consumer bench-spool ## every benchmark (root)
 
 .PHONY: bench-kernel
 bench-kernel: ## cost of one event in the kernel (root)
@@ -101,6 +101,11 @@ bench-host: ## CPU, memory and bytes a day of an idle and of a lightly used host
 bench-size: ## bytes of one event in Kafka against rows, Arrow and Parquet
 	@scripts/setup
 	$(PYTHON) -m bench.size
+
+.PHONY: bench-spool
+bench-spool: ## how fast the agent's spool writes, beside the disk's own limit
+	@scripts/setup
+	$(PYTHON) -m bench.spool
 
 .PHONY: faults
 faults: ## the fault matrix: what was produced against what was stored (root)

@@ -11,6 +11,7 @@ from agent.commands import live
 from agent.commands.audit import AUDIT_SIGNAL, audit
 from agent.commands.doctor import doctor
 from agent.commands.options import Config, Overrides, settings_of
+from agent.commands.spool import spool
 from agent.commands.status import status
 from agent.version import VERSION
 from common.config import render
@@ -55,6 +56,7 @@ def check(*, config: Config = None, overrides: Overrides = None, offline: bool =
         print(line)
 
 
+app.command(spool)
 for command in (live.count, live.trace, live.top, live.life, doctor, status, audit):
     app.command(command)
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``wirelag-agent check``: one line for each thing that `run` needs, or the first error with its remedy."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from agent.kernel.capture import Capture
 from agent.ledger import Ledger
 from agent.service import brokers_ports, capture_settings
 from agent.settings import AgentSettings
+from agent.spool.folder import is_held
+from common.errors import RuntimeFailure
 from schemas.order import ORDERS
 
 
@@ -26,6 +29,7 @@ def check(settings: AgentSettings, *, offline: bool) -> Iterator[str]:
     else:
         yield f"fleet key: {settings.agent.fleet_key_file}"
     yield f"labels: {labels(settings, cgroups.mount_point())}"
+    yield f"spool: {spool(settings.spool.folder)}"
     yield f"kernel ok: {Capture(capture_settings(settings.capture)).probe()}"
     if offline:
         yield "kafka: not asked (--offline)"
@@ -37,6 +41,22 @@ def check(settings: AgentSettings, *, offline: bool) -> Iterator[str]:
         yield f"orders: none, as {settings.kafka.control_topic} has one partition (docs/operating.md)"
     if ports := brokers_ports(settings.capture, delivery):
         yield f"left out: port {', '.join(map(str, ports))} of Kafka (capture.exclude-brokers)"
+
+
+def spool(folder: Path | None) -> str:
+    """Return where records will wait that Kafka does not take.
+
+    Raises:
+        RuntimeFailure: the folder is not there and cannot be made, or cannot be written.
+    """
+    if folder is None:
+        return "none, what Kafka does not take waits in memory only (spool.path)"
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+        raise RuntimeFailure(
+            f"spool {folder}: {there} cannot be written: set spool.path to another, or to nothing"
+        )
+    return f"in {folder}{', in use by an agent' if is_held(folder) else ''}"
 
 
 def labels(settings: AgentSettings, root: Path | None) -> str:

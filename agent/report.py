@@ -5,10 +5,11 @@ A status that cannot be written costs a warning, never the tracing.
 """
 
 import os
+import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import structlog
 
@@ -16,6 +17,7 @@ from agent.brakes.standing import Standing
 from agent.ledger import ATTEMPTED, DELIVERED, NO_LOSS, SAMPLED, Ledger
 from agent.meter import Meter, resident_bytes
 from agent.pack import Identity
+from agent.spool.limits import Figures as SpoolFigures
 from agent.status import Status, StatusFile
 from agent.version import VERSION
 
@@ -32,6 +34,10 @@ class Delivery(Protocol):
     record_bytes: int
     last_delivery_ns: int | None
     last_error: str
+
+    @property
+    def standing(self) -> SpoolFigures | None:
+        """How the spool stands, None without one."""
 
 
 class Braked(Protocol):
@@ -136,4 +142,22 @@ class Reporter:
             sampled=sampled,
             bytes_per_day=None if day is None else round(day),
             ports_left_out=left_out,
+            **_spool(delivery.standing),
         )
+
+
+def _spool(standing: SpoolFigures | None) -> dict[str, Any]:
+    """Return the fields of a status that tell of the spool."""
+    if standing is None:
+        return {}
+    age = (
+        None
+        if standing.oldest_ns is None
+        else max(0.0, round((time.time_ns() - standing.oldest_ns) / 1e9, 3))
+    )
+    return {
+        "spool_records": standing.records,
+        "spool_bytes": standing.bytes,
+        "spool_limit_bytes": standing.limit,
+        "spool_oldest_seconds": age,
+    }

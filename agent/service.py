@@ -17,6 +17,7 @@ from agent.brakes.kernel_time import KernelTime
 from agent.brakes.switch import Switch
 from agent.brokers import is_local, ports_left_out
 from agent.control import heartbeat
+from agent.delivery.choose import delivery_of
 from agent.delivery.kafka import KafkaDelivery
 from agent.delivery.orders import Orders
 from agent.directory import Directory
@@ -30,6 +31,7 @@ from agent.pack import Identity, Packer
 from agent.report import Figures, Reporter
 from agent.settings import AgentSettings, CaptureSection, cgroup_of, namespace_of
 from agent.single import only_agent
+from agent.spool.record import Run
 from agent.version import VERSION
 from common import systemd
 from common.config import render
@@ -116,8 +118,10 @@ class AgentService:
             time.time_ns(),
             settings.kafka.shards,
         )
-        delivery = KafkaDelivery(settings.kafka, self.ledger)
+        offset_ns = system_clock().realtime_offset_ns
+        delivery = delivery_of(settings.kafka, settings.spool, self.ledger, Run(*identity), offset_ns)
         delivery.check_topic()
+        delivery.begin()
         directory = make_directory(settings)
         packer = Packer(identity, directory, settings.batch.max_events, settings.batch.max_age.nanoseconds)
         left_out = brokers_ports(settings.capture, delivery)
@@ -182,6 +186,7 @@ class AgentService:
         left = delivery.close(LAST_DELIVERY_SECONDS, time.monotonic)
         self._beat(delivery, identity, brakes, final=True)
         delivery.close(FINAL_SECONDS, time.monotonic)
+        delivery.end()
         brakes.close()
         totals = {f"{t.stage}/{t.reason}": t.events for t in self.ledger.totals() if t.events}
         records = {"records": delivery.records, "bytes": delivery.record_bytes, "undelivered": left}

@@ -12,6 +12,7 @@ from msgspec import Meta
 from agent.brakes.settings import BrakesSection
 from agent.brokers import Exclude
 from agent.kernel.settings import Backend
+from agent.spool.settings import SpoolSection
 from common.config import Settings
 from common.errors import ConfigError
 from common.kafka import KafkaSettings
@@ -105,6 +106,7 @@ class AgentSettings(Settings, frozen=True):
     batch: BatchSection = BatchSection()
     brakes: BrakesSection = BrakesSection()
     kafka: KafkaSettings = KafkaSettings()
+    spool: SpoolSection = SpoolSection()
     service: ServiceSettings = ServiceSettings()
 
     def host(self) -> str:

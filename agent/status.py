@@ -75,6 +75,12 @@ class Status(msgspec.Struct, kw_only=True, frozen=True):
     """Of records before compression, at the pace of the last five minutes."""
     ports_left_out: tuple[int, ...]
     """Those of Kafka brokers."""
+    spool_records: int | None = None
+    """On disk because Kafka did not take them, or not in time; null: there is no spool."""
+    spool_bytes: int | None = None
+    spool_limit_bytes: int | None = None
+    spool_oldest_seconds: float | None = None
+    """Age of the oldest event in the spool, null: it is empty."""
 
 
 class StatusFile:

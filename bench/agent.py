@@ -21,6 +21,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 from agent.brakes.settings import BrakesSection
 from agent.service import AgentService
 from agent.settings import AgentSettings, BatchSection, CaptureSection
+from agent.spool.settings import SpoolSection
 from bench.naive.agent import NaiveAgent
 from bench.report import report
 from common.kafka import KafkaSettings
@@ -111,6 +112,7 @@ def run_agent(inodes: str, address: str, brakes: BrakesSection) -> None:
         capture=CaptureSection(netns=tuple(inodes.split(","))),
         batch=BatchSection(),
         kafka=KafkaSettings(bootstrap_servers=address, shards=SHARDS),
+        spool=SpoolSection(path=""),
     )
     setup_logging(level="warning")
     service, stop = AgentService(settings), threading.Event()

@@ -27,6 +27,7 @@ class Agent:
             "service.log-format=json",
             "brakes.max-cpu-percent=0",  # all is to be seen, whatever it costs
             "capture.exclude-brokers=never",
+            "spool.path=",
         ):
             command += ["--set", setting]
         self._process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)  # noqa: S603

@@ -28,7 +28,7 @@ class Total(msgspec.Struct, frozen=True):
     """Events that reached a point of the way, or left it, since the agent started."""
 
     stage: Name
-    """``kernel``, ``perf-buffer``, ``agent``, ``queue``, ``kafka``: where it was counted."""
+    """``kernel``, ``perf-buffer``, ``agent``, ``queue``, ``spool``, ``kafka``: where it was counted."""
     reason: Name
     """``attempted`` (seen by a hook), ``delivered`` (to the next stage), else why the events were lost."""
     events: Natural
@@ -61,7 +61,7 @@ class Heartbeat(msgspec.Struct, frozen=True, tag="heartbeat"):
     agent: Name = ""
     """Version of the agent."""
     final: bool = False
-    """True: the agent says good-bye; nothing of this epoch comes after."""
+    """True: the agent says good-bye; of this epoch only what waits in a spool may come after."""
     connection_rate: Rate = FULL_RATE
     """Of 65,536 connections, how many have all their events kept now."""
     block_rate: Rate = FULL_RATE

@@ -68,6 +68,8 @@ def lines(one: "Status", now_ns: int) -> list[str]:
     ]
     if one.ports_left_out:
         rows.append(("brokers", "ports left out: " + ", ".join(map(str, one.ports_left_out))))
+    if one.spool_records is not None:
+        rows.append(("spool", _spool(one)))
     if one.last_error:
         rows.append(("kafka", show.clean(one.last_error)))
     return [f"{name:<10} {text}" for name, text in rows]
@@ -84,6 +86,16 @@ def _kept(one: "Status") -> str:
     else:
         now = f"{one.connection_rate / FULL:.2%} of connections and {one.block_rate / FULL:.2%} of blocks"
     return f"{now} now, {one.kept:,} of {one.events:,} since the start; {one.rate_changes} changes"
+
+
+def _spool(one: "Status") -> str:
+    from agent.live import show  # noqa: PLC0415 - only where it is needed
+
+    if not one.spool_records:
+        return "empty"
+    age = show.duration(round((one.spool_oldest_seconds or 0) * 1e9))
+    size = f"{show.size(one.spool_bytes or 0)} of {show.size(one.spool_limit_bytes or 0)}"
+    return f"{one.spool_records:,} records, {size}; the oldest event is {age} old"
 
 
 def _age(one: "Status", now_ns: int) -> str:

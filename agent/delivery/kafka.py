@@ -5,11 +5,12 @@ Idempotent, acks=all, explicit partitions, every record's fate counted in events
 
 A record that librdkafka gives up on may have been delivered all the same; it is sent again under its old
 sequence, and the consumer drops what it has already. What does not fit the bounded queue is lost and
-counted, never silently.
+counted, never silently; ``spooled.py`` puts it on the disk instead.
 """
 
 import functools
 import logging
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -19,12 +20,17 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from agent.brokers import Broker
 from agent.delivery.outstanding import Outstanding, Ticket
 from agent.ledger import DELIVERED, Ledger
+from agent.spool.limits import Figures
 from common.errors import RuntimeFailure, TopicMismatchError
 from common.kafka import KafkaSettings
 
 METADATA_SECONDS = 10.0
 GIVE_UP = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG, KafkaError.INVALID_MSG_SIZE})
 """Failures that sending again cannot mend."""
+OURS = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})  # noqa: SLF001 - the client's names
+"""What ``recall`` makes of records."""
+RECALL_POLLS = 40
+RECALL_SECONDS = 0.005
 
 
 class KafkaDelivery:
@@ -34,9 +40,9 @@ class KafkaDelivery:
         self._settings = settings
         self._topic = settings.events_topic
         self._ledger = ledger
-        self._producer = Producer(
-            {**settings.producer(), "error_cb": self._on_error}, logger=logging.getLogger("librdkafka")
-        )
+        self._producer = self._make_producer()
+        self._fatal = False
+        """The producer takes nothing any more."""
         self._waiting: deque[tuple[bytes, Ticket]] = deque()
         self._waiting_bytes = 0
         self.outstanding = Outstanding()
@@ -48,6 +54,18 @@ class KafkaDelivery:
         self.brokers: list[Broker] = []
         self.control_partitions = 0
         """Both are known once the topics were checked."""
+
+    def _make_producer(self) -> Producer:
+        options = {**self._settings.producer(), "error_cb": self._on_error}
+        return Producer(options, logger=logging.getLogger("librdkafka"))
+
+    @property
+    def standing(self) -> Figures | None:
+        """How the spool stands, None where there is none."""
+        return None
+
+    def begin(self) -> None:
+        """Be ready for ``send``."""
 
     def check_topic(self) -> None:
         """Refuse an events topic that is not cut into as many partitions as the settings have shards.
@@ -86,6 +104,13 @@ class KafkaDelivery:
             )
         return len(found.partitions)
 
+    def _serve(self, seconds: float) -> None:
+        """Take delivery reports, waiting so long for the first; learn of an error that ends the producer."""
+        try:
+            self._producer.poll(seconds)
+        except KafkaException as error:  # which the client raises here and tells no call-back of
+            self._on_error(error.args[0])
+
     def send(self, value: bytes, ticket: Ticket) -> None:
         """Hand over one encoded batch; never blocks."""
         self.outstanding.open(ticket)
@@ -100,7 +125,9 @@ class KafkaDelivery:
 
     def poll(self) -> None:
         """Take delivery reports and move what waited into the queue."""
-        self._producer.poll(0)
+        self._serve(0)
+        if self._fatal:
+            self._recall()
         for _ in range(len(self._waiting)):
             value, ticket = self._waiting.popleft()
             self._waiting_bytes -= len(value)
@@ -112,8 +139,14 @@ class KafkaDelivery:
         """Wait until everything is acknowledged, at most ``seconds``; returns the records that are not."""
         deadline = now() + seconds
         while (len(self.outstanding) or len(self._producer)) and now() < deadline:
-            self._producer.flush(0.2)
+            self._serve(0.2)
             self.poll()
+        return self._left()
+
+    def end(self) -> None:
+        """Nothing is sent any more."""
+
+    def _left(self) -> int:
         left = sum(ticket.events for ticket in self.outstanding.tickets())
         self._ledger.put("kafka", "undelivered-at-exit", left)  # of the last call, should there be several
         return len(self.outstanding)
@@ -128,8 +161,14 @@ class KafkaDelivery:
             self._producer.produce(self._topic, value, partition=ticket.shard, on_delivery=report)
         except BufferError:
             return False
-        except KafkaException as error:
-            self._fail(ticket, error.args[0])
+        except KafkaException as refused:
+            error = refused.args[0]
+            self._fatal |= error.fatal()
+            if error.code() in GIVE_UP:
+                self._fail(ticket, error)
+            else:
+                self.last_error = error.str()
+                self._returned(value, ticket)
         return True
 
     def _wait(self, value: bytes, ticket: Ticket, *, first: bool = False) -> None:
@@ -143,21 +182,50 @@ class KafkaDelivery:
     def _on_delivery(self, ticket: Ticket, error: KafkaError | None, message: Message) -> None:
         value = message.value() or b""
         if error is None:
-            self._ledger.add(*DELIVERED, ticket.events)
-            self.outstanding.close(ticket)
             self.records += 1
             self.record_bytes += len(value)
             self.last_delivery_ns = time.monotonic_ns()
-        elif error.code() in GIVE_UP or error.fatal():
+            self._arrived(ticket)
+        elif error.code() in GIVE_UP:
             self._fail(ticket, error)
         else:
-            self.last_error = error.str()
-            self._wait(value, ticket)
+            self._fatal |= error.fatal()
+            if error.code() not in OURS:
+                self.last_error = error.str()
+            self._returned(value, ticket)
+
+    def _arrived(self, ticket: Ticket) -> None:
+        self._ledger.add(*DELIVERED, ticket.events)
+        self.outstanding.close(ticket)
+
+    def _returned(self, value: bytes, ticket: Ticket) -> None:
+        """A record did not arrive, or it is not known whether it did."""
+        self._wait(value, ticket)
+
+    def _recall(self) -> None:
+        """Have all records returned that are on their way; where the producer is done for, make another one.
+
+        Nothing is waited for but the client's own threads in this process.
+        """
+        self._producer.purge()
+        for _ in range(RECALL_POLLS):
+            if not len(self._producer):
+                break
+            self._serve(RECALL_SECONDS)
+        if self._fatal and not len(self._producer):  # else at the next call: reports are still to come
+            old = [self._producer]
+            self._producer, self._fatal = self._make_producer(), False
+            # Taking a client apart waits for its connections, which is not for the thread that traces.
+            threading.Thread(target=old.clear, name="old-producer", daemon=True).start()
 
     def _fail(self, ticket: Ticket, error: KafkaError) -> None:
         self.last_error = error.str()
-        self._ledger.add("kafka", error.name().strip("_").lower().replace("_", "-"), ticket.events)
+        self._given_up(ticket, error.name().strip("_").lower().replace("_", "-"))
+
+    def _given_up(self, ticket: Ticket, reason: str) -> None:
+        self._ledger.add("kafka", reason, ticket.events)
         self.outstanding.close(ticket)
 
     def _on_error(self, error: KafkaError) -> None:
+        self._fatal |= error.fatal()
         self.last_error = error.str()

@@ -5,7 +5,6 @@ import time
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
 
 from agent.delivery.kafka import KafkaDelivery
 from agent.delivery.outstanding import Ticket
@@ -14,6 +13,7 @@ from common.errors import RuntimeFailure
 from common.kafka import KafkaSettings
 from common.units import ByteSize
 from support.kafka import KafkaNode
+from support.records import values
 from support.topics import Topics
 
 SHARDS = 3
@@ -24,23 +24,6 @@ def delivery(bootstrap: str, topic: str, **more: Any) -> tuple[KafkaDelivery, Le
     ledger = Ledger()
     settings = KafkaSettings(bootstrap_servers=bootstrap, events_topic=topic, shards=SHARDS, **more)
     return KafkaDelivery(settings, ledger), ledger
-
-
-def values(bootstrap: str, topic: str, partition: int) -> list[bytes]:
-    """Return all values of one partition, in order."""
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "look", "enable.auto.commit": False})
-    found: list[bytes] = []
-    try:
-        low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=20)
-        consumer.assign([TopicPartition(topic, partition, low)])
-        while len(found) < high - low:
-            message = consumer.poll(20)
-            assert message is not None
-            assert message.error() is None
-            found.append(message.value() or b"")
-    finally:
-        consumer.close()
-    return found
 
 
 def test_batches_reach_the_partition_of_their_shard_in_order(kafka: str, topics: Topics) -> None:

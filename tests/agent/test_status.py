@@ -19,6 +19,7 @@ from agent.ledger import ATTEMPTED, DELIVERED, SAMPLED, Ledger
 from agent.meter import Meter
 from agent.pack import Identity
 from agent.report import DayRate, Figures, Reporter
+from agent.spool.limits import Figures as SpoolFigures
 from agent.status import Status, StatusFile, read_all
 from common.errors import RuntimeFailure
 from demo.broker import SHARDS, InProcessBroker
@@ -41,6 +42,7 @@ class Delivered:
 
     records, record_bytes, last_delivery_ns, last_error = 3, 4567, 1_000_000_000, ""
     outstanding = Outstanding()
+    standing = SpoolFigures(3_000_000, 512 * 2**20, 12, None)
 
 
 @pytest.fixture
@@ -184,6 +186,7 @@ class Agent:
             f"kafka.shards={SHARDS}",
             f"agent.runtime-dir={folder}",
             "agent.host-name=alpha",
+            f"spool.path={folder}/spool",
             "agent.heartbeat=50ms",
             "service.log-format=json",
             "brakes.max-cpu-percent=0",

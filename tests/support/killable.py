@@ -28,6 +28,7 @@ class KillableAgent:
             "capture.netns": ",".join(map(str, hosts_of(network))),
             "agent.runtime-dir": folder / "run",
             "agent.host-name": "killable",
+            "spool.path": folder / "spool",
             "kafka.shards": 4,
         }
         names = Names(broker, "wirelag.events.v1", "wirelag.control.v1", "", "")

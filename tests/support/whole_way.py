@@ -43,6 +43,7 @@ class AgentProcess:
             "capture.exclude-brokers=never",  # a port of the traffic may be the broker's by chance
             "brakes.max-cpu-percent=0",
             "service.log-format=json",
+            "spool.path=",
             *more,
         )
         self._command = [str(BIN / "wirelag-agent"), "run", *names.settings()]
