@@ -26,7 +26,10 @@ class ServiceSettings(Settings, frozen=True):
 
     log_format: Annotated[LogFormat, Meta(description="auto is console on a terminal, else json")] = "auto"
     log_level: Annotated[LogLevel, Meta(description="Least level that is written")] = "info"
-    metrics_listen: Annotated[str, Meta(description="host:port for /metrics and /healthz; empty is off")] = ""
+    metrics_listen: Annotated[
+        str,
+        Meta(description="host:port, or a port on 127.0.0.1, for /metrics, /livez and /readyz; empty is off"),
+    ] = ""
 
 
 @contextmanager
