@@ -42,7 +42,7 @@ def test_a_failed_cycle_is_not_ready_and_the_next_good_one_is(bench: Bench) -> N
 def test_a_running_consumer_answers(tmp_path: Path) -> None:
     broker, fleet, answers = InProcessBroker(), Fleet(shards=SHARDS), []
     producer = Producer({"bootstrap.servers": broker.address, "log_level": 0})
-    sent = fleet.talk(20)
+    sent = list(fleet.talk(20))
     for partition, value in sent:
         producer.produce("wirelag.events.v1", value=value, partition=partition)
     assert producer.flush(30) == 0
