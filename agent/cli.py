@@ -9,6 +9,7 @@ from cyclopts.exceptions import CycloptsError
 
 from agent.commands import live
 from agent.commands.audit import AUDIT_SIGNAL, audit
+from agent.commands.config import config as config_commands
 from agent.commands.doctor import doctor
 from agent.commands.options import Config, Overrides, settings_of
 from agent.commands.status import status
@@ -55,6 +56,7 @@ def check(*, config: Config = None, overrides: Overrides = None, offline: bool =
         print(line)
 
 
+app.command(config_commands)
 for command in (live.count, live.trace, live.top, live.life, doctor, status, audit):
     app.command(command)
 
