@@ -3,6 +3,7 @@
 
 import signal
 import sys
+from functools import partial
 
 from cyclopts import App
 from cyclopts.exceptions import CycloptsError
@@ -17,6 +18,7 @@ from agent.version import VERSION
 from common.config import render
 from common.errors import ConfigError
 from common.log import setup_logging
+from common.reload import Reloader, logging_of
 from common.service import run_command, stop_on_signals
 
 app = App(
@@ -35,7 +37,9 @@ def run(*, config: Config = None, overrides: Overrides = None) -> None:
     setup_logging(settings.service.log_format, settings.service.log_level, service="wirelag-agent")
     service = AgentService(settings)
     signal.signal(AUDIT_SIGNAL, lambda _number, _frame: service.audit())
-    with stop_on_signals() as stop:
+    read = partial(settings_of, config, overrides)
+    reload = Reloader(settings, read, logging_of("wirelag-agent", lambda new: new.service))
+    with stop_on_signals(reload if config else None) as stop:
         service.run(stop)
 
 

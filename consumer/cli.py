@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
@@ -18,6 +19,7 @@ from common.config import load
 from common.health import Health, Pulse
 from common.log import setup_logging
 from common.metrics import new_registry, serve_metrics
+from common.reload import Reloader, logging_of
 from common.service import stop_on_signals
 from common.systemd import notify, watchdog_interval
 from common.throttle import Throttle
@@ -53,9 +55,11 @@ def consume(config: Path | None = None, set_: Sequence[str] = (), *, until_end: 
         ConfigError: something is for a person to mend (exit 2); nothing wrong was committed.
         RuntimeFailure: something outside failed (exit 1); the next start goes on from the lake.
     """
-    settings = load(ConsumerSettings, config, env_prefix=ENV_PREFIX, overrides=set_)
+    read = partial(load, ConsumerSettings, config, env_prefix=ENV_PREFIX, overrides=set_)
+    settings = read()
     setup_logging(settings.service.log_format, settings.service.log_level, service="consumer")
-    with stop_on_signals() as stop:
+    reload = Reloader(settings, read, logging_of("consumer", lambda new: new.service))
+    with stop_on_signals(reload if config else None) as stop:
         totals = run(settings, stop, until_end=until_end)
     if until_end:
         sys.stdout.write(summary(totals, settings.lake.uri) + "\n")
