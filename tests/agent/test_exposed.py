@@ -73,6 +73,12 @@ def test_not_ready_before_the_first_heartbeat_and_metrics_are_the_status_after_i
         text = get(exposed.address, "/metrics")[1]
     lines = text.splitlines()
     assert 'wirelag_agent_events_total{reason="attempted",stage="kernel"} 10.0' in lines
+    assert _events(text) == {
+        ("kernel", "attempted"): 10,
+        ("kernel", "sampled"): 2,
+        ("kafka", "delivered"): 5,
+        ("queue", "full"): 3,
+    }
     assert 'wirelag_agent_events_total{reason="full",stage="queue"} 3.0' in lines
     assert "wirelag_agent_kept_connections_ratio 0.25" in lines
     assert "wirelag_agent_oldest_undelivered_seconds 1.5" in lines

@@ -62,6 +62,8 @@ def test_the_level_of_the_log_is_applied(file, reload, capsys):
     assert "before" not in said
     assert '"after"' in said
     assert '"applied": ["service.log-format", "service.log-level"]' in said
+    reload()
+    assert '"applied": []' in capsys.readouterr().err
 
 
 def test_settings_that_are_refused_change_nothing_and_are_named(file, reload):
