@@ -60,9 +60,9 @@ def check(*, config: Config = None, overrides: Overrides = None, offline: bool =
         print(line)
 
 
-app.command(config_commands)
 for command in (live.count, live.trace, live.top, live.life, doctor, status, audit):
     app.command(command)
+app.command(config_commands)
 
 
 def main(arguments: list[str] | None = None) -> int:
