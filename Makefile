@@ -114,11 +114,13 @@ faults: ## the fault matrix: what was produced against what was stored (root)
 	$(PYTHON) -m pytest tests/faults $(PYTEST_ARGS)
 
 .PHONY: docs
-docs: ## write docs/wire-format.md from the contracts
+docs: ## write docs/wire-format.md and docs/metrics.md from the code
 	@scripts/setup
 	mkdir -p docs
 	$(PYTHON) -m schemas.document > docs/wire-format.md.new
 	mv docs/wire-format.md.new docs/wire-format.md
+	$(PYTHON) -m deploy.metrics_page > docs/metrics.md.new
+	mv docs/metrics.md.new docs/metrics.md
 
 .PHONY: clean
 clean: ## remove what the commands above made, except .venv and .cache

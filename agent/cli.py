@@ -3,12 +3,14 @@
 
 import signal
 import sys
+from functools import partial
 
 from cyclopts import App
 from cyclopts.exceptions import CycloptsError
 
 from agent.commands import live
 from agent.commands.audit import AUDIT_SIGNAL, audit
+from agent.commands.config import config as config_commands
 from agent.commands.doctor import doctor
 from agent.commands.options import Config, Overrides, settings_of
 from agent.commands.spool import spool
@@ -17,6 +19,7 @@ from agent.version import VERSION
 from common.config import render
 from common.errors import ConfigError
 from common.log import setup_logging
+from common.reload import Reloader, logging_of
 from common.service import run_command, stop_on_signals
 
 app = App(
@@ -35,7 +38,9 @@ def run(*, config: Config = None, overrides: Overrides = None) -> None:
     setup_logging(settings.service.log_format, settings.service.log_level, service="wirelag-agent")
     service = AgentService(settings)
     signal.signal(AUDIT_SIGNAL, lambda _number, _frame: service.audit())
-    with stop_on_signals() as stop:
+    read = partial(settings_of, config, overrides)
+    reload = Reloader(settings, read, logging_of("wirelag-agent", lambda new: new.service))
+    with stop_on_signals(reload if config else None) as stop:
         service.run(stop)
 
 
@@ -59,6 +64,7 @@ def check(*, config: Config = None, overrides: Overrides = None, offline: bool =
 app.command(spool)
 for command in (live.count, live.trace, live.top, live.life, doctor, status, audit):
     app.command(command)
+app.command(config_commands)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import structlog
 
 from agent.brakes.standing import Standing
+from agent.delivery.outstanding import Outstanding
 from agent.ledger import ATTEMPTED, DELIVERED, NO_LOSS, SAMPLED, Ledger
 from agent.meter import Meter, resident_bytes
 from agent.pack import Identity
@@ -34,6 +35,7 @@ class Delivery(Protocol):
     record_bytes: int
     last_delivery_ns: int | None
     last_error: str
+    outstanding: Outstanding
 
     @property
     def standing(self) -> SpoolFigures | None:
@@ -94,12 +96,14 @@ class Reporter:
         except OSError as error:
             self._log.warning("no status file", folder=str(folder), error=str(error))
 
-    def write(self) -> None:
-        """Write how things stand."""
+    def write(self) -> Status:
+        """Write how things stand, and return it."""
+        status = self.status()
         try:
-            self._file.write(self.status())
+            self._file.write(status)
         except OSError as error:
             self._log.warning("status not written", error=str(error))
+        return status
 
     def close(self) -> None:
         """Remove the file: this agent has ended."""
@@ -110,7 +114,7 @@ class Reporter:
         identity, ledger, delivery, meter, brakes, left_out = self._figures
         now, events = self._now_ns(), ledger.total(*ATTEMPTED)
         standing, sampled = brakes.standing, ledger.total(*SAMPLED)
-        day = self._day.update(now, delivery.record_bytes)
+        day, oldest = self._day.update(now, delivery.record_bytes), delivery.outstanding.oldest_ns()
         totals = {(total.stage, total.reason): total.events for total in ledger.totals()}
         return Status(
             host=identity.host,
@@ -127,6 +131,7 @@ class Reporter:
             delivered_bytes=delivery.record_bytes,
             last_delivery_ns=delivery.last_delivery_ns,
             last_error=delivery.last_error,
+            oldest_undelivered_seconds=0.0 if oldest is None else max(0.0, round((now - oldest) / 1e9, 3)),
             kernel_us_per_event=brakes.us_per_event,
             agent_us_per_event=round(1e6 * meter.used_seconds / events, 3) if events else None,
             cpu_mean_percent=meter.read()["cpu_percent"],

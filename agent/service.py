@@ -21,6 +21,7 @@ from agent.delivery.choose import delivery_of
 from agent.delivery.kafka import KafkaDelivery
 from agent.delivery.orders import Orders
 from agent.directory import Directory
+from agent.exposed import Exposed
 from agent.kernel import runstats
 from agent.kernel.capture import Capture, CaptureSettings
 from agent.labels import host_labels
@@ -98,6 +99,7 @@ class AgentService:
         self._log = structlog.get_logger()
         self._beats = 0
         self.ledger = Ledger()
+        self.exposed = Exposed(settings.service.metrics_listen)
         self.audit: Callable[[], None] = lambda: None
         """While it runs: has open connections tell their accounts with their next events."""
 
@@ -107,7 +109,7 @@ class AgentService:
         Raises:
             WirelagError: the kernel or Kafka cannot be used as the settings say; nothing stays attached.
         """
-        with only_agent(self._settings.host(), render(self._settings.capture)):
+        with only_agent(self._settings.host(), render(self._settings.capture)), self.exposed.served():
             self._run(stop, on_started)
 
     def _run(self, stop: threading.Event, on_started: Callable[[], None]) -> None:
@@ -173,11 +175,12 @@ class AgentService:
                 stop.wait(LONGEST_FLUSH_SECONDS)
                 now = time.monotonic()
             delivery.poll()
+            self.exposed.pulse.beat()
             if brakes.tick(now) or now >= next_beat:
                 next_beat = now + every
                 if switch.on:
                     loop.count(capture.counters())
-                self._reporter.write()
+                self.exposed.latest = self._reporter.write()
                 self._beat(delivery, identity, brakes, final=False)
                 systemd.notify("WATCHDOG=1")
 

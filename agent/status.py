@@ -47,6 +47,8 @@ class Status(msgspec.Struct, kw_only=True, frozen=True):
     """CLOCK_MONOTONIC of Kafka's last acknowledgement of events."""
     last_error: str
     """Kafka's, empty: none."""
+    oldest_undelivered_seconds: float = 0.0
+    """Age of the oldest event that Kafka has not acknowledged; 0: none waits in the delivery."""
     kernel_us_per_event: float | None
     """Time in the BPF programs; null until it was measured, which takes CAP_SYS_ADMIN."""
     agent_us_per_event: float | None

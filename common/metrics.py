@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`/metrics` and `/healthz` over HTTP, of a registry that the caller made. Nothing here is global."""
+"""`/metrics`, `/livez`, `/readyz` and `/healthz` over HTTP, of a registry that the caller made.
 
-from collections.abc import Callable, Iterable, Iterator
+Nothing here is global. Whoever does without metrics does not import this: the client library costs memory.
+"""
+
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from socket import AF_INET6
 from socketserver import ThreadingMixIn
@@ -9,25 +12,36 @@ from threading import Thread
 from typing import TYPE_CHECKING
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
-from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client import CollectorRegistry, ProcessCollector, make_wsgi_app
 
 from common.errors import ConfigError
+from common.health import Check, Health
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-Health = Callable[[], str | None]
+PATHS = "/metrics, /livez, /readyz, /healthz\n"
+
+
+def new_registry() -> CollectorRegistry:
+    """Return a registry that has the processor time, memory and open files of this process."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    return registry
 
 
 def parse_listen(text: str) -> tuple[str, int]:
-    """`127.0.0.1:9464` or `[::1]:9464` as host and port.
+    """`127.0.0.1:9464` or `[::1]:9464` as host and port; with a port alone (`9464`) the host is 127.0.0.1.
 
     Raises:
-        ConfigError: it is neither.
+        ConfigError: it is none of these.
     """
     host, colon, port = text.rpartition(":")
-    if not colon or not host or not port.isdigit() or int(port) > 65535:  # noqa: PLR2004 - the largest port
-        raise ConfigError(f"metrics-listen: found {text!r}; allowed is host:port, such as 127.0.0.1:9464")
+    host = host if colon else "127.0.0.1"
+    if not host or not port.isdigit() or int(port) > 65535:  # noqa: PLR2004 - the largest port
+        raise ConfigError(
+            f"metrics-listen: found {text!r}; allowed is host:port or a port, such as 127.0.0.1:9464"
+        )
     return host.strip("[]"), int(port)
 
 
@@ -38,7 +52,7 @@ def serve_metrics(registry: CollectorRegistry, listen: str, health: Health) -> I
     Args:
         registry: what `/metrics` shows.
         listen: such as `127.0.0.1:9464`.
-        health: None when all is well (`/healthz` says 200), else what is not (503).
+        health: what `/livez` and `/readyz` ask, `/healthz` both: 200 where all is well, else 503 and why.
 
     Raises:
         ConfigError: nothing can listen there.
@@ -62,20 +76,21 @@ def serve_metrics(registry: CollectorRegistry, listen: str, health: Health) -> I
 
 def _application(registry: CollectorRegistry, health: Health) -> "WSGIApplication":
     metrics: WSGIApplication = make_wsgi_app(registry)
+    checks = {"/livez": health.live, "/readyz": health.ready, "/healthz": health.trouble}
 
     def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        path = environ.get("PATH_INFO")
+        path = environ.get("PATH_INFO", "")
         if path == "/metrics":
             return metrics(environ, start_response)
-        status, body = _health(health) if path == "/healthz" else ("404 Not Found", "/metrics, /healthz\n")
+        status, body = _answer(checks[path]) if path in checks else ("404 Not Found", PATHS)
         start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
         return [body.encode()]
 
     return answer
 
 
-def _health(health: Health) -> tuple[str, str]:
-    trouble = health()
+def _answer(check: Check) -> tuple[str, str]:
+    trouble = check()
     return ("503 Service Unavailable", f"{trouble}\n") if trouble else ("200 OK", "ok\n")
 
 

@@ -10,13 +10,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
 from common.config import load
+from common.health import Health, Pulse
 from common.log import setup_logging
-from common.metrics import serve_metrics
+from common.metrics import new_registry, serve_metrics
+from common.reload import Reloader, logging_of
 from common.service import stop_on_signals
 from common.systemd import notify, watchdog_interval
 from common.throttle import Throttle
@@ -36,6 +39,8 @@ from lake.facts import Facts
 OpenLake = Callable[[ConsumerSettings], Facts]
 MOST_FAILURES = 5
 """Cycles that may fail in a row before `--until-end` gives up."""
+PATIENCE_SECONDS = 300.0
+"""Without a turn of the loop, which a slow commit keeps waiting; systemd's watchdog waits as long."""
 
 
 def consume(config: Path | None = None, set_: Sequence[str] = (), *, until_end: bool = False) -> None:
@@ -50,9 +55,11 @@ def consume(config: Path | None = None, set_: Sequence[str] = (), *, until_end: 
         ConfigError: something is for a person to mend (exit 2); nothing wrong was committed.
         RuntimeFailure: something outside failed (exit 1); the next start goes on from the lake.
     """
-    settings = load(ConsumerSettings, config, env_prefix=ENV_PREFIX, overrides=set_)
+    read = partial(load, ConsumerSettings, config, env_prefix=ENV_PREFIX, overrides=set_)
+    settings = read()
     setup_logging(settings.service.log_format, settings.service.log_level, service="consumer")
-    with stop_on_signals() as stop:
+    reload = Reloader(settings, read, logging_of("consumer", lambda new: new.service))
+    with stop_on_signals(reload if config else None) as stop:
         totals = run(settings, stop, until_end=until_end)
     if until_end:
         sys.stdout.write(summary(totals, settings.lake.uri) + "\n")
@@ -71,12 +78,14 @@ def run(
     lake: OpenLake = open_lake,
 ) -> Totals:
     """Build the consumer, run it until `stop` is set or the end is reached, return what it committed."""
-    registry = CollectorRegistry()
+    registry = new_registry()
     metrics = Metrics(registry)
     reader = _source(settings)
+    pulse = Pulse(PATIENCE_SECONDS)
     try:
         service = _service(settings, stop, metrics, reader, lake(settings), until_end=until_end)
-        with _served(settings, registry, service):
+        service.alive = _alive(pulse)
+        with _served(settings, registry, health_of(service, pulse)):
             notify("READY=1")
             service.until_end() if until_end else service.follow()
             notify("STOPPING=1")
@@ -148,16 +157,22 @@ def _service(
     pace = Pace(
         own.cycle, own.cycle_bytes, own.idle_flush, own.poll_records, MOST_FAILURES if until_end else None
     )
-    return Service(reader, owned, cycle, metrics, pace, stop, _alive())
+    return Service(reader, owned, cycle, metrics, pace, stop, lambda: None)
 
 
-def _alive() -> Callable[[], None]:
-    """Return what tells systemd's watchdog that the loop turns."""
+def health_of(service: Service, pulse: Pulse) -> Health:
+    """Return when a consumer lives (its loop turns) and is ready (it has begun, the last cycle went well)."""
+    return Health(pulse.trouble, lambda: service.trouble if pulse.begun else "not begun yet")
+
+
+def _alive(pulse: Pulse) -> Callable[[], None]:
+    """Return what tells `/livez` and systemd's watchdog that the loop turns."""
     interval = watchdog_interval()
     last = time.monotonic()
 
     def alive() -> None:
         nonlocal last
+        pulse.beat()
         if interval is not None and time.monotonic() - last >= interval:
             last = time.monotonic()
             notify("WATCHDOG=1")
@@ -166,10 +181,10 @@ def _alive() -> Callable[[], None]:
 
 
 @contextmanager
-def _served(settings: ConsumerSettings, registry: CollectorRegistry, service: Service) -> Iterator[None]:
+def _served(settings: ConsumerSettings, registry: CollectorRegistry, health: Health) -> Iterator[None]:
     listen = settings.service.metrics_listen
     if not listen:
         yield
         return
-    with serve_metrics(registry, listen, lambda: service.trouble):
+    with serve_metrics(registry, listen, health):
         yield

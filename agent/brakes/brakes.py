@@ -16,7 +16,7 @@ from agent.brakes.budget import DayBudget, SpentFile
 from agent.brakes.governor import FLOOR, Governor, LetGo, Limits, Reading, Share
 from agent.brakes.kernel_time import KernelTime
 from agent.brakes.settings import BrakesSection
-from agent.brakes.standing import STOPPED, TRACING, Standing
+from agent.brakes.standing import CANNOT_ATTACH, STOPPED, TRACING, Standing
 from agent.brakes.switch import Switch
 from agent.kernel.errors import KernelUnfitError
 from common.throttle import Throttle
@@ -120,7 +120,7 @@ class Brakes:
             self._obey(now)
         except KernelUnfitError as error:  # it took the programs before: it may again
             self._log.exception("cannot attach")
-            self._rest(now, f"cannot attach: {error}")
+            self._rest(now, f"{CANNOT_ATTACH}: {error}")
         if self._means.switch.on:
             self._govern(now)
         after = self.standing

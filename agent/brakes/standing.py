@@ -9,6 +9,8 @@ from schemas.batch import FULL_RATE
 from schemas.control import Heartbeat
 
 TRACING, STOPPED = "tracing", "stopped"
+CANNOT_ATTACH = "cannot attach"
+"""How the reason begins of an agent that is stopped though nobody and no limit wanted it."""
 MOST_WHY = 256
 
 

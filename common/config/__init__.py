@@ -13,8 +13,9 @@ Later wins: the file, then `WIRELAG_AGENT__BATCH__MAX_AGE`, then `--set batch.ma
 ConfigError that names its source, the path of the key, what was found and what is allowed.
 """
 
-from common.config.load import load
+from common.config.load import load, load_told
+from common.config.schema import json_schema
 from common.config.settings import Settings
-from common.config.text import describe, render
+from common.config.text import defaults, describe, render
 
-__all__ = ["Settings", "describe", "load", "render"]
+__all__ = ["Settings", "defaults", "describe", "json_schema", "load", "load_told", "render"]

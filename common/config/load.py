@@ -41,15 +41,39 @@ def load(
     Raises:
         ConfigError: any of it cannot be used. Nothing is skipped and nothing guessed.
     """
+    return load_told(cls, path, env_prefix=env_prefix, overrides=overrides, environ=environ)[0]
+
+
+def load_told(
+    cls: type[S],
+    path: Path | None = None,
+    *,
+    env_prefix: str = "",
+    overrides: Iterable[str] = (),
+    environ: Mapping[str, str] | None = None,
+) -> tuple[S, dict[Keys, str]]:
+    """What `load` returns, and where each setting that is written comes from; what is not has its default.
+
+    A source is a file's path, a variable's name or `--set section.key`: no values, so no secrets.
+
+    Raises:
+        ConfigError: as `load` does.
+    """
+    placed = _place(cls, _read(path, env_prefix, overrides, environ))
+    try:
+        settings = msgspec.convert(_nest(placed), cls, strict=False, dec_hook=_convert)
+    except msgspec.ValidationError as error:
+        raise ConfigError(_explain(cls, placed, error)) from error
+    return settings, {keys: entry.source for keys, entry in placed.items()}
+
+
+def _read(
+    path: Path | None, env_prefix: str, overrides: Iterable[str], environ: Mapping[str, str] | None
+) -> list[Entry]:
     entries = from_file(path) if path else []
     if env_prefix:
         entries += from_environment(os.environ if environ is None else environ, env_prefix)
-    entries += from_overrides(overrides)
-    placed = _place(cls, entries)
-    try:
-        return msgspec.convert(_nest(placed), cls, strict=False, dec_hook=_convert)
-    except msgspec.ValidationError as error:
-        raise ConfigError(_explain(cls, placed, error)) from error
+    return entries + from_overrides(overrides)
 
 
 def _place(cls: type[Settings], entries: list[Entry]) -> dict[Keys, Entry]:

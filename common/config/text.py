@@ -1,22 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Settings as text: TOML of the values in force, Markdown of what can be set."""
+"""Settings as text: TOML of the values in force or of the defaults, Markdown of what can be set."""
 
 import json
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from common.config.settings import Field, Settings, fields_of, is_secret
 from common.units import ByteSize, Duration
 
 _MASK = "***"
+_WIDTH = 100
+
+Keys = tuple[str, ...]
 
 
-def render(settings: Settings) -> str:
+def render(settings: Settings, sources: Mapping[Keys, str] | None = None) -> str:
     """The settings as TOML, secrets masked: without any, `load` reads it back to an equal value.
 
-    What is not set has no value in TOML and stands as a comment.
+    What is not set has no value in TOML and stands as a comment. With `sources` (as `load_told` returns
+    them) a comment behind each value says where it comes from.
     """
-    return "\n".join(_table(settings, "")).strip() + "\n"
+    return "\n".join(_table(settings, (), sources)).strip() + "\n"
+
+
+def defaults(cls: type[Settings]) -> str:
+    """A TOML file of all settings: meaning and what is allowed above each one, the default commented out.
+
+    Lines of the form `#key = value`, without a space, become settings where the `#` is taken away.
+    """
+    return "\n".join(_defaults(cls, ())).strip() + "\n"
 
 
 def describe(cls: type[Settings], env_prefix: str) -> str:
@@ -26,25 +39,60 @@ def describe(cls: type[Settings], env_prefix: str) -> str:
     return "\n".join(rows) + "\n"
 
 
-def _table(settings: Settings, path: str) -> Iterator[str]:
+def _table(settings: Settings, path: Keys, sources: Mapping[Keys, str] | None) -> Iterator[str]:
     """Lines of one section: its own values first, since in TOML all that follows a header belongs to it."""
     fields = fields_of(type(settings)).values()
     for field in fields:
         tables = field.section or field.is_table or (field.entries and getattr(settings, field.name))
         if not tables:
-            yield _line(field.key, getattr(settings, field.name))
+            value = getattr(settings, field.name)
+            yield _line(field.key, value) + _origin((*path, field.key), value, sources)
     for field in fields:
-        value, name = getattr(settings, field.name), f"{path}.{field.key}".lstrip(".")
+        value, below = getattr(settings, field.name), (*path, field.key)
+        name = ".".join(below)
         if isinstance(value, Settings):
             yield from ["", f"[{name}]"]
-            yield from _table(value, name)
+            yield from _table(value, below, sources)
         elif field.entries:
             for entry in value:
                 yield from ["", f"[[{name}]]"]
-                yield from _table(entry, name)
+                yield from _table(entry, below, sources)
         elif isinstance(value, dict) and value:
             yield from ["", f"[{name}]"]
-            yield from (_line(_toml(key), entry, secret=is_secret(key)) for key, entry in value.items())
+            for key, one in value.items():
+                yield _line(_toml(key), one, secret=is_secret(key)) + _origin((*below, key), one, sources)
+
+
+def _origin(path: Keys, value: object, sources: Mapping[Keys, str] | None) -> str:
+    """The comment that says where a value comes from; a list of sections has one source."""
+    if sources is None or value is None:
+        return ""
+    above = (path[:depth] for depth in range(len(path), 0, -1))
+    found = next((sources[keys] for keys in above if keys in sources), "default")
+    return f"  # {found}".replace("\n", " ")
+
+
+def _defaults(cls: type[Settings], path: Keys) -> Iterator[str]:
+    fields = fields_of(cls).values()
+    for field in fields:
+        if not (field.section or field.is_table):
+            yield from _said(field)
+            line = _line(field.key, field.default)
+            yield line if line.startswith("#") else f"#{line}"
+    for field in fields:
+        below = (*path, field.key)
+        if field.section or field.is_table:
+            yield from [*(_said(field) if field.is_table else ()), "", f"[{'.'.join(below)}]"]
+        if field.section:
+            yield from _defaults(field.section, below)
+
+
+def _said(field: Field) -> Iterator[str]:
+    text = ". ".join(filter(None, [field.description.rstrip("."), f"Allowed: {field.allowed}"]))
+    yield ""
+    yield from textwrap.wrap(
+        text, _WIDTH, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False
+    )
 
 
 def _line(key: str, value: object, *, secret: bool = False) -> str:

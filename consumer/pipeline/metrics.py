@@ -63,7 +63,12 @@ class Metrics:
     """The pipeline's counters in a registry that the caller made."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self.label_names: dict[str, tuple[str, ...]] = {"wirelag_consumer_position": ("topic", "partition")}
+        """By name, of those that have labels."""
+
         def counter(name: str, text: str, *labels: str) -> Counter:
+            if labels:
+                self.label_names[f"wirelag_consumer_{name}"] = labels
             return Counter(f"wirelag_consumer_{name}", text, labels, registry=registry)
 
         self.totals = Totals()
@@ -82,7 +87,10 @@ class Metrics:
         )
         self.partitions = Gauge("wirelag_consumer_partitions", "Partitions that are ours", registry=registry)
         self.position = Gauge(
-            "wirelag_consumer_position", "Next Kafka offset", ["topic", "partition"], registry=registry
+            "wirelag_consumer_position",
+            "Next Kafka offset",
+            self.label_names["wirelag_consumer_position"],
+            registry=registry,
         )
 
     def committed(self, work: Work) -> None:

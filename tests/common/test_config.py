@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -7,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta, field
 
-from common.config import Settings, describe, load, render
+from common.config import Settings, defaults, describe, json_schema, load, load_told, render
+from common.config.settings import fields_of
 from common.errors import ConfigError
 from common.units import ByteSize, Duration
 
@@ -222,3 +224,76 @@ def test_describe_has_a_row_for_each_setting():
     assert '| `kafka.max-age` | `W__KAFKA__MAX_AGE` | a duration such as 10s | `"1s"` | Oldest age |' in lines
     assert '| `kafka.mode` | `W__KAFKA__MODE` | one of fast, safe | `"safe"` |  |' in lines
     assert len(lines) == 2 + 11
+
+
+def test_where_each_setting_comes_from_stands_behind_it(write):
+    path = write("[kafka]\nshards = 3\ncap = '1kB'\n[kafka.options]\n'a.b' = 1\n")
+    settings, origins = load_told(
+        Outer, path, env_prefix="W", overrides=["kafka.password=hunter2"], environ={"W__KAFKA__CAP": "2kB"}
+    )
+    lines = render(settings, origins).splitlines()
+    assert f"shards = 3  # {path}" in lines
+    assert 'cap = "2kB"  # W__KAFKA__CAP' in lines
+    assert 'password = "***"  # --set kafka.password' in lines
+    assert f'"a.b" = 1  # {path}' in lines
+    assert 'max-age = "1s"  # default' in lines
+    assert "# file is not set" in lines
+
+
+def test_text_with_origins_is_read_back_to_the_same(write):
+    settings, origins = load_told(Outer, overrides=["kafka.ports=80,443", "name=# a"])
+    assert load(Outer, write(render(settings, origins))) == settings
+
+
+def test_defaults_are_explained_commented_out_and_true(write):
+    text = defaults(Outer)
+    assert load(Outer, write(text)) == Outer()
+    assert '# Oldest age. Allowed: a duration such as 10s\n#max-age = "1s"\n' in text
+    settings = re.sub(r"^#(?! )", "", text, flags=re.MULTILINE)
+    assert load(Outer, write(settings)) == Outer()
+    assert {line.split(" = ")[0] for line in settings.splitlines() if " = " in line} >= {
+        "name",
+        "shards",
+        "ports",
+    }
+    assert "\n[kafka.options]\n" in text
+
+
+def test_schema_has_each_setting_its_limits_and_its_default():
+    kafka = json_schema(Outer, "w")["properties"]["kafka"]
+    assert kafka["additionalProperties"] is False
+    found = kafka["properties"]
+    assert set(found) == set(fields_of(Inner))
+    assert found["shards"] == {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 100,
+        "description": "How many",
+        "default": 12,
+    }
+    assert (found["max-age"]["type"], found["max-age"]["default"]) == ("string", "1s")
+    assert found["mode"]["enum"] == ["fast", "safe"]
+    assert found["ports"]["items"] == {"type": "integer", "minimum": 1, "maximum": 65535}
+    assert found["file"] == {"type": "string"}
+
+
+@pytest.mark.parametrize(
+    "text", ["10s", "1.5h", "200 ms", "3µs", "0", "0.0", "1", "s", "1x", "", "-1s", " 1d "]
+)
+def test_schema_takes_the_durations_that_are_read(text):
+    pattern = json_schema(Outer, "w")["properties"]["kafka"]["properties"]["max-age"]["pattern"]
+    assert bool(re.search(pattern, text)) == _read(Duration, text)
+
+
+@pytest.mark.parametrize("text", ["64MiB", "1kB", "2 TB", "7B", "0", "1KB", "1k", "1Mib", "5", "MiB"])
+def test_schema_takes_the_sizes_that_are_read(text):
+    pattern = json_schema(Outer, "w")["properties"]["kafka"]["properties"]["cap"]["pattern"]
+    assert bool(re.search(pattern, text)) == _read(ByteSize, text)
+
+
+def _read(kind, text: str) -> bool:
+    try:
+        kind.parse(text)
+    except ValueError:
+        return False
+    return True

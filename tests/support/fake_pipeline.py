@@ -51,6 +51,7 @@ def histogram(ticks: Sequence[int]) -> pa.Table:
     n = len(ticks)
     numbers = {"topic_partition": pa.array([0] * n, pa.int32()), "tick": pa.array(list(ticks), pa.int64())}
     texts = {"edge": ["a > b"] * n, "measure": ["delivery"] * n, "clock": ["same_host"] * n}
+    texts |= {"sender_host": ["alpha"] * n, "receiver_host": ["alpha"] * n}
     figures = dict.fromkeys(
         ("window_start_ns", "window_ns", "n", "seen", "sum_ns", "min_ns", "max_ns"), [7] * n
     )
