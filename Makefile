@@ -39,7 +39,7 @@ test-fast: ## the tests that need neither root nor Kafka, within a minute
 	$(PYTHON) -m pytest -n auto -m "not kernel and not kafka and not browser and not spark and not slow" $(PYTEST_ARGS)
 
 .PHONY: test-kernels
-test-kernels: ## every backend on Linux 6.1 and 6.12 under QEMU, about 12 minutes (root)
+test-kernels: ## every backend on Linux 6.1 and 6.12 under QEMU, 10 minutes (root)
 	@scripts/setup
 	exec scripts/test-kernels $(KERNELS)
 
