@@ -92,6 +92,22 @@ FIGURES = (
         "Time in the BPF programs for one event; absent until it was measured, which takes CAP_SYS_ADMIN",
         _kernel_seconds,
     ),
+    Figure(
+        GaugeMetricFamily,
+        "spool_records",
+        "Records on disk that wait for Kafka; absent without a spool, as are the next three",
+        lambda one: one.spool_records,
+    ),
+    Figure(GaugeMetricFamily, "spool_bytes", "Bytes that the spool takes", lambda one: one.spool_bytes),
+    Figure(
+        GaugeMetricFamily, "spool_limit_bytes", "Bytes that it may take", lambda one: one.spool_limit_bytes
+    ),
+    Figure(
+        GaugeMetricFamily,
+        "spool_oldest_seconds",
+        "Age of the oldest event in the spool; absent while it is empty",
+        lambda one: one.spool_oldest_seconds,
+    ),
 )
 
 

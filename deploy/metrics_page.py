@@ -91,6 +91,10 @@ def example() -> Status:
         sampled=0,
         bytes_per_day=0,
         ports_left_out=(),
+        spool_records=0,
+        spool_bytes=0,
+        spool_limit_bytes=0,
+        spool_oldest_seconds=0.0,
     )
 
 
