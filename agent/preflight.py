@@ -29,8 +29,8 @@ def check(settings: AgentSettings, *, offline: bool) -> Iterator[str]:
     else:
         yield f"fleet key: {settings.agent.fleet_key_file}"
     yield f"labels: {labels(settings, cgroups.mount_point())}"
-    yield f"spool: {spool(settings.spool.folder)}"
     yield f"kernel ok: {Capture(capture_settings(settings.capture)).probe()}"
+    yield f"spool: {spool(settings.spool.folder)}"
     if offline:
         yield "kafka: not asked (--offline)"
         return
