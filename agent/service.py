@@ -42,6 +42,8 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 LAST_DELIVERY_SECONDS = 10.0
 FINAL_SECONDS = 2.0
 LONGEST_FLUSH_SECONDS = 0.2
+IDLE_FLUSH_SECONDS, IDLE_TURNS = 0.5, 10
+"""After so many turns that brought nothing they come less often: a batch may wait twice as long anyway."""
 BATCH_EVENTS = 256
 """Slots of one perf record: the more, the less a record costs for each."""
 PASSES_PER_AGE = 4
@@ -162,6 +164,7 @@ class AgentService:
         flush = min(self._settings.capture.flush, LONGEST_FLUSH_SECONDS)
         every = self._settings.agent.heartbeat
         next_beat = next_turn = time.monotonic()
+        quiet = 0
         while not stop.is_set():
             if switch.on:
                 # Returns early where a ring fills up: then turns come as often as the load asks for.
@@ -169,8 +172,9 @@ class AgentService:
                 now = time.monotonic()
                 if now < next_turn and capture.held < ENOUGH_RECORDS:
                     continue
-                # Where nothing comes, the longest wait allowed does.
-                next_turn = now + (flush if loop.turn() else LONGEST_FLUSH_SECONDS)
+                quiet = 0 if loop.turn() else quiet + 1
+                idle = IDLE_FLUSH_SECONDS if quiet > IDLE_TURNS else LONGEST_FLUSH_SECONDS
+                next_turn = now + (idle if quiet else flush)
             else:
                 stop.wait(LONGEST_FLUSH_SECONDS)
                 now = time.monotonic()
@@ -185,6 +189,7 @@ class AgentService:
                 systemd.notify("WATCHDOG=1")
 
     def _finish(self, switch: Switch, brakes: Brakes, delivery: KafkaDelivery, identity: Identity) -> None:
+        cost = self._meter.read()
         counters = switch.detach()
         left = delivery.close(LAST_DELIVERY_SECONDS, time.monotonic)
         self._beat(delivery, identity, brakes, final=True)
@@ -194,7 +199,7 @@ class AgentService:
         totals = {f"{t.stage}/{t.reason}": t.events for t in self.ledger.totals() if t.events}
         records = {"records": delivery.records, "bytes": delivery.record_bytes, "undelivered": left}
         kernel_ns = counters.run_time_ns if counters else 0
-        self._log.info("stopped", **records, totals=totals, kernel_ns=kernel_ns, **self._meter.read())
+        self._log.info("stopped", **records, totals=totals, kernel_ns=kernel_ns, **cost)
 
     def _beat(self, delivery: KafkaDelivery, identity: Identity, brakes: Brakes, *, final: bool) -> None:
         beat = heartbeat(
