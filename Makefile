@@ -13,9 +13,6 @@ PACKAGES := $(wildcard agent bpf common consumer history lake schemas wirelag)
 CHECKED := $(PACKAGES) $(wildcard demo bench/*.py tests/support tests/conftest.py deploy/*.py)
 C_SOURCES := $(wildcard bpf/*.c bpf/*.h)
 
-# $(call needs,PATH,WHAT): stop with one line where PATH does not exist yet
-needs = test -e $(1) || { echo "make $@: $(2) does not exist yet ($(1))" >&2; exit 1; }
-
 .PHONY: help
 help:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -108,10 +105,15 @@ bench-spool: ## how fast the agent's spool writes, beside the disk's own limit
 	$(PYTHON) -m bench.spool
 
 .PHONY: faults
-faults: ## the fault matrix: what was produced against what was stored (root)
-	@$(call needs,tests/faults,the fault matrix)
-	scripts/setup --kafka
-	$(PYTHON) -m pytest tests/faults $(PYTEST_ARGS)
+faults: ## the fault matrix: what was produced against what was stored; writes docs/faults.md (root)
+	@scripts/setup --kafka
+	mkdir -p .cache/faults
+	rm -f .cache/faults/outcomes.jsonl
+	status=0
+	$(PYTHON) -m pytest tests/faults --faults-to .cache/faults/outcomes.jsonl $(PYTEST_ARGS) || status=$$?
+	$(PYTHON) -m deploy.faults_page .cache/faults/outcomes.jsonl > .cache/faults/page.md
+	[ $$status -ne 0 ] || cp .cache/faults/page.md docs/faults.md
+	exit $$status
 
 .PHONY: docs
 docs: ## write docs/wire-format.md and docs/metrics.md from the code

@@ -19,6 +19,8 @@ from schemas.event import POSITION_BITS, Audit, Flag, Kind
 from schemas.section import Columns
 
 PARKED = 65_536
+SYN_SENT = 2
+"""Of TCP's states, as in ``TOTALS_DTYPE``."""
 TOTALS = 65_536
 _MOST = 2**POSITION_BITS - 1
 """A count that a moved sequence number made absurd must not have a whole record refused."""
@@ -58,8 +60,11 @@ class Accounts:
         self._totals.clear()
 
     def learn(self, totals: NDArray[Any]) -> None:
-        """Take (t,) of TOTALS_DTYPE; each waits for the close event of its time."""
-        for row in totals:
+        """Take (t,) of TOTALS_DTYPE; each waits for the close event of its time.
+
+        An opening that failed has totals, for those who print its end, and no close event.
+        """
+        for row in totals[totals["state"] != SYN_SENT]:
             self._totals[_pair(row), int(row["time_ns"])] = row
         while len(self._totals) > TOTALS:
             del self._totals[next(iter(self._totals))]

@@ -150,6 +150,18 @@ def read_all(folder: Path) -> Iterator[Status]:
         raise RuntimeFailure(f"{folder} holds the status of another version: {error}") from error
 
 
+def running(folder: Path) -> list[Status]:
+    """Return the status of each agent that runs, at least one.
+
+    Raises:
+        RuntimeFailure: none runs, or as ``read_all``.
+    """
+    found = list(read_all(folder))
+    if not found:
+        raise RuntimeFailure(f"no agent runs on this host (none has a status in {folder})")
+    return found
+
+
 def held(lock: Path) -> bool:
     """Say whether a running process holds a lock."""
     try:

@@ -93,10 +93,10 @@ static void tell_end(void *ctx, struct hook *h, u32 which, u64 sk, struct conn *
 	struct event *e;
 	u32 rates;
 
-	tell_totals(ctx, h, which, sk, c, state, over, now);
 	h->events.attempts++;
 	if (connection_left_out(h, c->hash, &rates))
 		return;
+	tell_totals(ctx, h, which, sk, c, state, over, now);
 	e = life_event(h, sk, c, KIND_CLOSE, rates);
 	e->time_ns = now;
 	if (c->opened_ns)

@@ -58,19 +58,22 @@ static bool kept(u32 rates, u64 hash, u32 sender, u64 begin, u64 end)
 	return false;
 }
 
+/* The rates of now; false, and 0, where everything is kept. */
+static bool sampling(u32 *rates)
+{
+	struct settings *s = current_settings();
+
+	*rates = s && s->filters & SAMPLING ? s->rates : 0;
+	return s && s->filters & SAMPLING;
+}
+
 /*
  * Whether an event is left out, and counted so; else *rates is what it was kept by. A send is chosen by its last
  * byte: only that one's delivery is asked for.
  */
 static bool left_out(struct hook *h, u64 hash, u32 sender, u64 begin, u64 end, u32 *rates)
 {
-	struct settings *s = current_settings();
-
-	*rates = 0;
-	if (!s || !(s->filters & SAMPLING))
-		return false;
-	*rates = s->rates;
-	if (kept(*rates, hash, sender, begin, end))
+	if (!sampling(rates) || kept(*rates, hash, sender, begin, end))
 		return false;
 	h->events.sampled++;
 	return true;
@@ -79,13 +82,7 @@ static bool left_out(struct hook *h, u64 hash, u32 sender, u64 begin, u64 end, u
 /* The same for what concerns a connection as a whole. */
 static bool connection_left_out(struct hook *h, u64 hash, u32 *rates)
 {
-	struct settings *s = current_settings();
-
-	*rates = 0;
-	if (!s || !(s->filters & SAMPLING))
-		return false;
-	*rates = s->rates;
-	if (kept_whole(*rates, hash))
+	if (!sampling(rates) || kept_whole(*rates, hash))
 		return false;
 	h->events.sampled++;
 	return true;

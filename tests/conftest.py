@@ -22,6 +22,11 @@ hypothesis.settings.load_profile("wirelag")
 _BROKER_FIXTURES = {"kafka", "topics", "kafka_node"}
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add what `make faults` asks for: more repeats, and the figures."""
+    parser.addoption("--faults-to", help="file that gets a line of JSON for each fault of tests/faults")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs a broker, before `-m` selects; skip what needs root for want of it."""

@@ -16,11 +16,11 @@ from typing import Any, NamedTuple, TextIO
 import msgspec
 
 from common.errors import ConfigError
+from common.shown import duration
 from history.span import iso
 
 Row = Mapping[str, Any]
-_UNITS = ((10**3, "us"), (10**6, "ms"), (10**9, "s"))
-_TEN, _HUNDRED, _THOUSAND = 10, 100, 1000
+_HUNDRED, _THOUSAND = 100, 1000
 _BELOW_ALL = 0.9999
 
 
@@ -77,19 +77,6 @@ def show(value: Any, look: str) -> str:  # noqa: ANN401 - any cell
     if value is None:
         return "?" if look == "share" else "-"
     return _SHOWS[look](value)
-
-
-def duration(nanoseconds: int) -> str:
-    """Return 38us, 1.9ms, 12ms, 3.4s: two digits or three, as the error of a bucket is 1 %."""
-    size = abs(nanoseconds)
-    if size < _THOUSAND:
-        return f"{nanoseconds}ns"
-    sign = "-" if nanoseconds < 0 else ""
-    value, unit = next(
-        (size / scale, unit) for scale, unit in _UNITS if round(size / scale) < _THOUSAND or unit == "s"
-    )
-    digits = 1 if round(value, 1) < _TEN else 0
-    return f"{sign}{value:.{digits}f}{unit}"
 
 
 def share(part: float) -> str:

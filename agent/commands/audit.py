@@ -5,7 +5,6 @@ import os
 import signal
 
 from agent.commands.options import Config, Overrides, settings_of
-from common.errors import RuntimeFailure
 
 AUDIT_SIGNAL = signal.SIGUSR1
 
@@ -19,13 +18,9 @@ def audit(*, config: Config = None, overrides: Overrides = None) -> None:
         config: as for run (only agent.runtime-dir is used).
         overrides: as for run.
     """
-    from agent.status import read_all  # noqa: PLC0415 - only where it is needed
+    from agent.status import running  # noqa: PLC0415 - only where it is needed
 
-    folder = settings_of(config, overrides).agent.runtime_dir
-    found = list(read_all(folder))
-    if not found:
-        raise RuntimeFailure(f"no agent runs on this host (none has a status in {folder})")
-    for one in found:
+    for one in running(settings_of(config, overrides).agent.runtime_dir):
         os.kill(one.pid, AUDIT_SIGNAL)
         print(
             f"asked the agent with pid {one.pid}: each open connection tells its account with its next event"

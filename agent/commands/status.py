@@ -5,7 +5,6 @@ import time
 from typing import TYPE_CHECKING
 
 from agent.commands.options import Config, Json, Overrides, settings_of
-from common.errors import RuntimeFailure
 
 if TYPE_CHECKING:
     from agent.status import Status
@@ -23,13 +22,9 @@ def status(*, json: Json = False, config: Config = None, overrides: Overrides = 
     """
     import msgspec  # noqa: PLC0415 - only where it is needed
 
-    from agent.status import read_all  # noqa: PLC0415
+    from agent.status import running  # noqa: PLC0415
 
-    folder = settings_of(config, overrides).agent.runtime_dir
-    found = list(read_all(folder))
-    if not found:
-        raise RuntimeFailure(f"no agent runs on this host (none has a status in {folder})")
-    for one in found:
+    for one in running(settings_of(config, overrides).agent.runtime_dir):
         if json:
             print(msgspec.json.encode(one).decode())
         else:

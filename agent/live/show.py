@@ -5,10 +5,10 @@ import ipaddress
 from datetime import UTC, datetime
 
 from agent.directory import MAPPED_PREFIX
+from common import shown
 from schemas.batch import Flow, Process
 
 _THOUSAND, _TEN = 1000, 10
-_TIMES = ((10**3, "us"), (10**6, "ms"), (10**9, "s"))
 _SIZES = ((1, "B"), (10**3, "kB"), (10**6, "MB"), (10**9, "GB"), (10**12, "TB"))
 UNKNOWN = "-"
 MORE_PAGES = 2048
@@ -16,16 +16,7 @@ MORE_PAGES = 2048
 
 def duration(nanoseconds: int | None) -> str:
     """Return 850ns, 38us, 1.9ms, 3.4s; ``-`` for what is not known."""
-    if nanoseconds is None:
-        return UNKNOWN
-    if abs(nanoseconds) < _THOUSAND:
-        return f"{nanoseconds}ns"
-    sign = "-" if nanoseconds < 0 else ""
-    size = abs(nanoseconds)
-    value, unit = next(
-        (size / by, name) for by, name in _TIMES if round(size / by) < _THOUSAND or name == "s"
-    )
-    return f"{sign}{value:.{1 if round(value, 1) < _TEN else 0}f}{unit}"
+    return UNKNOWN if nanoseconds is None else shown.duration(nanoseconds)
 
 
 def size(count: float) -> str:
