@@ -11,11 +11,11 @@ from typing import Any
 
 HEAD = """# What faults do to the events
 
-Written by `make faults`, which breaks each of these for real (Apache's Kafka, full disks, killed processes) and
-counts. Every event that was produced is stored or counted as lost, by stage and reason, and none is stored
-twice. *Produced* counts events in the kernel, or those the test put into batches itself; *stored* is counted in
-the lake unless the row names another place; *duplicates* came again and were dropped; *recovery* is from the end
-of the fault to the first event through after it, on two busy cores.
+Written by `make faults`, which breaks each of these for real (Apache's Kafka, full disks, killed processes)
+and counts. Every event that was produced is stored or counted as lost, by stage and reason, and none is
+stored twice. *Produced* counts events in the kernel, or those the test put into batches itself; *stored* is
+counted in the lake unless the row names another place; *duplicates* came again and were dropped; *recovery*
+is from the end of the fault to the first event through after it, on two busy cores.
 
 | fault | times | produced | stored | lost, by reason | duplicates dropped | recovery, s |
 | --- | ---: | ---: | ---: | --- | ---: | ---: |
