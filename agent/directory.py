@@ -12,6 +12,7 @@ import numpy as np
 from msgspec import structs
 from numpy.typing import NDArray
 
+from agent.privacy.veil import Veil
 from agent.registry import UNKNOWN, Registry
 from agent.release import EventArray
 from schemas.batch import Flow, Process
@@ -44,7 +45,7 @@ class Directory:
 
     ``lookup_name`` returns the name of a process the kernel has not told of (or None); it is asked once a
     process. ``label_of`` returns the label of a cgroup, None where that is not known yet; then the process
-    has none, and another index as soon as it has one.
+    has none, and another index as soon as it has one. What ``veil`` hides is in no flow and no process.
     """
 
     def __init__(
@@ -52,13 +53,17 @@ class Directory:
         secret: bytes,
         lookup_name: Callable[[int], str | None],
         label_of: Callable[[int], str | None] = lambda _cgroup: "",
+        veil: Veil | None = None,
     ) -> None:
         self._secret = secret
+        self._veil = veil or Veil()
         self._label_of = label_of
         self._unlabelled: dict[int, int] = {}
         """Pid -> when the kernel told of it."""
         self.flows: Registry[Flow] = Registry()
-        self.processes: Registry[Process] = Registry(lambda pid: Process(pid, lookup_name(pid) or ""))
+        self.processes: Registry[Process] = Registry(
+            lambda pid: Process(pid, self._veil.name(lookup_name(pid) or ""))
+        )
         self.processes.learn(0, KERNEL, 0)
 
     def learn(self, connections: NDArray[Any], tasks: NDArray[Any]) -> None:
@@ -68,7 +73,7 @@ class Directory:
         """
         for row in connections:
             pair, told_ns = int(row["iss"]) << 32 | int(row["irs"]), int(row["time_ns"])
-            self.flows.learn(pair, flow_of(self._secret, row), told_ns, amend=True)
+            self.flows.learn(pair, flow_of(self._secret, row, self._veil), told_ns, amend=True)
             opener = int(row["opener_tgid"])
             if opener and self.processes.index(opener) == UNKNOWN:
                 self._learn_process(Process(opener, _text(row["opener_comm"]), int(row["cgroup"])), told_ns)
@@ -91,7 +96,11 @@ class Directory:
             self._unlabelled[process.pid] = told_ns
         else:
             self._unlabelled.pop(process.pid, None)
-        self.processes.learn(process.pid, structs.replace(process, label=label or ""), told_ns)
+        veil = self._veil
+        name, cgroup = veil.name(process.name), veil.cgroup(process.cgroup)
+        self.processes.learn(
+            process.pid, Process(process.pid, name, cgroup, veil.label(label or "")), told_ns
+        )
 
     def _label_late(self) -> None:
         """Ask again for the labels that were not known when the kernel told of a process."""
@@ -102,7 +111,7 @@ class Directory:
             if label is not None:
                 del self._unlabelled[pid]
             if known and label:
-                self.processes.learn(pid, structs.replace(known, label=label), told_ns)
+                self.processes.learn(pid, structs.replace(known, label=self._veil.label(label)), told_ns)
 
     def forget(self, unused_since_ns: int, now_ns: int) -> None:
         """Drop flows and processes not used since a moment (monotonic).
@@ -114,7 +123,7 @@ class Directory:
         self.processes.forget(unused_since_ns)
 
 
-def flow_of(secret: bytes, row: np.void) -> Flow:
+def flow_of(secret: bytes, row: np.void, veil: Veil) -> Flow:
     """Make the wire's flow from one connection fact; the initial sequence numbers end here."""
     name = connection_name(secret, int(row["iss"]), int(row["irs"]), passive=int(row["role"]) == PASSIVE)
     local, remote = row["local_address"].tobytes(), row["remote_address"].tobytes()
@@ -124,9 +133,9 @@ def flow_of(secret: bytes, row: np.void) -> Flow:
         end=name.end,
         family=4 if mapped else 6,
         role=int(row["role"]),
-        local_address=local,
+        local_address=veil.address(local),
         local_port=int(row["local_port"]),
-        remote_address=remote,
+        remote_address=veil.address(remote),
         remote_port=int(row["remote_port"]),
         netns=int(row["netns"]),
         opener=int(row["opener_tgid"]),

@@ -9,6 +9,7 @@ from agent import cgroups
 from agent.delivery.kafka import KafkaDelivery
 from agent.kernel.capture import Capture
 from agent.ledger import Ledger
+from agent.privacy.told import privacy, readable
 from agent.service import brokers_ports, capture_settings
 from agent.settings import AgentSettings
 from agent.spool.folder import is_held
@@ -27,7 +28,8 @@ def check(settings: AgentSettings, *, offline: bool) -> Iterator[str]:
     if settings.agent.fleet_key_file is None:
         yield "fleet key: none set, a fixed key names connections (set agent.fleet-key-file on all hosts)"
     else:
-        yield f"fleet key: {settings.agent.fleet_key_file}"
+        yield f"fleet key: {settings.agent.fleet_key_file}{readable(settings.agent.fleet_key_file)}"
+    yield f"privacy: {privacy(settings)}"
     yield f"labels: {labels(settings, cgroups.mount_point())}"
     yield f"kernel ok: {Capture(capture_settings(settings.capture)).probe()}"
     yield f"spool: {spool(settings.spool.folder)}"
@@ -63,6 +65,8 @@ def labels(settings: AgentSettings, root: Path | None) -> str:
     """Return which processes will have labels, with the cgroups mounted at ``root``."""
     if not settings.agent.labels:
         return "left out (agent.labels)"
+    if settings.privacy.labels == "off":
+        return "left out (privacy.labels)"
     if root is None:
         return "none, as no cgroups of version 2 are mounted"
     if root.stat().st_ino != cgroups.ROOT_ID:

@@ -86,11 +86,12 @@ def process_name(pid: int) -> str | None:
 
 def make_directory(settings: AgentSettings) -> Directory:
     """Return a directory that knows the labels of all cgroups of now, unless the settings want none."""
-    if not settings.agent.labels:
-        return Directory(settings.fleet_key(), process_name)
+    veil = settings.veil()
+    if not settings.agent.labels or settings.privacy.labels == "off":
+        return Directory(settings.fleet_key(), process_name, veil=veil)
     labels = host_labels(time.monotonic_ns)
     labels.fill()
-    return Directory(settings.fleet_key(), process_name, labels.of)
+    return Directory(settings.fleet_key(), process_name, labels.of, veil)
 
 
 class AgentService:

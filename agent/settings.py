@@ -12,6 +12,8 @@ from msgspec import Meta
 from agent.brakes.settings import BrakesSection
 from agent.brokers import Exclude
 from agent.kernel.settings import Backend
+from agent.privacy.settings import PrivacySection
+from agent.privacy.veil import Veil
 from agent.spool.settings import SpoolSection
 from common.config import Settings
 from common.errors import ConfigError
@@ -107,6 +109,7 @@ class AgentSettings(Settings, frozen=True):
     brakes: BrakesSection = BrakesSection()
     kafka: KafkaSettings = KafkaSettings()
     spool: SpoolSection = SpoolSection()
+    privacy: PrivacySection = PrivacySection()
     service: ServiceSettings = ServiceSettings()
 
     def host(self) -> str:
@@ -120,17 +123,35 @@ class AgentSettings(Settings, frozen=True):
             ConfigError: the file cannot be read or holds too little.
         """
         path = self.agent.fleet_key_file
-        if path is None:
-            return FIXED_KEY
-        try:
-            secret = path.read_bytes().strip()
-        except OSError as error:
-            raise ConfigError(f"agent.fleet-key-file: {path}: {error.strerror}") from error
-        if len(secret) < MIN_KEY_BYTES:
-            raise ConfigError(
-                f"agent.fleet-key-file: {path} holds {len(secret)} bytes; at least {MIN_KEY_BYTES} are needed"
-            )
-        return secret
+        return FIXED_KEY if path is None else secret_in(path, "agent.fleet-key-file")
+
+    def veil(self) -> Veil:
+        """Return what hides addresses and names as ``[privacy]`` says.
+
+        Raises:
+            ConfigError: its key is needed, and the file cannot be read or holds too little.
+        """
+        own = self.privacy
+        secret = b""
+        if own.needs_key and own.key_file is not None:
+            secret = secret_in(own.key_file, "privacy.key-file")
+        return Veil(own.ip_mode, own.comm, own.labels, secret)
+
+
+def secret_in(path: Path, key: str) -> bytes:
+    """Return the secret in a file; ``key`` is where the settings name it.
+
+    Raises:
+        ConfigError: the file cannot be read, or holds too little.
+    """
+    try:
+        secret = path.read_bytes().strip()
+    except OSError as error:
+        raise ConfigError(f"{key}: {path}: {error.strerror}") from error
+    if len(secret) < MIN_KEY_BYTES:
+        message = f"{key}: {path} holds {len(secret)} bytes; at least {MIN_KEY_BYTES} are needed"
+        raise ConfigError(message)
+    return secret
 
 
 def namespace_of(text: str) -> int:

@@ -31,7 +31,7 @@ def doctor(
     Args:
         load: also load and attach the programs, and take them away at once.
         json: one object.
-        config: as for run (only [capture] is used).
+        config: as for run (only [capture] and [privacy] are used).
         overrides: as for run.
     """
     if not diagnose(settings_of(config, overrides), ROOT, load=load, json=json):
@@ -49,6 +49,7 @@ def diagnose(settings: "AgentSettings", root: Path, *, load: bool, json: bool) -
 
     host = Host(root)
     examined = checks.examine(host, lambda one: btf.load(one.btf), settings.capture.ring_pages)
+    examined = msgspec.structs.replace(examined, checks=[*examined.checks, _privacy(settings)])
     if load and examined.fit:
         examined = msgspec.structs.replace(examined, checks=[*examined.checks, _load(settings)])
     kinds = measures.measures(examined, article=article.reason(host.sysfs))
@@ -59,6 +60,18 @@ def diagnose(settings: "AgentSettings", root: Path, *, load: bool, json: bool) -
         _print(examined.checks, kinds)
         print(f"\n{'fit: this host can be traced' if examined.fit else 'unfit: see what is bad above'}")
     return examined.fit
+
+
+def _privacy(settings: "AgentSettings") -> "Check":
+    """Return what of addresses and names would leave this host."""
+    from agent.doctor.checks import Check  # noqa: PLC0415 - only where it is needed
+    from agent.privacy.told import privacy  # noqa: PLC0415
+    from common.errors import ConfigError  # noqa: PLC0415
+
+    try:
+        return Check("privacy", "ok", privacy(settings))
+    except ConfigError as error:
+        return Check("privacy", "bad", str(error), "make the file, or set [privacy] to what needs no key")
 
 
 def _load(settings: "AgentSettings") -> "Check":
