@@ -18,7 +18,7 @@ from consumer.engine.arrow import Place, broker_ns
 from consumer.engine.bounds import evict_before, forget
 from consumer.engine.closing import EVICTED, rows_of
 from consumer.engine.flows import Flows
-from consumer.engine.ledger import Ledger
+from consumer.engine.ledger import Ledger, told_ns
 from consumer.engine.names import Names
 from consumer.engine.records import Output, Poison, Record, combine
 from consumer.engine.settings import EngineSettings
@@ -95,10 +95,11 @@ class EventEngine:
         now = record.timestamp_ms if self.broker_ms is None else max(self.broker_ms, record.timestamp_ms)
         self.broker_ms = now
         agent = (batch.host, batch.boot, batch.epoch)
+        packed_ns = told_ns(batch.packed_ns + batch.realtime_offset_ns, broker_ns(now))
         if isinstance(body, RecordError) or self.streams.knows(batch):
-            self.ledger.add(agent, {"duplicate": batch.events})
+            self.ledger.add(agent, {"duplicate": batch.events}, packed_ns)
             return
-        self.ledger.add(agent, self.streams.take(batch, broker_ns(now)))
+        self.ledger.add(agent, self.streams.take(batch, broker_ns(now)), packed_ns)
         self.collected.append(collect.Collected(batch, collect.wanted(body), now, record))
         self.collected_events += batch.events
 

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Counts between two ticks, by (host, boot, epoch, stage, reason): every one becomes a row that adds up."""
+"""Counts between two ticks, by (host, boot, epoch, stage, reason): every one becomes a row that adds up.
+
+What is counted of a batch is dated by when the agent packed it, as the agent's own counts are by its
+heartbeats: so both belong to one time, however late a batch comes out of a spool.
+"""
 
 from collections.abc import Mapping
 
@@ -8,6 +12,10 @@ import msgspec
 Key = tuple[str, str, int, str, str]
 """Host, boot, epoch, stage, reason."""
 STAGE = "consumer"
+MINUTE_NS = 60 * 10**9
+EARLIEST_NS = 7 * 24 * 60 * MINUTE_NS
+AHEAD_NS = 5 * MINUTE_NS
+"""What clocks may differ by, and the time that a heartbeat or batch takes."""
 _LIMIT = 2**63 - 1
 
 
@@ -27,19 +35,35 @@ class Ledger:
     """What happened to events since the last tick."""
 
     def __init__(self) -> None:
-        self.counts: dict[Key, int] = {}
+        self.counts: dict[tuple[Key, int | None], tuple[int, int]] = {}
+        """(Key, minute told of, None: the tick's) -> (events, latest moment told of in it)."""
 
-    def add(self, agent: tuple[str, str, int], reasons: Mapping[str, int]) -> None:
-        """Add events by reason for an agent run (host, boot, epoch)."""
+    def add(self, agent: tuple[str, str, int], reasons: Mapping[str, int], at_ns: int | None = None) -> None:
+        """Add events by reason for an agent run (host, boot, epoch); ``at_ns``: when they were packed."""
+        minute = None if at_ns is None else at_ns // MINUTE_NS
         for reason, events in reasons.items():
             if events:
-                key = (*agent, STAGE, reason)
-                self.counts[key] = self.counts.get(key, 0) + events
+                key = ((*agent, STAGE, reason), minute)
+                before, latest = self.counts.get(key, (0, 0))
+                self.counts[key] = before + events, max(latest, at_ns or 0)
 
     def drain(self, at_ns: int) -> list[Count]:
-        """Return the counts that are not zero, and start again at zero."""
+        """Return the counts that are not zero, and start again at zero; ``at_ns`` is the tick's time."""
         counts, self.counts = self.counts, {}
-        return [counted(key, at_ns, events) for key, events in counts.items() if events]
+        return [
+            counted(key, at_ns if minute is None else latest, events)
+            for (key, minute), (events, latest) in counts.items()
+            if events
+        ]
+
+
+def told_ns(host_ns: int, broker_ns: int) -> int:
+    """Return when something happened that a host dates, the broker's time where that cannot be.
+
+    A host is believed that it was earlier, up to a week, as a spool may have kept it; not that it will be.
+    """
+    believed = broker_ns - EARLIEST_NS <= host_ns <= broker_ns + AHEAD_NS
+    return host_ns if believed else broker_ns
 
 
 def counted(key: Key, at_ns: int, events: int) -> Count:

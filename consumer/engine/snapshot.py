@@ -52,6 +52,17 @@ class _End(msgspec.Struct, frozen=True, array_like=True):
     flipped_ms: int = 0
 
 
+class _Counted(msgspec.Struct, frozen=True, array_like=True):
+    host: str
+    boot: str
+    epoch: int
+    stage: str
+    reason: str
+    events: int
+    minute: int | None = None
+    latest_ns: int = 0
+
+
 class _Table(msgspec.Struct, frozen=True, array_like=True):
     size: int
     columns: tuple[bytes, ...]
@@ -63,7 +74,7 @@ class _State(msgspec.Struct, frozen=True, array_like=True, tag="wirelag.events.s
     broker_ms: int | None
     last_tick: int | None
     streams: list[_Stream]
-    ledger: list[tuple[str, str, int, str, str, int]]
+    ledger: list[_Counted]
     keys: list[int]
     ends: list[_End | None]
     heard: bytes
@@ -85,7 +96,10 @@ def save(engine: "EventEngine") -> bytes:
         broker_ms=engine.broker_ms,
         last_tick=engine.last_tick,
         streams=[_stream(key, stream) for key, stream in engine.streams.streams.items()],
-        ledger=[(*key, clip(events)) for key, events in engine.ledger.counts.items()],
+        ledger=[
+            _Counted(*key, clip(events), minute, latest)
+            for (key, minute), (events, latest) in engine.ledger.counts.items()
+        ],
         keys=flows.keys,
         ends=[None if end is None else _End(*end) for end in flows.ends],
         heard=_pack(flows.heard[: flows.flows]),
@@ -121,7 +135,10 @@ def _fill(engine: "EventEngine", state: _State) -> None:
     for one in state.streams:
         engine.streams.streams[one.agent] = _restored(one)
     engine.streams.since_ns = state.since_ns
-    engine.ledger.counts = {row[:5]: row[5] for row in state.ledger}
+    engine.ledger.counts = {
+        ((row.host, row.boot, row.epoch, row.stage, row.reason), row.minute): (row.events, row.latest_ns)
+        for row in state.ledger
+    }
     ends = [None if one is None else End(*(getattr(one, name) for name in End._fields)) for one in state.ends]
     if len(ends) != 2 * len(state.keys):
         raise SnapshotError(f"snapshot holds {len(ends)} ends of {len(state.keys)} connections")
