@@ -33,6 +33,7 @@ PRUNED = {
     "close": ("at_ns",),
     "retransmit": ("at_ns",),
     "ledger": ("at_ns",),
+    "agent": ("heard_ns",),
     "progress": ("topic", "topic_id", "topic_partition", "from_offset", "to_offset"),
 }
 """Columns whose least and greatest value stand in the table's log, so that readers can leave files out."""

@@ -16,6 +16,7 @@ from schemas.errors import RecordError
 VERSION = 1
 MAX_RECORD_BYTES = 256 * 1024
 MAX_TOTALS = 1024
+MAX_LEFT = 256
 
 Natural = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
@@ -33,6 +34,19 @@ class Total(msgspec.Struct, frozen=True):
     """``attempted`` (seen by a hook), ``delivered`` (to the next stage), else why the events were lost."""
     events: Natural
     """Cumulative number of events."""
+
+
+class Left(msgspec.Struct, frozen=True):
+    """Events that an earlier run of the host had left in the spool, and that this run lost."""
+
+    boot: Annotated[str, Meta(max_length=64)]
+    """Boot id of that run."""
+    epoch: Nanoseconds
+    """Epoch of that run."""
+    reason: Name
+    """Why they were lost."""
+    events: Natural
+    """Cumulative number of events, since this run started."""
 
 
 class Heartbeat(msgspec.Struct, frozen=True, tag="heartbeat"):
@@ -74,6 +88,20 @@ class Heartbeat(msgspec.Struct, frozen=True, tag="heartbeat"):
     """What stopped it or thins its events: an order, a file, a limit."""
     order: Natural = 0
     """Number of the newest order this agent has carried out, 0 = none (order.py)."""
+    config: Name = ""
+    """Names the settings in force, secrets and host name left out: hosts that tell the same have the same."""
+    kernel: Annotated[str, Meta(max_length=128)] = ""
+    """Release of the kernel."""
+    backend: Name = ""
+    """How it is attached to the kernel: some of ``raw``, ``fentry``, ``kprobe``, with commas."""
+    spool_records: Natural = 0
+    """Records that wait on the disk."""
+    spool_bytes: Natural = 0
+    """What the spool takes of the disk."""
+    spool_oldest_ns: Nanoseconds = 0
+    """Age of the oldest event in the spool, 0 = it is empty."""
+    left: Annotated[tuple[Left, ...], Meta(max_length=MAX_LEFT)] = ()
+    """What this run lost of earlier runs' records."""
 
 
 def encode(heartbeat: Heartbeat) -> bytes:

@@ -48,6 +48,7 @@ def render() -> str:
         "decoder": inspect.getsource(decoder).split("# begin\n")[1].strip(),
         "heartbeat": _struct_table(control.Heartbeat),
         "total": _struct_table(control.Total),
+        "left": _struct_table(control.Left),
         "order": _struct_table(order.Order),
         "latency": _struct_table(latency.LatencyRecord),
         "latency_note": _note(latency.__doc__),

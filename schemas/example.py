@@ -9,7 +9,7 @@ are for ever.
 import numpy as np
 
 from schemas.batch import EventBatch, Flow, Mark, Process
-from schemas.control import Heartbeat, Total
+from schemas.control import Heartbeat, Left, Total
 from schemas.event import Audit, Flag, Kind
 from schemas.order import Order
 from schemas.section import Columns, Section, pack
@@ -69,6 +69,13 @@ def heartbeat() -> Heartbeat:
             Total("agent", "delivered", 5_007),
         ),
         agent="0.1.0",
+        config="5be0c7d13a41",
+        kernel="6.12.43",
+        backend="raw",
+        spool_records=3,
+        spool_bytes=131_072,
+        spool_oldest_ns=1_500_000_000,
+        left=(Left(_BOOT, _EPOCH - 90_000_000_000, "quota", 120),),
     )
 
 

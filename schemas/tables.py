@@ -124,6 +124,33 @@ LEDGER = pa.schema(
 )
 """Events that reached (``attempted``, ``delivered``, ``stored``) or left the way at a stage; rows add up."""
 
+AGENT = pa.schema(
+    [
+        *_ORIGIN,
+        pa.field("host", pa.string()),
+        pa.field("boot", pa.string()),
+        pa.field("epoch", pa.int64()),
+        pa.field("at_ns", pa.int64()),
+        pa.field("heard_ns", pa.int64()),
+        pa.field("agent_state", pa.string()),
+        pa.field("why", pa.string()),
+        pa.field("order_number", pa.int64()),
+        pa.field("connection_rate", pa.int32()),
+        pa.field("block_rate", pa.int32()),
+        pa.field("rate_changes", pa.int64()),
+        pa.field("agent_version", pa.string()),
+        pa.field("config", pa.string()),
+        pa.field("kernel", pa.string()),
+        pa.field("backend", pa.string()),
+        pa.field("undelivered_ns", pa.int64()),
+        pa.field("spool_records", pa.int64()),
+        pa.field("spool_bytes", pa.int64()),
+        pa.field("spool_oldest_ns", pa.int64()),
+        pa.field("final", pa.bool_()),
+    ]
+)
+"""How one agent run stood at a heartbeat: ``at_ns`` by its own clock, ``heard_ns`` by the broker's."""
+
 CONNECT = pa.schema(
     [
         *_ORIGIN,
@@ -206,6 +233,7 @@ KINDS: dict[str, pa.Schema] = {
     "connection": CONNECTION,
     "unmatched": UNMATCHED,
     "ledger": LEDGER,
+    "agent": AGENT,
     "connect": CONNECT,
     "close": CLOSE,
     "retransmit": RETRANSMIT,

@@ -8,25 +8,37 @@ of the events' engine: the rows do not depend on how the records are cut into ca
 Where a run begins after the last words of an earlier one of its host, and those were no good-bye, what the
 earlier one saw since is in no count: a row ``agent``/``unreported`` of 0 events at its last words says so. It
 means nothing where that run speaks again, as two agents on one host do.
+
+An agent may lie: each run has at most ``MAX_SERIES`` totals, the rest of what it names is one loss
+(``agent``/``other``), and each host at most ``MAX_RUNS_OF_HOST`` runs.
 """
 
-from collections.abc import Sequence
-from typing import Self
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any, Self
 
 import msgspec
 import pyarrow as pa
 
 from consumer.engine import rows
-from consumer.engine.arrow import Place
-from consumer.engine.ledger import Count, clip, counted
+from consumer.engine.arrow import Place, broker_ns
+from consumer.engine.ledger import Count, clip, counted, told_ns
 from consumer.engine.records import Output, Poison, Record, combine
 from consumer.engine.settings import EngineSettings, SnapshotError, check_fits, seal, unseal
+from consumer.engine.standing import Heard, standing_of
 from schemas.control import Heartbeat, decode
 from schemas.errors import RecordError
 
 VERSION = 1
 MAX_RUNS = 16_384
 """Runs remembered, those heard last. With more agents than this at once, totals would be counted anew."""
+MAX_RUNS_OF_HOST = 256
+MAX_SERIES = 256
+LEFT_STAGE = "left-in-spool"
+"""Of what a later run lost of a run's records: the row is of the run that packed them."""
+OTHER = "agent\0other"
+Key = tuple[str, str, int]
+"""Host, boot, epoch of a run."""
 
 
 class _Run(msgspec.Struct, array_like=True):
@@ -42,6 +54,11 @@ class _Run(msgspec.Struct, array_like=True):
     """It said good-bye. Of what earlier versions saved that is not known, so nothing is said of it."""
     unreported: bool = False
     """It did not, and another run of its host began since; no row says so yet."""
+    dated_ns: int = 0
+    """When rows of its last words are dated: ``at_ns``, or the broker's time where its clock is wrong."""
+    heard: Heard | None = None
+    fresh: bool = False
+    """It was heard since the last tick."""
 
 
 class _State(msgspec.Struct, array_like=True, tag="wirelag.control.state"):
@@ -60,8 +77,8 @@ class ControlEngine:
         self.topic_partition = topic_partition
         self.settings = settings
         self._state = _State(VERSION, topic_partition)
-        self._runs: dict[tuple[str, str, int], _Run] = {}
-        self._changed: dict[tuple[str, str, int], None] = {}
+        self._runs: dict[Key, _Run] = {}
+        self._changed: dict[Key, None] = {}
 
     @classmethod
     def restore(cls, blob: bytes, topic_partition: int, settings: EngineSettings) -> Self:
@@ -75,7 +92,9 @@ class ControlEngine:
         engine._state = state
         engine._runs = {(host, boot, epoch): run for host, boot, epoch, run in state.runs}
         engine._changed = {
-            key: None for key, run in engine._runs.items() if run.totals != run.given or run.unreported
+            key: None
+            for key, run in engine._runs.items()
+            if run.totals != run.given or run.unreported or run.fresh
         }
         return engine
 
@@ -120,12 +139,16 @@ class ControlEngine:
         if heartbeat.sequence <= run.sequence:
             return
         run.sequence, run.at_ns = clip(heartbeat.sequence), clip(heartbeat.sent_at_ns)
-        run.final, run.unreported = heartbeat.final, False
-        for total in heartbeat.totals:
-            run.totals[f"{total.stage}\0{total.reason}"] = clip(total.events)
+        run.dated_ns = told_ns(run.at_ns, broker_ns(self._state.broker_ms))
+        run.final, run.unreported, run.fresh = heartbeat.final, False, True
+        now = standing_of(heartbeat)
+        if run.heard is None:
+            run.heard = Heard(now, run.at_ns, self._state.broker_ms)
+        run.heard.now, run.heard.at_ns, run.heard.heard_ms = now, run.at_ns, self._state.broker_ms
+        _learn(run, heartbeat)
         self._changed[key] = None
 
-    def _note_unended(self, new: tuple[str, str, int]) -> None:
+    def _note_unended(self, new: Key) -> None:
         """Mark the runs of a host that ended without a good-bye before this one began."""
         host, _, epoch = new
         for key, run in self._runs.items():
@@ -139,30 +162,73 @@ class ControlEngine:
         changed = [(key, run) for key, run in self._runs.items() if key in self._changed]
         counts = [count for key, run in changed for count in _differences(key, run)]
         self._changed = {}
+        told = [row for key, run in changed for row in _standing(key, run)]
         if state.poison:
             counts.append(
                 counted(("", "", 0, "consumer", "poison"), state.broker_ms * 1_000_000, state.poison)
             )
             state.poison = 0
-        while len(self._runs) > MAX_RUNS:
-            del self._runs[next(iter(self._runs))]
-        if not counts:
+        self._forget()
+        if not (counts or told):
             return {}
         number = state.broker_ms // self.settings.tick_ms
         state.last_tick = number if state.last_tick is None else max(number, state.last_tick + 1)
-        return {"ledger": rows.ledger(Place(self.topic_partition, state.last_tick, state.broker_ms), counts)}
+        place = Place(self.topic_partition, state.last_tick, state.broker_ms)
+        found = {"ledger": rows.ledger(place, counts)} if counts else {}
+        return found | ({"agent": rows.agents(place, told)} if told else {})
+
+    def _forget(self) -> None:
+        """Keep the runs heard last, of each host and of all."""
+        if len(self._runs) > MAX_RUNS_OF_HOST:
+            many = Counter(key[0] for key in self._runs)
+            for key in [key for key in self._runs if many[key[0]] > MAX_RUNS_OF_HOST]:
+                if many[key[0]] > MAX_RUNS_OF_HOST:
+                    many[key[0]] -= 1
+                    del self._runs[key]
+        while len(self._runs) > MAX_RUNS:
+            del self._runs[next(iter(self._runs))]
 
 
-def _differences(key: tuple[str, str, int], run: _Run) -> list[Count]:
+def _learn(run: _Run, heartbeat: Heartbeat) -> None:
+    """Take the totals of a heartbeat, those beyond ``MAX_SERIES`` as one."""
+    rest = 0
+    for name, events in _named(heartbeat):
+        if name in run.totals or len(run.totals) < MAX_SERIES:
+            run.totals[name] = clip(events)
+        else:
+            rest += events
+    if rest:
+        run.totals[OTHER] = max(run.totals.get(OTHER, 0), clip(rest))
+
+
+def _named(heartbeat: Heartbeat) -> Iterator[tuple[str, int]]:
+    for total in heartbeat.totals:
+        yield f"{_bare(total.stage)}\0{_bare(total.reason)}", total.events
+    for left in heartbeat.left:
+        yield f"{LEFT_STAGE}\0{_bare(left.reason)}\0{_bare(left.boot)}\0{clip(left.epoch)}", left.events
+
+
+def _bare(text: str) -> str:
+    return text.replace("\0", "")
+
+
+def _standing(key: Key, run: _Run) -> list[dict[str, Any]]:
+    """Return the row that tells how a run stands, where one is due."""
+    fresh, run.fresh = run.fresh, False
+    return [run.heard.row(key)] if fresh and run.heard is not None and run.heard.due else []
+
+
+def _differences(key: Key, run: _Run) -> list[Count]:
     """Return a row for each total that changed since rows were given."""
     found = []
     for name, events in run.totals.items():
         change = events - run.given.get(name, 0)
         if change:
-            stage, _, reason = name.partition("\0")
-            found.append(counted((*key, stage, reason), run.at_ns, change))
+            stage, reason, *other = name.split("\0")
+            of = (key[0], other[0], int(other[1])) if other else key
+            found.append(counted((*of, stage, reason), run.dated_ns or run.at_ns, change))
     if run.unreported:
-        found.append(counted((*key, "agent", "unreported"), run.at_ns, 0))
+        found.append(counted((*key, "agent", "unreported"), run.dated_ns or run.at_ns, 0))
         run.unreported = False
     run.given = dict(run.totals)
     return found

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rows of a tick: matches, unmatched ranges, ends of connections, ledger."""
+"""The rows of a tick: matches, unmatched ranges, ends of connections, agents, ledger."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -124,6 +124,12 @@ def _connection(flows: Flows, number: int) -> dict[str, Any]:
         "opener": end.opener.name if end.opener else None,
         "marks": flow.marks,
     }
+
+
+def agents(place: Place, told: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Return a row for each word of how an agent run stands: all columns of the kind but its origin."""
+    columns: dict[str, Any] = {name: [row[name] for row in told] for name in told[0]}
+    return table("agent", place, np.array(columns["heard_ns"], dtype=np.int64), columns)
 
 
 def ledger(place: Place, counts: Sequence[Count]) -> pa.Table:

@@ -21,6 +21,7 @@ _CARRIED = {
     "connection": "netns",
     "unmatched": "begin",
     "ledger": "events",
+    "agent": "order_number",
     "connect": "pid",
     "close": "sent_bytes",
     "retransmit": "begin",
