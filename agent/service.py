@@ -11,6 +11,7 @@ from pathlib import Path
 
 import structlog
 
+from agent.about import about
 from agent.brakes.brakes import Brakes, Means
 from agent.brakes.budget import SpentFile
 from agent.brakes.kernel_time import KernelTime
@@ -101,6 +102,7 @@ class AgentService:
         self._settings = settings
         self._log = structlog.get_logger()
         self._beats = 0
+        self._about = about(settings)
         self.ledger = Ledger()
         self.exposed = Exposed(settings.service.metrics_listen)
         self.audit: Callable[[], None] = lambda: None
@@ -186,14 +188,14 @@ class AgentService:
                 if switch.on:
                     loop.count(capture.counters())
                 self.exposed.latest = self._reporter.write()
-                self._beat(delivery, identity, brakes, final=False)
+                self._beat(delivery, identity, brakes, capture.means, final=False)
                 systemd.notify("WATCHDOG=1")
 
     def _finish(self, switch: Switch, brakes: Brakes, delivery: KafkaDelivery, identity: Identity) -> None:
         cost = self._meter.read()
         counters = switch.detach()
         left = delivery.close(LAST_DELIVERY_SECONDS, time.monotonic)
-        self._beat(delivery, identity, brakes, final=True)
+        self._beat(delivery, identity, brakes, switch.capture.means, final=True)
         delivery.close(FINAL_SECONDS, time.monotonic)
         delivery.end()
         brakes.close()
@@ -202,18 +204,20 @@ class AgentService:
         kernel_ns = counters.run_time_ns if counters else 0
         self._log.info("stopped", **records, totals=totals, kernel_ns=kernel_ns, **cost)
 
-    def _beat(self, delivery: KafkaDelivery, identity: Identity, brakes: Brakes, *, final: bool) -> None:
-        beat = heartbeat(
-            identity,
-            self._beats,
-            system_clock(),
-            self.ledger,
-            delivery.outstanding,
-            agent=VERSION,
-            final=final,
+    def _beat(
+        self, delivery: KafkaDelivery, identity: Identity, brakes: Brakes, backend: str, *, final: bool
+    ) -> None:
+        clock, out = system_clock(), delivery.outstanding
+        beat = heartbeat(identity, self._beats, clock, self.ledger, out, agent=VERSION, final=final)
+        told = self._about.on(
+            brakes.standing.on(beat),
+            backend=backend,
+            spool=delivery.standing,
+            now_ns=beat.sent_at_ns,
+            left=delivery.left,
         )
         self._beats += 1
-        delivery.send_control(identity.host.encode(), control.encode(brakes.standing.on(beat)))
+        delivery.send_control(identity.host.encode(), control.encode(told))
 
     def _brakes(self, switch: Switch, delivery: KafkaDelivery, identity: Identity) -> Brakes:
         settings = self._settings

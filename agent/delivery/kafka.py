@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
@@ -21,6 +21,7 @@ from agent.brokers import Broker
 from agent.delivery.outstanding import Outstanding, Ticket
 from agent.ledger import DELIVERED, Ledger
 from agent.spool.limits import Figures
+from agent.spool.record import Run
 from common.errors import RuntimeFailure, TopicMismatchError
 from common.kafka import KafkaSettings
 
@@ -63,6 +64,11 @@ class KafkaDelivery:
     def standing(self) -> Figures | None:
         """How the spool stands, None where there is none."""
         return None
+
+    @property
+    def left(self) -> Mapping[tuple[Run, str], int]:
+        """Events of earlier runs' records that this run lost, by run and reason."""
+        return {}
 
     def begin(self) -> None:
         """Be ready for ``send``."""

@@ -7,7 +7,7 @@ The source of watermarks and of "last sequence with no hole".
 import itertools
 from typing import NamedTuple
 
-from agent.spool.record import Place
+from agent.spool.record import NOBODY, Place, Run
 
 
 class Ticket(NamedTuple):
@@ -22,6 +22,8 @@ class Ticket(NamedTuple):
     """Where in the spool it is, None: it comes straight from the packer."""
     own: bool = True
     """Of this agent run, not of an earlier one that left it in the spool."""
+    run: Run = NOBODY
+    """Who packed it, where it comes from the spool."""
 
 
 class _Aside(NamedTuple):

@@ -10,7 +10,7 @@ has.
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import structlog
 
@@ -20,7 +20,7 @@ from agent.delivery.pace import Pace
 from agent.ledger import DELIVERED, Ledger
 from agent.spool.keeper import Keeper, Taken
 from agent.spool.limits import Figures
-from agent.spool.record import Loss, Record
+from agent.spool.record import Loss, Record, Run
 from common.kafka import KafkaSettings
 
 IDLE_SECONDS = 0.05
@@ -50,6 +50,7 @@ class SpooledDelivery(KafkaDelivery):
         self._recalls = 0
         self.earlier: Counter[str] = Counter()
         """Events of earlier runs by what became of them: ``delivered``, or why they were lost."""
+        self._of_others: Counter[tuple[Run, str]] = Counter()
         self._log = structlog.get_logger()
 
     def begin(self) -> None:
@@ -115,6 +116,11 @@ class SpooledDelivery(KafkaDelivery):
         return self.spool.figures
 
     @property
+    def left(self) -> Mapping[tuple[Run, str], int]:
+        """Events of earlier runs' records that this run lost, by run and reason."""
+        return self._of_others
+
+    @property
     def waiting(self) -> int:
         """Records in the spool."""
         return self._held.total()
@@ -144,7 +150,7 @@ class SpooledDelivery(KafkaDelivery):
         if ticket.own:
             self._ledger.add("kafka", reason, ticket.events)
         else:
-            self.earlier[reason] += ticket.events
+            self._lost_of(ticket.run, reason, ticket.events)
 
     def _returned(self, value: bytes, ticket: Ticket) -> None:
         if ticket.place is None:
@@ -201,8 +207,8 @@ class SpooledDelivery(KafkaDelivery):
                 self._take_out(one)
 
     def _take_out(self, taken: Taken) -> None:
-        place, own, record = taken.given
-        ticket = Ticket(record.shard, record.sequence, record.events, record.oldest_ns, place, own)
+        place, own, record, run = taken.given
+        ticket = Ticket(record.shard, record.sequence, record.events, record.oldest_ns, place, own, run)
         if own:
             self.outstanding.open(ticket)
         if taken.recall == self._recalls:
@@ -222,8 +228,13 @@ class SpooledDelivery(KafkaDelivery):
             if loss.through is not None:
                 self.outstanding.move_on(loss.shard, loss.through, loss.oldest_ns)
         else:
-            self.earlier[loss.reason] += loss.events
+            self._lost_of(loss.run, loss.reason, loss.events)
         self._fewer(loss.shard, loss.records)
+
+    def _lost_of(self, run: Run, reason: str, events: int) -> None:
+        """Count a loss of an earlier run's records: it is told with that run's name."""
+        self.earlier[reason] += events
+        self._of_others[run, reason] += events
 
     def _drain(self, now: float) -> None:
         if not self._held.total() or not self._pace.is_open(now):

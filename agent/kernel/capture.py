@@ -66,6 +66,11 @@ class Capture:
         """What it is attached to, for people."""
         return hooks.describe(self._chosen)
 
+    @property
+    def means(self) -> str:
+        """The means by which it is attached, or was last, with commas."""
+        return ",".join(sorted({hook.means for hook in self._chosen}))
+
     def probe(self) -> str:
         """Say in a line what `start` would use; loads nothing.
 

@@ -61,7 +61,8 @@ class Book:
             if left:
                 through = None if queue.out or not self.own else queue.last_sequence
                 events = sum(map(self.events_of, left))
-                found.append(Loss(reason, self.own, shard, len(left), events, through, after.get(shard)))
+                oldest = after.get(shard)
+                found.append(Loss(reason, self.own, shard, len(left), events, through, oldest, self.run))
         return found
 
     @property

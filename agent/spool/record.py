@@ -53,6 +53,8 @@ class Given(NamedTuple):
     own: bool
     """Packed by the run that opened the spool."""
     record: Record
+    run: Run = NOBODY
+    """Who packed it."""
 
 
 class Loss(NamedTuple):
@@ -68,6 +70,8 @@ class Loss(NamedTuple):
     """All records of the shard up to this sequence are decided; None: that cannot be said."""
     oldest_ns: int | None = None
     """CLOCK_MONOTONIC of the oldest event of what is left of the shard, where ``through`` is known."""
+    run: Run = NOBODY
+    """Who packed them."""
 
 
 def crcs(row: int, record: Record) -> tuple[int, int]:

@@ -118,7 +118,7 @@ class Store:
             record = self._read(book, shard, row)
             if record is not None:
                 queue.give(row)
-                found.append(Given(Place(book.number, shard, row), book.own, record))
+                found.append(Given(Place(book.number, shard, row), book.own, record, book.run))
                 most_bytes -= len(record.value)
                 shard_bytes -= len(record.value)
         return found
@@ -235,8 +235,8 @@ class Store:
         self._losses += book.losses(reason, after)
         for shard, queue in book.queues.items():
             for row in queue.out:
-                events = book.events_of(row)
-                self._orphans[Place(book.number, shard, row)] = Loss(reason, book.own, shard, 1, events)
+                lost = Loss(reason, book.own, shard, 1, book.events_of(row), run=book.run)
+                self._orphans[Place(book.number, shard, row)] = lost
         self._end(book)
 
     def _lose(self, records: list[Record], reason: str) -> None:
@@ -253,7 +253,7 @@ class Store:
         if record is None:
             book.damaged = True
             book.queues[shard].done(row)
-            self._losses.append(Loss("corrupt", book.own, shard, 1, book.events_of(row)))
+            self._losses.append(Loss("corrupt", book.own, shard, 1, book.events_of(row), run=book.run))
         return record
 
     def _end_if_done(self, book: Book) -> None:

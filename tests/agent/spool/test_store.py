@@ -116,7 +116,7 @@ def test_the_newest_gives_way_where_so_told(tmp_path):
     kept = [one.record.sequence for one in given]
     assert kept == list(range(len(kept)))
     assert 5 < len(kept) == 60 - len(lost)
-    assert {one[:4] + one[5:] for one in lost} == {("quota", True, 0, 1, None, None)}
+    assert {one[:4] + one[5:7] for one in lost} == {("quota", True, 0, 1, None, None)}
 
 
 def test_the_share_of_the_disk_holds_where_it_is_less(tmp_path):
