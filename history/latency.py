@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from history.completeness import HOSTS
+from history.completeness import HOSTS, whole
 from history.coverage import Cover, Missed, covers, missed
 from history.engine import Engine
 from history.errors import QuestionError
@@ -146,9 +146,12 @@ def latency(
     begun = Span(span.from_ns - span.from_ns % MINUTE_NS, span.to_ns)
     condition, parameters = where(begun, edge=edge, host=host)
     parameters["kinds"] = wanted
+    wide = whole(source, begun)
+    parameters["since_ns"] = wide.since_ns
     label, none = _LABELS[by], "0" if by == "minute" else "''"
     parts = _PARTS.format(label=label, none=none, where=condition)
-    with source.engine({"histogram": begun, "ledger": span, "match": span, "close": begun}) as engine:
+    tables = {"histogram": begun, "ledger": wide.ledger, "agent": wide.agent, "match": span, "close": begun}
+    with source.engine(tables) as engine:
         groups = engine.rows(_GROUPS.format(hosts=HOSTS, parts=parts), parameters)
         kept, unended = _kept(engine, parts, parameters)
         cover = covers(engine, parameters, label=label, none=none, where=condition)

@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from history.completeness import COUNTED
+from history.completeness import COUNTED, whole
 from history.source import Source
 from history.span import Span
 
@@ -23,6 +23,6 @@ def losses(source: Source, span: Span, *, host: str = "") -> list[dict[str, Any]
 
     ``agent``/``unknown`` of None events: a run ended without a good-bye, and what it saw last is in no count.
     """
-    parameters = {"from_ns": span.from_ns, "to_ns": span.to_ns, "host": host}
-    with source.engine({"ledger": span}) as engine:
-        return engine.rows(_SUMS.format(counted=COUNTED), parameters)
+    wide = whole(source, span)
+    with source.engine({"ledger": wide.ledger, "agent": wide.agent}) as engine:
+        return engine.rows(_SUMS.format(counted=COUNTED), wide.parameters(span) | {"host": host})

@@ -11,7 +11,7 @@ from history.latency import latency
 from history.losses import losses
 from history.span import Span
 from schemas.histogram import RELATIVE_ERROR
-from support.rows import START, Write, histogram, ledger, match, nothing_lost
+from support.rows import HOUR_NS, START, Write, histogram, ledger, match, nothing_lost
 
 MINUTE = 60 * 10**9
 SPAN = Span(START, START + 10 * MINUTE)
@@ -245,13 +245,17 @@ def test_an_agent_that_said_no_good_bye_keeps_the_answer_below_whole(write: Writ
     ]
 
 
-def test_a_run_older_than_the_span_is_not_accused(write: Write) -> None:
-    """What it attempted before may have been stored within, and the other way round."""
+@pytest.mark.parametrize(("before", "expected"), [(100, 1), (0, 0.9)])
+def test_a_run_older_than_the_span_is_judged_by_its_whole_ledger(
+    write: Write, before: int, expected: float
+) -> None:
+    """What it attempted in the span may have been stored before it; where that is not so, it is missing."""
     rows = [
-        ledger("alpha", "kernel", "attempted", 1000, epoch=START - 1),
-        ledger("alpha", "consumer", "stored", 900, epoch=START - 1),
+        ledger("alpha", "kernel", "attempted", 1000, epoch=START - HOUR_NS),
+        ledger("alpha", "consumer", "stored", 900, epoch=START - HOUR_NS),
+        ledger("alpha", "consumer", "stored", before, at_ns=START - 1, epoch=START - HOUR_NS),
     ]
-    assert complete(write, histogram([1]), rows) == 1
+    assert complete(write, histogram([1]), rows) == expected
 
 
 def test_what_the_receiving_host_lost_is_seen_without_a_latency(write: Write) -> None:

@@ -21,6 +21,7 @@ TIME_COLUMN = {
     "histogram": "window_start_ns",
     "connection": "first_seen_ns",
     "ledger": "at_ns",
+    "agent": "heard_ns",
     "connect": "at_ns",
     "close": "at_ns",
     "retransmit": "at_ns",
