@@ -55,6 +55,11 @@ def kept(beat: Heartbeat) -> str:
     return f" ({beat.connection_rate / FULL:.2%} of connections, {beat.block_rate / FULL:.2%} of blocks kept)"
 
 
+def share_kept(connection_rate: int, block_rate: int) -> float:
+    """Return which share of all events about is kept: those of a kept connection or of a kept block."""
+    return 1 - (1 - connection_rate / FULL) * (1 - block_rate / FULL)
+
+
 def row(beat: Heartbeat) -> dict[str, Any]:
     """Return the same for programs."""
     names = (

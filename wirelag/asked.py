@@ -36,6 +36,7 @@ _NONE = {
     "connections": "connections are noted when they are first heard of: ask for an earlier --from",
     "connects": "an attempt is told by the host that makes it: does an agent run there?",
     "retransmits": "nothing was sent again, or no agent runs at the sending hosts",
+    "hosts": "agents say how they are every few seconds: is one running, and the consumer?",
     "losses": "hosts report every few seconds: is an agent running, and the consumer?",
 }
 

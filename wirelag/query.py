@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 
 from wirelag.asked import Csv, Edge, From, Host, Json, Kind, Lake, To, remark, write
+from wirelag.ledger import hosts, losses
 from wirelag.lives import connects, retransmits
 from wirelag.output import Column, check, share
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 app = App(
     name="query",
-    help="Ask the lake: percentiles by edge, single messages, connections, connects, losses.\n\n"
+    help="Ask the lake: percentiles by edge, single messages, connections, connects, losses, hosts.\n\n"
     "Times are UTC: `now`, a time ago (`-1h`, `-30m`, `-7d`) or ISO 8601 (`2026-11-22T10:00`).",
 )
 
@@ -61,15 +62,11 @@ _CONNECTIONS = (
     Column("min_rtt_us", "MIN RTT", "microseconds"),
     Column("audit", "AUDIT"),
 )
-_LOSSES = (
-    Column("host", "HOST", grouped=True),
-    Column("stage", "STAGE", grouped=True),
-    Column("reason", "REASON"),
-    Column("events", "EVENTS", "count"),
-)
 _TABLE_ROWS = 100
 app.command(connects)
 app.command(retransmits)
+app.command(losses)
+app.command(hosts)
 
 
 @app.command
@@ -207,31 +204,6 @@ def connections(
     check(json=json, csv=csv)
     rows = question.connections(Source(lake), span(from_, to, time.time_ns()), host=host, port=port)
     write("connections", rows, question.COLUMNS, _CONNECTIONS, json=json, csv=csv)
-
-
-@app.command
-def losses(
-    *,
-    lake: Lake,
-    from_: From = "-1h",
-    to: To = "now",
-    host: Annotated[str, Parameter("--host", show_default=False, help="only this host")] = "",
-    json: Json = False,
-    csv: Csv = False,
-) -> None:
-    """What became of the events: attempted, delivered, stored, and why others were lost, by host.
-
-    For example:
-
-    wirelag query losses --lake LAKE --from -1d
-    """
-    from history import losses as question
-    from history.source import Source
-    from history.span import span
-
-    check(json=json, csv=csv)
-    rows = question.losses(Source(lake), span(from_, to, time.time_ns()), host=host)
-    write("losses", rows, question.COLUMNS, _LOSSES, json=json, csv=csv)
 
 
 def _uncovered(missed: "Missed") -> Iterator[str]:

@@ -135,6 +135,15 @@ def ledger(
     return row | {"stage": stage, "reason": reason, "events": events}
 
 
+def agent(host: str, heard_ns: int, **changes: Any) -> dict[str, Any]:
+    """Return how an agent stood that began at START and traces all."""
+    row = {"topic_partition": 0, "tick": 1, "host": host, "boot": "b", "epoch": START, "at_ns": heard_ns}
+    row |= {"heard_ns": heard_ns, "agent_state": "tracing", "why": "", "order_number": 0}
+    row |= {"connection_rate": 65_536, "block_rate": 65_536, "rate_changes": 0, "agent_version": "1.0"}
+    row |= {"config": "c0ffee", "kernel": "6.12.1", "backend": "raw", "undelivered_ns": 0}
+    return row | {"spool_records": 0, "spool_bytes": 0, "spool_oldest_ns": 0, "final": False} | changes
+
+
 def nothing_lost() -> list[dict[str, Any]]:
     """Return ledger rows of two hosts that lost nothing."""
     return [ledger(host, *what, 1000) for host in ("alpha", "beta") for what in _WAY]
