@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -6,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumer.engine import ControlEngine, Record
+from consumer.engine.control import MAX_RUNS_OF_HOST, MAX_SERIES
 from consumer.engine.settings import seal, unseal
-from schemas.control import Heartbeat, Total, encode
+from schemas.control import Heartbeat, Left, Total, encode
 from tests.consumer.engine.scene import BASE_MS
 from tests.consumer.engine.traffic import SETTINGS, Rows, collect
 
@@ -17,7 +19,12 @@ EPOCHS = st.sampled_from([1, 2, LATER])
 
 
 def heartbeat(
-    sequence: int, totals: dict[tuple[str, str], int], host: str = "alpha", epoch: int = 1, **more: Any
+    sequence: int,
+    totals: dict[tuple[str, str], int],
+    host: str = "alpha",
+    epoch: int = 1,
+    oldest: int = 0,
+    **more: Any,
 ) -> bytes:
     return encode(
         Heartbeat(
@@ -28,7 +35,7 @@ def heartbeat(
             sequence=sequence,
             sent_at_ns=(BASE_MS + sequence) * 1_000_000,
             monotonic_ns=0,
-            oldest_undelivered_ns=0,
+            oldest_undelivered_ns=oldest,
             acknowledged={},
             totals=tuple(Total(stage, reason, events) for (stage, reason), events in totals.items()),
             **more,
@@ -115,6 +122,65 @@ def test_a_state_from_before_good_byes_were_remembered_says_nothing() -> None:
     engine = ControlEngine.restore(seal(msgspec.msgpack.encode(state)), 0, SETTINGS)
     rows = collect([engine.apply([Record(1, BASE_MS, kernel(0, 9, epoch=LATER))]), engine.flush()])
     assert [row[3] for row in events(rows)] == [100, 9]
+
+
+def test_how_an_agent_stands_is_told_at_once_and_every_ten_seconds() -> None:
+    """And at every change of what is not a figure; by the broker's time and its own."""
+    beats = [heartbeat(n, {}, oldest=n) for n in range(8)]
+    rows = run(*beats, heartbeat(8, {}, state="stopped"), heartbeat(9, {}, state="stopped", final=True))[
+        "agent"
+    ]
+    heard = [BASE_MS + ms for ms in (0, 10_000, 16_000, 18_000)]
+    assert [row["heard_ns"] for row in rows] == [ms * 1_000_000 for ms in heard]
+    assert [row["agent_state"] for row in rows] == ["tracing", "tracing", "stopped", "stopped"]
+    assert [row["final"] for row in rows] == [False, False, False, True]
+    assert [row["at_ns"] for row in rows] == [(BASE_MS + n) * 1_000_000 for n in (0, 5, 8, 9)]
+
+
+def test_what_was_lost_of_an_earlier_run_is_a_row_of_that_run() -> None:
+    """With totals of who tells it; another teller's add to them."""
+    left = (Left("boot", 1, "quota", 30), Left("before", 2, "corrupt", 4))
+    again = (Left("boot", 1, "quota", 50),)
+    rows = run(heartbeat(0, {}, epoch=7, left=left), heartbeat(1, {}, epoch=7, left=again))
+    rows = {"ledger": rows["ledger"] + run(heartbeat(0, {}, epoch=9, left=again))["ledger"]}
+    assert [(row["boot"], row["epoch"], row["reason"], row["events"]) for row in rows["ledger"]] == [
+        ("boot", 1, "quota", 30),
+        ("before", 2, "corrupt", 4),
+        ("boot", 1, "quota", 20),
+        ("boot", 1, "quota", 50),
+    ]
+    assert {row["stage"] for row in rows["ledger"]} == {"left-in-spool"}
+
+
+def test_a_clock_that_is_ahead_does_not_date_rows_into_the_future() -> None:
+    """Nor one that is a week behind; one that is an hour behind is believed, as a spool may hold an hour."""
+    hour, rows = 3_600_000, []
+    for step_ms in (hour, -hour, -200 * hour):
+        value = kernel(0, 5).replace(
+            f"{BASE_MS * 1_000_000}".encode(), f"{(BASE_MS + step_ms) * 1_000_000}".encode()
+        )
+        told = run(value)
+        rows.append((told["ledger"][0]["at_ns"], told["agent"][0]["at_ns"]))
+    own = [(BASE_MS + step) * 1_000_000 for step in (hour, -hour, -200 * hour)]
+    assert rows == [(BASE_MS * 1_000_000, own[0]), (own[1], own[1]), (BASE_MS * 1_000_000, own[2])]
+
+
+def test_a_lying_agent_has_a_bounded_number_of_series_and_runs() -> None:
+    """What it names beyond them is one loss; another host's runs stay."""
+    engine = ControlEngine(0, SETTINGS)
+    beats = [heartbeat(n, {("x", f"{n}-{k}\0z"): 1 for k in range(900)}) for n in range(3)]
+    beats += [kernel(0, 5, host="beta")] + [
+        kernel(0, 1, host="liar", epoch=n) for n in range(2 * MAX_RUNS_OF_HOST)
+    ]
+    rows = collect(
+        [engine.apply([Record(n, BASE_MS, value) for n, value in enumerate(beats)]), engine.flush()]
+    )
+    own = [row for row in rows["ledger"] if row["host"] == "alpha"]
+    assert len(own) == MAX_SERIES + 1
+    assert next(row["events"] for row in own if row["reason"] == "other") == 900
+    assert sum(row["events"] for row in rows["ledger"] if row["host"] == "liar") == 2 * MAX_RUNS_OF_HOST
+    hosts = Counter(host for host, _, _ in engine._runs)
+    assert hosts == {"alpha": 1, "beta": 1, "liar": MAX_RUNS_OF_HOST}
 
 
 def test_what_is_no_heartbeat_is_set_aside() -> None:
