@@ -81,6 +81,11 @@ class World:
         assert self._producer.flush(30) == 0
         assert refused == []
 
+    def beat_at(self, key: bytes, value: bytes, timestamp_ms: int) -> None:
+        """Produce one heartbeat with a time of its own, to a topic that has the producers' times."""
+        self._producer.produce(self.control, value, key, 0, timestamp=timestamp_ms)
+        assert self._producer.flush(30) == 0
+
     def delete_records(self, topic: str, partition: int, before: int) -> None:
         """Let the broker delete the records below a Kafka offset, as retention would."""
         admin = AdminClient({"bootstrap.servers": self.bootstrap, **QUICK})
