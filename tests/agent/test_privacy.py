@@ -13,12 +13,14 @@ from agent.preflight import labels
 from agent.privacy.told import privacy
 from agent.privacy.veil import PSEUDONYMS, Veil, truncated
 from agent.settings import AgentSettings
+from agent.spool import record as spooled
 from common.config import load
 from common.errors import ConfigError
 from consumer.engine import EngineSettings, EventEngine, Record
 from schemas import batch
 from schemas.batch import Process
 from support.events import arrival, connection, events, look_up, receive, send, task
+from support.spool import store
 
 SECRET, KEY = b"secret of the fleet", b"another secret of it"
 RANGE = ip_network("fd77:6972:65ff::/48")
@@ -55,6 +57,19 @@ def matched(values: list[bytes]) -> list[dict[str, Any]]:
     taken = [engine.apply([Record(n, 10**12, value)]) for n, value in enumerate(values)]
     rows = [engine.flush().rows, *(one.rows for one in taken)]
     return [row for found in rows if "match" in found for row in found["match"].to_pylist()]
+
+
+@pytest.mark.parametrize("mode", MODES, ids=["raw", "less", "keyed"])
+def test_the_spool_holds_what_is_packed_and_nothing_else(mode: dict[str, Any], tmp_path: Path) -> None:
+    """So what is hidden is not on the disk either."""
+    spool = store(tmp_path)
+    for number, value in enumerate(host("alpha", Veil(**mode), 1)):
+        spool.write([spooled.Record(0, number, 40, 1, value)])
+    spool.close()
+    written = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    assert b"alpha" in written
+    named = [raw for raw in RAW if raw != b"postgres"]
+    assert [raw for raw in named if raw in written] == ([] if mode else named)
 
 
 @pytest.mark.parametrize("mode", MODES, ids=["raw", "less", "keyed"])

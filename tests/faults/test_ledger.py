@@ -31,7 +31,7 @@ from history.span import Span
 from schemas import batch, control
 from schemas.batch import EventBatch
 from schemas.control import Heartbeat, Total
-from support.agents import heartbeats, until
+from support.agents import heartbeats, total, until
 from support.batches import Fleet
 from support.consumer import World
 from support.faults import Faults
@@ -248,7 +248,3 @@ def test_a_quiet_host_is_not_silent_and_a_dead_one_is(kafka: str, tmp_path: Path
         0,
     )
     faults.tell("quiet host killed (SIGKILL)", events=row["attempted"], stored=row["stored"])
-
-
-def total(one: Heartbeat, stage: str, reason: str) -> int:
-    return sum(each.events for each in one.totals if (each.stage, each.reason) == (stage, reason))

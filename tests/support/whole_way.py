@@ -48,7 +48,8 @@ class AgentProcess:
         )
         self._command = [str(BIN / "wirelag-agent"), "run", *names.settings()]
         self._command += [argument for text in own for argument in ("--set", text)]
-        self._said: list[str] = []
+        self.said: list[str] = []
+        """Its log, as far as it was read."""
         self.totals: dict[str, int] = {}
 
     def __enter__(self) -> Self:
@@ -90,11 +91,11 @@ class AgentProcess:
         """Return the next line of its log that is of one of these events."""
         lines: IO[str] | None = self._process.stderr
         for line in lines or ():
-            self._said.append(line)
+            self.said.append(line)
             words: dict[str, Any] = json.loads(line) if line.startswith("{") else {}
             if words.get("event") in events:
                 return words
-        raise AssertionError("the agent ended early:\n" + "".join(self._said))
+        raise AssertionError("the agent ended early:\n" + "".join(self.said))
 
 
 def consume(names: Names, lake: Path, *more: str) -> str:
