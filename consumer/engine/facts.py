@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from consumer.engine import naming
+from consumer.engine.crowd import Crowd
 from consumer.engine.flows import Actor, End, Flows
 from consumer.latency.intervals import I32, I64, Index
 
@@ -97,12 +98,12 @@ class Link(NamedTuple):
 
 def describe(flows: Flows, triples: Rows) -> list[Link]:
     """Return the facts of each link."""
-    found = []
+    found, crowd = [], Crowd()
     for flow, sender, receiver in zip(*(column.tolist() for column in triples), strict=True):
         ends = naming.ends_of(flows, flow)
         actors = (naming.actor_of(flows, sender, flow), naming.actor_of(flows, receiver, flow ^ 1))
         direction = flow & 1
-        edge = naming.edge(ends, direction, actors, flows.names)
+        edge = crowd.of(ends, direction, naming.edge(ends, direction, actors, flows.names))
         thinned = flows.thinned.touches(ends)
         found.append(Link(_int64(flows.keys[flow >> 1]), direction, ends, actors, edge, thinned))
     return found
