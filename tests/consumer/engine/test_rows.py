@@ -3,8 +3,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from consumer.engine import EventEngine
+from consumer.engine import ControlEngine, EventEngine, Record
 from consumer.engine.arrow import Spread, hour_index
+from schemas import control as heartbeats
+from schemas import example
 from schemas.event import Kind
 from schemas.histogram import Histogram, quantile
 from schemas.tables import KINDS
@@ -47,6 +49,9 @@ def test_every_kind_has_its_columns_and_the_hour() -> None:
     topic.put(30_000, Host("later").batch([], {}))
     engine.apply(topic.records[-1:])
     tables |= {"unmatched": engine.flush().rows["unmatched"]}
+    control = ControlEngine(7, SETTINGS)
+    control.apply([Record(0, BASE_MS, heartbeats.encode(example.heartbeat()))])
+    tables |= {"agent": control.flush().rows["agent"]}
     assert set(tables) == set(KINDS) - {"progress"}
     for kind, table in tables.items():
         assert table.column_names == [*KINDS[kind].names, "hour_index"]
