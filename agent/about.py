@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an agent says of itself in every heartbeat beside its ledger: settings, kernel, spool, what was left.
 
-Nothing secret: of the settings only a hash of what `wirelag-agent config show` prints, without the host name,
-so that hosts with one configuration tell the same.
+Nothing secret: of the settings only a hash of what `wirelag-agent config show` prints, without who the
+host is, so that hosts with one configuration tell the same.
 """
 
 import platform
@@ -59,6 +59,11 @@ def about(settings: AgentSettings) -> About:
 
 
 def config_id(settings: AgentSettings) -> str:
-    """Return a name of the settings in force: equal where all of them but host name and secrets are."""
-    unnamed = structs.replace(settings, agent=structs.replace(settings.agent, host_name=""))
+    """Return a name of the settings in force: equal where all but host name, user and secrets are."""
+    security = structs.replace(settings.kafka.security, username="", client_id="")
+    unnamed = structs.replace(
+        settings,
+        agent=structs.replace(settings.agent, host_name=""),
+        kafka=structs.replace(settings.kafka, security=security),
+    )
     return blake2b(render(unnamed).encode(), digest_size=_HASH_BYTES).hexdigest()

@@ -15,7 +15,7 @@ An agent that is killed counts no losses. What it had attempted, by its last hea
 nor a loss accounts for is lost too: ``unaccounted``. That is said of a run that is over: another one of its
 host began after its last words, or it was silent for the last minute of the span; at its last words, and over
 the whole of the run, for which ``whole`` reads its ledger from its beginning. Where the host's newest words
-told of records on its disk, the difference is not lost yet: ``waiting``.
+told of records on its disk from before the span's end, the difference is not lost yet: ``waiting``.
 
 What such a run saw after its last heartbeat is in no count at all: ``unended`` are the runs of a host whose
 last words were in the span and no good-bye, where another one followed. Such a host's share can be too high.
@@ -54,7 +54,9 @@ _RUNS = """
             AND ((epoch < newest AND last_ns <= newest) OR last_ns < $to_ns - 60000000000))"""
 _COUNTED = """
     counted AS (SELECT * FROM told WHERE at_ns >= $from_ns AND at_ns < $to_ns),
-    spooling AS (SELECT host FROM agent GROUP BY host HAVING arg_max(spool_records, heard_ns) > 0),
+    spooling AS (
+        SELECT host FROM agent GROUP BY host HAVING arg_max(spool_records, heard_ns) > 0
+            AND max(heard_ns) - arg_max(spool_oldest_ns, heard_ns) < $to_ns),
     missing AS (
         SELECT host, boot, epoch, last_ns, (attempted - lost - stored)::BIGINT AS events,
             host IN (SELECT host FROM spooling) AS waiting
@@ -82,11 +84,12 @@ _TOTALS = """
         FROM lives LEFT JOIN unaccounted USING (host) GROUP BY host),
     host AS (
         SELECT host, lost, attempted, least(sampled, attempted) AS sampled, coalesce(runs, 0) AS unended,
+            host IN (SELECT host FROM spooling) AS waiting,
             CASE WHEN attempted > sampled THEN greatest(0, 1 - lost / (attempted - sampled))
                 WHEN lost > 0 THEN 0 ELSE 1 END AS share
         FROM total LEFT JOIN unended USING (host) WHERE attempted > 0)"""
 HOSTS = f"{COUNTED},{_TOTALS}"
-"""Table ``host`` (host, lost, attempted, sampled, unended, share) of hosts that attempted anything."""
+"""Table ``host`` (host, lost, attempted, sampled, unended, waiting, share) of hosts that attempted any."""
 _OLDEST = "WITH {runs} SELECT min(epoch) AS epoch FROM ended WHERE epoch < $from_ns"
 
 

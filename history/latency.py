@@ -45,8 +45,8 @@ SELECT label, measure, min(scale) AS scale, sum(n) AS n, sum(seen) AS seen, sum(
     sum(sum_ns) AS total, min(min_ns) FILTER (n > 0) AS least, max(max_ns) FILTER (n > 0) AS greatest,
     sum(n * sender.share * coalesce(receiver.share, 1)) / sum(seen) AS complete,
     bool_and(sender.share IS NOT NULL) AS known,
-    bool_and(sender.lost = 0 AND sender.unended = 0 AND coalesce(receiver.lost + receiver.unended, 0) = 0)
-        AS whole
+    bool_and(sender.lost = 0 AND sender.unended = 0 AND coalesce(receiver.lost + receiver.unended, 0) = 0
+        AND NOT sender.waiting AND NOT coalesce(receiver.waiting, false)) AS whole
 FROM part LEFT JOIN host AS sender ON sender.host = sender_host
 LEFT JOIN host AS receiver ON receiver.host = receiver_host AND receiver.sampled > 0
     AND measure <> 'send-block'
@@ -66,7 +66,7 @@ WITH {hosts}, {parts}, named AS (
     SELECT DISTINCT label, measure, unnest(CASE measure WHEN 'send-block' THEN [sender_host]
         ELSE [sender_host, receiver_host] END) AS host FROM part)
 SELECT label, measure, sum(attempted)::BIGINT AS attempted, sum(sampled)::BIGINT AS sampled,
-    sum(unended)::BIGINT AS unended
+    sum(unended)::BIGINT AS unended, count(*) FILTER (waiting) AS waiting
 FROM (SELECT * FROM named UNION SELECT NULL, NULL, host FROM named) JOIN host USING (host)
 GROUP BY label, measure"""
 _WITHHELD = """
@@ -113,6 +113,8 @@ class Answer(NamedTuple):
     """As ``Latency.kept``, over all hosts of the answer."""
     unended: int
     """Runs of their agents that ended in the span without a good-bye: ``complete`` is at most true."""
+    waiting: int
+    """Hosts of the answer with records of this time on their disks: ``complete`` is of what has arrived."""
     missed: Missed
     """Connections that are not wholly in events."""
 
@@ -153,7 +155,7 @@ def latency(
     tables = {"histogram": begun, "ledger": wide.ledger, "agent": wide.agent, "match": span, "close": begun}
     with source.engine(tables) as engine:
         groups = engine.rows(_GROUPS.format(hosts=HOSTS, parts=parts), parameters)
-        kept, unended = _kept(engine, parts, parameters)
+        kept, unended, waiting = _kept(engine, parts, parameters)
         cover = covers(engine, parameters, label=label, none=none, where=condition)
         gaps = missed(engine, parameters, where=condition)
         cells = _cells(engine, _BUCKETS.format(parts=parts), parameters, len(groups))
@@ -162,16 +164,17 @@ def latency(
     for group, own in zip(groups, cells, strict=True):
         place = group["label"], group["measure"]
         figures.append(_figures(group, by, own, kept.get(place), cover.get(place, Cover())))
-    return Answer(figures, withheld, kept.get((None, None)), unended, gaps)
+    return Answer(figures, withheld, kept.get((None, None)), unended, waiting, gaps)
 
 
 def _kept(
     engine: Engine, parts: str, parameters: dict[str, object]
-) -> tuple[dict[tuple[Any, Any], float], int]:
-    """Return the share of events kept by (label, kind), of all under (None, None), and runs unended."""
+) -> tuple[dict[tuple[Any, Any], float], int, int]:
+    """Return the share kept by (label, kind), of all under (None, None); runs unended; hosts waiting."""
     rows = engine.rows(_KEPT.format(hosts=HOSTS, parts=parts), parameters)
     shares = {(row["label"], row["measure"]): 1 - row["sampled"] / row["attempted"] for row in rows}
-    return shares, max((row["unended"] for row in rows), default=0)
+    unended, waiting = (max((row[name] for row in rows), default=0) for name in ("unended", "waiting"))
+    return shares, unended, waiting
 
 
 def _withheld(engine: Engine, condition: str, parameters: dict[str, object]) -> int:

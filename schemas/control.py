@@ -89,7 +89,7 @@ class Heartbeat(msgspec.Struct, frozen=True, tag="heartbeat"):
     order: Natural = 0
     """Number of the newest order this agent has carried out, 0 = none (order.py)."""
     config: Name = ""
-    """Names the settings in force, secrets and host name left out: hosts that tell the same have the same."""
+    """Names the settings in force, without secrets, host name and user: who tells the same has the same."""
     kernel: Annotated[str, Meta(max_length=128)] = ""
     """Release of the kernel."""
     backend: Name = ""

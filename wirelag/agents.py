@@ -72,5 +72,6 @@ def row(beat: Heartbeat) -> dict[str, Any]:
         "block_rate",
         "rate_changes",
         "agent",
+        *("config", "kernel", "backend", "spool_records", "spool_bytes", "spool_oldest_ns"),
     )
     return {"kind": "agent", **{name: getattr(beat, name) for name in names}}

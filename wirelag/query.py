@@ -117,6 +117,10 @@ def latency(  # noqa: PLR0913 - options of a command
             f"{answer.unended:,} runs of agents ended without a good-bye: what they saw after their last "
             "heartbeat is in no count, so COMPLETE can be too high"
         )
+    if answer.waiting:
+        remark(
+            f"records of this time wait in spools of {answer.waiting:,} hosts: COMPLETE is of what arrived"
+        )
     for line in _uncovered(answer.missed):
         remark(line)
     if answer.withheld:

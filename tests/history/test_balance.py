@@ -9,9 +9,10 @@ from history.balance import balance
 from history.completeness import whole
 from history.errors import QuestionError
 from history.hosts import HostRow, hosts
+from history.latency import latency
 from history.losses import losses
 from history.span import Span
-from support.rows import HOUR_NS, START, Write, agent, ledger
+from support.rows import HOUR_NS, START, Write, agent, histogram, ledger
 
 SECOND, MINUTE = 10**9, 60 * 10**9
 SPAN = Span(START, START + 10 * MINUTE)
@@ -221,3 +222,15 @@ def test_a_wrong_clock_is_told(write: Write) -> None:
     """What the host says of the time, minus what the broker says."""
     (one,) = host_rows(write, [agent("alpha", START, at_ns=START + HOUR_NS)])
     assert one.clock_ns == HOUR_NS
+
+
+def test_an_answer_whose_records_wait_on_a_disk_is_not_whole(write: Write) -> None:
+    """No loss, so below 100 % by nothing; not where all that waits is younger than the time asked for."""
+    end = SPAN.to_ns + MINUTE
+    waits = agent("alpha", end, spool_records=3, spool_oldest_ns=2 * MINUTE)
+    source = write(histogram=[histogram([1, 2])], ledger=run("alpha", SPAN.to_ns - 1, 9, 9), agent=[waits])
+    answer = latency(source, SPAN)
+    assert answer.waiting == 1
+    assert answer.figures[0].complete == 1 - 2**-53
+    source = write(agent=[waits | {"heard_ns": end + 1, "spool_oldest_ns": MINUTE // 2}])
+    assert (latency(source, SPAN).waiting, latency(source, SPAN).figures[0].complete) == (0, 1)
