@@ -60,7 +60,7 @@ def test_one_that_only_reads_makes_no_table(folder: str) -> None:
 
 def test_another_delta_table_is_refused(folder: str) -> None:
     write_deltalake(folder, pa.table({"kind": ["a"], "n": [1]}), partition_by=["kind"])
-    with pytest.raises(LakeCorruptError, match="lacks the columns at_ns"):
+    with pytest.raises(LakeCorruptError, match="lacks the columns agent_state"):
         Facts.open(folder)
 
 
@@ -86,6 +86,6 @@ def test_a_new_table_never_forgets_positions_and_keeps_its_log_a_day(folder: str
         "delta.checkpointInterval": "100",
         "delta.logRetentionDuration": "interval 1 day",
         "delta.deletedFileRetentionDuration": "interval 1 day",
-        "delta.dataSkippingStatsColumns": "sent_at_ns,window_start_ns,first_seen_ns,time_ns,at_ns,"
+        "delta.dataSkippingStatsColumns": "sent_at_ns,window_start_ns,first_seen_ns,time_ns,at_ns,heard_ns,"
         "topic,topic_id,topic_partition,from_offset,to_offset",
     }
