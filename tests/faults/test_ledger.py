@@ -17,6 +17,7 @@ from agent.about import about
 from agent.control import heartbeat as agent_heartbeat
 from agent.delivery.choose import delivery_of
 from agent.delivery.outstanding import Ticket
+from agent.delivery.spooled import SpooledDelivery
 from agent.ledger import ATTEMPTED, Ledger
 from agent.pack import Clock, Identity
 from agent.settings import AgentSettings
@@ -24,6 +25,8 @@ from agent.spool.record import Run
 from agent.spool.settings import SpoolSection
 from common.kafka import KafkaSettings
 from common.units import ByteSize, Duration
+from consumer.engine import control as engine_control
+from consumer.engine import events as engine_events
 from history.balance import balance
 from history.hosts import HostRow, hosts
 from history.source import Source
@@ -43,6 +46,11 @@ from support.whole_way import SHARDS, AgentProcess, Names, consume
 HOUR_NS, MINUTE_NS = 3600 * 10**9, 60 * 10**9
 NOWHERE = "127.0.0.1:1"
 PATIENCE_SECONDS = 60.0
+
+
+@pytest.fixture
+def world(kafka: str, topics: Topics, tmp_path: Path) -> World:
+    return World(kafka, topics, tmp_path, shards=2)
 
 
 def fleet(shards: int, **more: Any) -> Fleet:
@@ -71,13 +79,10 @@ def beat(epoch: int, sequence: int, sent_at_ns: int, attempted: int, lost: int, 
     return Heartbeat(1, "alpha", "boot-1", epoch, sequence, sent_at_ns, 0, 0, {}, totals, **more)
 
 
-@pytest.mark.parametrize("hours", [1, -1])
-def test_a_clock_that_steps_leaves_the_ledger_balanced(
-    kafka: str, topics: Topics, tmp_path: Path, faults: Faults, hours: int
-) -> None:
-    """Rows of a clock that is ahead are dated by the broker, those of one behind by itself; both are told."""
-    world, made = World(kafka, topics, tmp_path, shards=2), fleet(2)
-    epoch, step, events = made.realtime_offset_ns + made.start_ns, 0, 0
+def stepping(world: World, hours: int) -> int:
+    """Take half a minute's events of alpha, whose clock is set in between, to the lake; returns how many."""
+    made, events = fleet(2), 0
+    epoch = made.realtime_offset_ns + made.start_ns
     for round_ in range(6):
         step = hours * HOUR_NS if round_ >= 3 else 0
         for shard, value in made.talk(5):
@@ -85,10 +90,16 @@ def test_a_clock_that_steps_leaves_the_ledger_balanced(
             if one.host == "alpha":
                 events += one.events
                 world.send([(shard, batch.encode(stepped(one, epoch, step)))])
-        now = time.time_ns() + step
-        last = round_ == 5
+        now, last = time.time_ns() + step, round_ == 5
         world.beat(b"alpha", control.encode(beat(epoch, round_, now, events, 7 * (round_ + 1), final=last)))
     world.consume()
+    return events
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+def test_a_clock_that_steps_leaves_the_ledger_balanced(world: World, faults: Faults, hours: int) -> None:
+    """Rows of a clock that is ahead are dated by the broker, those of one behind by itself; both are told."""
+    events = stepping(world, hours)
     (row,) = lines(world, around(hours=2))
     assert (row["attempted"], row["stored"], row["lost"]) == (events + 42, events, 42)
     assert (row["unaccounted"], row["in_flight"], row["ahead"]) == (0, 0, 0)
@@ -98,13 +109,20 @@ def test_a_clock_that_steps_leaves_the_ledger_balanced(
     by_minute = lines(world, around(hours=2), by="minute")
     for name in ("attempted", "stored", "lost"):
         assert sum(one[name] for one in by_minute) == row[name]
-    clock_ns = standing(tmp_path / "lake", "alpha").clock_ns
+    clock_ns = standing(world.folder / "lake", "alpha").clock_ns
     assert clock_ns is not None
     assert round(clock_ns / HOUR_NS, 1) == hours
-    lost = {"perf-buffer/full": row["lost"]}
-    faults.tell(
-        f"agent's clock stepped {hours:+d} h", events=row["attempted"], stored=row["stored"], lost=lost
-    )
+    what, lost = f"agent's clock stepped {hours:+d} h", {"perf-buffer/full": row["lost"]}
+    faults.tell(what, events=row["attempted"], stored=row["stored"], lost=lost)
+
+
+def test_without_the_brokers_time_events_are_missing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check away: what a clock that is ahead counts is in the future, where nobody looks."""
+    for module in (engine_control, engine_events):
+        monkeypatch.setattr(module, "told_ns", lambda host_ns, _: host_ns)
+    events = stepping(world, 1)
+    (row,) = lines(world, around(hours=2))
+    assert 0 < row["stored"] < events
 
 
 def stepped(one: EventBatch, epoch: int, step: int) -> EventBatch:
@@ -137,7 +155,9 @@ class Agent:
         )
         self.ledger = Ledger()
         offset_ns = time.time_ns() - time.monotonic_ns()
-        self.delivery = delivery_of(kafka, section, self.ledger, Run(*self.identity), offset_ns)
+        made = delivery_of(kafka, section, self.ledger, Run(*self.identity), offset_ns)
+        assert isinstance(made, SpooledDelivery)
+        self.delivery = made
         self.delivery.begin()
 
     def send(self, values: Iterator[EventBatch]) -> None:
@@ -153,13 +173,19 @@ class Agent:
             self.delivery.send(value, ticket)
             self.delivery.poll()
 
-    def until(self, done: Any) -> None:
-        """Poll until something holds."""
+    def settle(self, *, delivers: bool) -> None:
+        """Poll until all is delivered, or is in the spool."""
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while not done():
+        while not (self._is_delivered() if delivers else self._is_spooled()):
             assert time.monotonic() < deadline, self.ledger.totals()
             self.delivery.poll()
             time.sleep(0.005)
+
+    def _is_delivered(self) -> bool:
+        return not (self.delivery.waiting or len(self.delivery.outstanding))
+
+    def _is_spooled(self) -> bool:
+        return self.delivery.waiting > 0 and self.delivery.spool.flush(1)
 
     def end(self) -> None:
         """End in good order, with a heartbeat that reaches Kafka on another way."""
@@ -175,38 +201,49 @@ class Agent:
         self.delivery.end()
 
 
-def test_what_a_later_run_drops_of_the_spool_is_told_of_the_run_that_packed_it(
-    kafka: str, topics: Topics, tmp_path: Path, faults: Faults
-) -> None:
-    """Kafka is away for two runs, the second has less disk; the third delivers what is left of both."""
-    world, made = World(kafka, topics, tmp_path, shards=2), fleet(2, connections=12)
+def three_runs(world: World, most: int) -> list[Agent]:
+    """Kafka is away for two runs, the second has ``most`` bytes of disk; the third delivers what is left."""
+    made = fleet(2, connections=12)
     world.send(made.talk(1))  # so that the lake knows these partitions from before all three runs
     runs = []
-    for bootstrap, rounds, most in ((NOWHERE, 40, 2**26), (NOWHERE, 3, 2**19), (kafka, 1, 2**26)):
-        run = Agent(world, tmp_path / "spool", bootstrap, time.time_ns(), most)
+    for bootstrap, rounds, quota in ((NOWHERE, 40, 2**26), (NOWHERE, 3, most), (world.bootstrap, 1, 2**26)):
+        run = Agent(world, world.folder / "spool", bootstrap, time.time_ns(), quota)
         run.send(one for _ in range(rounds) for one in of_alpha(made))
-        if bootstrap == kafka:
-            run.until(lambda one=run: not one.delivery.waiting and not len(one.delivery.outstanding))  # type: ignore[misc]
-        else:
-            run.until(lambda one=run: one.delivery.waiting and one.delivery.spool.flush(1))  # type: ignore[misc]
+        run.settle(delivers=bootstrap != NOWHERE)
         run.end()
         runs.append(run)
-    first, second, third = runs
-    dropped = sum(second.delivery.left.values())
-    assert 0 < dropped < first.ledger.total(*ATTEMPTED)
-    assert {run.epoch for run, _ in second.delivery.left} == {first.identity.epoch}
     world.consume()
+    return runs
+
+
+@pytest.mark.parametrize("most", [2**19, 2**18], ids=["some", "all"])
+def test_what_a_later_run_drops_of_the_spool_is_told_of_the_run_that_packed_it(
+    world: World, faults: Faults, most: int
+) -> None:
+    """With its reason, once: where later records of the run came, the consumer saw a gap as well."""
+    first, second, third = three_runs(world, most)
+    dropped, own = sum(second.delivery.left.values()), second.ledger.lost()
+    assert 0 < dropped <= first.ledger.total(*ATTEMPTED)
+    assert {run.epoch for run, _ in second.delivery.left} == {first.identity.epoch}
     row = next(one for one in lines(world, around()) if one["host"] == "alpha")
-    own = second.ledger.lost()
-    attempted = sum(run.ledger.total(*ATTEMPTED) for run in runs)
+    attempted = sum(run.ledger.total(*ATTEMPTED) for run in (first, second, third))
     seen = sum(one["events"] for one in ledger_rows(world) if one["stage"] == "left-in-spool")
-    assert seen == dropped
+    assert (seen, third.ledger.lost()) == (dropped, 0)
     # alpha's first batches are of a run that never said a word: they are stored, and told of by nobody
     stored = row["stored"] - row["ahead"]
     assert (row["attempted"], row["lost"], row["unaccounted"]) == (attempted, dropped + own, 0)
-    assert third.ledger.lost() == 0
-    lost = {"left-in-spool/quota": dropped, "spool/quota": own}
-    faults.tell("spool of an earlier run over a smaller quota", events=attempted, stored=stored, lost=lost)
+    what = f"spool of an earlier run over a quota of {most // 1024} KiB"
+    faults.tell(
+        what, events=attempted, stored=stored, lost={"left-in-spool/quota": dropped, "spool/quota": own}
+    )
+
+
+def test_untold_it_would_be_unaccounted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The word of the later run away: nothing says what became of them, and the balance shows it."""
+    monkeypatch.setattr("agent.about.MAX_LEFT", 0)
+    _, second, _ = three_runs(world, 2**18)
+    row = next(one for one in lines(world, around()) if one["host"] == "alpha")
+    assert row["unaccounted"] == sum(second.delivery.left.values()) > 0
 
 
 def of_alpha(made: Fleet) -> Iterator[EventBatch]:
