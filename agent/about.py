@@ -60,7 +60,9 @@ def about(settings: AgentSettings) -> About:
 
 def config_id(settings: AgentSettings) -> str:
     """Return a name of the settings in force: equal where all but host name, user and secrets are."""
-    security = structs.replace(settings.kafka.security, username="", client_id="")
+    own = settings.kafka.security
+    # What is set stays set: sections refuse halves of what belongs together.
+    security = structs.replace(own, username=own.username and "user", client_id=own.client_id and "client")
     unnamed = structs.replace(
         settings,
         agent=structs.replace(settings.agent, host_name=""),

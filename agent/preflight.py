@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agent import cgroups
+from agent.about import config_id
 from agent.delivery.kafka import KafkaDelivery
 from agent.kernel.capture import Capture
 from agent.ledger import Ledger
@@ -23,7 +24,7 @@ def check(settings: AgentSettings, *, offline: bool) -> Iterator[str]:
     Raises:
         WirelagError: the first thing that is not, with its remedy.
     """
-    yield f"settings ok: host {settings.host()}"
+    yield f"settings ok: host {settings.host()}, config {config_id(settings)}"
     settings.fleet_key()
     if settings.agent.fleet_key_file is None:
         yield "fleet key: none set, a fixed key names connections (set agent.fleet-key-file on all hosts)"
