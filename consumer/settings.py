@@ -65,6 +65,12 @@ class ConsumeSettings(Settings, frozen=True):
     idle_flush: Annotated[
         Duration, Meta(description="A partition quiet for so long has its open events matched and closed")
     ] = Duration.parse("10s")
+    peer_silence: Annotated[
+        Duration, Meta(description="A host whose agent said nothing for so long is waited for no longer")
+    ] = Duration.parse("5m")
+    peer_wait: Annotated[
+        Duration, Meta(description="A host whose agent delivers later than this is waited for no longer")
+    ] = Duration.parse("15m")
     publish: Annotated[bool, Meta(description="Send latencies to the latency topic")] = True
     edge_name: Annotated[
         tuple[EdgeName, ...], Meta(description="What ends are called in edges; the first that matches")
@@ -78,7 +84,7 @@ class ConsumeSettings(Settings, frozen=True):
 
     def __post_init__(self) -> None:
         """Refuse times that cannot work."""
-        for name in ("cycle", "tick", "horizon", "window", "idle_flush"):
+        for name in ("cycle", "tick", "horizon", "window", "idle_flush", "peer_silence", "peer_wait"):
             if getattr(self, name) < _LEAST:
                 key = name.replace("_", "-")
                 raise ValueError(f"{key}: found {getattr(self, name)}; allowed is {_LEAST} or more")

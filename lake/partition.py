@@ -23,7 +23,8 @@ class PartitionCommit:
     `state` is the matcher's memory after them, `flushed` whether it was forced to close everything at
     `to_offset`; only then may the offsets be equal. `rows` has, by kind, a table of that kind's columns
     (`schemas.tables.KINDS`; text best as dictionary columns) and `hour_index` (int64, hours since the epoch),
-    which says where a row is filed and is not stored.
+    which says where a row is filed and is not stored. `told` is all that the matcher was told beside records,
+    in order: (offset, word), before the record at that offset.
     """
 
     topic: str
@@ -34,6 +35,7 @@ class PartitionCommit:
     state: bytes
     flushed: bool
     rows: Mapping[str, pa.Table]
+    told: tuple[tuple[int, str], ...] = ()
 
     def __post_init__(self) -> None:
         if not _TOPIC_ID.fullmatch(self.topic_id) or self.partition < 0:

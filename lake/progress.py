@@ -37,6 +37,8 @@ class Progress:
     flushed: bool
     state: str
     committed_at_ns: int
+    told: list[str] | None
+    """None where a version wrote it that did not tell."""
 
 
 def table(parts: Sequence[PartitionCommit], names: Sequence[str], now_ns: int) -> pa.Table:
@@ -50,6 +52,7 @@ def table(parts: Sequence[PartitionCommit], names: Sequence[str], now_ns: int) -
         "flushed": [part.flushed for part in parts],
         "state": list(names),
         "committed_at_ns": [now_ns] * len(parts),
+        "told": [[f"{offset} {word}" for offset, word in part.told] for part in parts],
         HOUR_INDEX: [now_ns // HOUR_NS] * len(parts),
     }
     return pa.table(columns, KINDS["progress"].append(pa.field(HOUR_INDEX, pa.int64())))

@@ -20,6 +20,7 @@ from consumer.engine import Record
 from consumer.pipeline.cycle import Cycle, Marker
 from consumer.pipeline.metrics import Metrics
 from consumer.pipeline.owned import Owned, Source
+from consumer.pipeline.peers import PeerWatch
 from consumer.pipeline.work import Work
 from consumer.source.topics import Partition
 from lake.errors import LakeCorruptError
@@ -87,6 +88,8 @@ class Service:
     clock: Callable[[], float] = time.monotonic
     pause: Callable[[float], object] | None = None
     """Waits so many seconds, or until told to stop."""
+    peers: PeerWatch | None = None
+    """Tells engines of hosts that are behind."""
 
     def __post_init__(self) -> None:
         self._throttle = Throttle()
@@ -127,10 +130,13 @@ class Service:
         everything = [Partition(name, n) for name, topic in topics.items() for n in range(topic.partitions)]
         self.owned.bounds = {partition: self.reader.watermarks(partition)[1] for partition in everything}
         self.reader.assign(self.owned.take_over(everything))
+        if self.peers is not None:
+            self.peers.catch_up()
         while not self.stop.is_set():
             if not self._at_end():
                 self._turn()
                 continue
+            self._hear(now=True)
             for work in self.owned.works.values():
                 work.flush()
             if self._run_cycle():
@@ -152,13 +158,19 @@ class Service:
         """Poll once, and run a cycle when it is due."""
         self.alive()
         wait = min(POLL_SECONDS, max(0.0, self._due - self.clock()))
-        self.owned.take(self.reader.poll(self.pace.poll_records, wait))
+        batches = self.reader.poll(self.pace.poll_records, wait)
+        self._hear()
+        self.owned.take(batches)
         for partition, end in self.reader.ends().items():
             if partition in self.owned.works:
                 self.owned.works[partition].end = end
         size = sum(work.size for work in self.owned.works.values())
         if size >= self.pace.cycle_bytes or self.clock() >= self._due:
             self._run_cycle()
+
+    def _hear(self, *, now: bool = False) -> None:
+        if self.peers is not None:
+            self.peers.turn(self.owned.works.values(), now=now)
 
     def _at_end(self) -> bool:
         bounds = self.owned.bounds

@@ -10,8 +10,9 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from consumer.engine import Output, Poison, Record
+from consumer.engine import EventEngine, Output, Peers, Poison, Record
 from consumer.pipeline.saved import pack, remark
+from consumer.pipeline.words import FLUSH, hear, is_hear
 from consumer.source.topics import Mark, Partition
 from lake.facts import PartitionCommit
 
@@ -62,6 +63,7 @@ class Work:
         """Begin a new, empty part."""
         self.rows: dict[str, list[pa.Table]] = {}
         self.poison: list[Poison] = []
+        self.told: list[tuple[int, str]] = []
         self.records = 0
         self.size = 0
 
@@ -90,10 +92,20 @@ class Work:
         self.flushed = False
         self.quiet_since = now
 
+    def hear(self, peers: Peers) -> None:
+        """Take what is known of other hosts; where it is news it becomes part of the partition's history."""
+        assert isinstance(self.engine, EventEngine)  # noqa: S101 - callers look
+        if peers != self.engine.peers:
+            self.engine.hear(peers)
+            if self.told and self.told[-1][0] == self.next_offset and is_hear(self.told[-1][1]):
+                self.told.pop()
+            self.told.append((self.next_offset, hear(peers)))
+
     def flush(self) -> None:
         """Close what is open; the commit that follows makes this part of the partition's history."""
         if not self.flushed:
             self._keep(self.engine.flush())
+            self.told.append((self.next_offset, FLUSH))
             self.flushed = True
 
     def part(self) -> PartitionCommit:
@@ -110,6 +122,7 @@ class Work:
             state=state,
             flushed=self.flushed,
             rows=rows,
+            told=tuple(self.told),
         )
 
     def settle(self) -> None:
