@@ -156,6 +156,15 @@ class Table:
         with _trying(f"read the table {self._uri}"):
             return pa.table(self._delta.get_add_actions(flatten=True))
 
+    def paths_at(self, version: int) -> set[str] | None:
+        """Return the paths of the files of an earlier version, None where the log no longer tells them."""
+        try:
+            with _trying(f"read version {version} of the table {self._uri}"):
+                then = DeltaTable(self._uri, version=version, storage_options=self._options)
+                return set(pa.table(then.get_add_actions())["path"].to_pylist())
+        except LakeUnavailableError:
+            return None
+
     def append(self, files: Sequence[DataFile], transactions: Mapping[str, int]) -> None:
         """Add files and set app ids' versions in one commit."""
         self._delta.create_write_transaction(

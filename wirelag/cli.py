@@ -86,6 +86,38 @@ def consume(
     run(config, overrides, until_end=until_end)
 
 
+@app.command
+def rematch(
+    *,
+    config: Annotated[Path | None, Parameter(("--config", "-c"), help="TOML file, as of `consume`")] = None,
+    set_: Annotated[
+        tuple[str, ...],
+        Parameter(
+            "--set", negative="", show_default=False, help="section.key=value, over file and environment"
+        ),
+    ] = (),
+    every: Annotated[
+        str, Parameter("--every", show_default=False, help="look again after so long; without it once")
+    ] = "",
+    reach: Annotated[
+        str, Parameter("--reach", help="ends of a connection are looked for in hours so far apart")
+    ] = "24h",
+    lake: Annotated[
+        str, Parameter("--lake", show_default=False, help="folder or URI: short for --set lake.uri=…")
+    ] = "",
+) -> None:
+    """Match what closed unmatched with what came later, as from a spool, and correct the lake.
+
+    For example:
+
+    wirelag rematch --config /etc/wirelag/consumer.toml --every 1m
+    """
+    from consumer.late.command import rematch as run
+
+    overrides = [*set_, *([f"lake.uri={lake}"] if lake else [])]
+    run(config, overrides, every=every, reach=reach)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     return run_command("wirelag", lambda: _run(arguments))
