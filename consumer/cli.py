@@ -141,7 +141,9 @@ def _peers(settings: ConsumerSettings, beats: KafkaSource) -> PeerWatch:
     patience = Patience(
         round(own.horizon * 1000) // SLACK, round(own.peer_silence * 1000), round(own.peer_wait * 1000)
     )
-    return PeerWatch(beats, kafka.events_topic, kafka.control_topic, Watermarks(patience))
+    return PeerWatch(
+        beats, kafka.events_topic, kafka.control_topic, Watermarks(patience), round(own.tick * 1000)
+    )
 
 
 def _service(

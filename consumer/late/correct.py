@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The additive rows that a look leads to. With them the lake says what an undisturbed run would have said.
 
-- A match row for each, marked LATE; histogram parts of its measures, in the window of its event. Its send
-  block was counted when it closed.
-- Where it was counted in ``seen`` when it closed, a part with ``seen`` negative takes that back: its edge may
-  have another name now that both ends are known.
+- A match row for each, marked LATE, and histogram parts of its measures in the window of its event.
+- Histogram parts with negative counts for what was counted of it when it closed (its send block, and that it was
+  seen), under the edge of then: that may have another name now that both ends are known. Least and greatest
+  values are not taken back.
 - Unmatched rows of negative weight for what is open no more, new ones for what reads have left.
 """
 
@@ -18,6 +18,7 @@ from consumer.engine.arrow import Place, hour_index, table
 from consumer.engine.closing import About, rows_of
 from consumer.engine.records import combine
 from consumer.late.find import Found
+from consumer.latency.histogram import Parts, Runs, fill
 from consumer.latency.intervals import I64, Sends, empty, take
 from schemas.event import Flag
 from schemas.histogram import SCALE
@@ -44,9 +45,9 @@ def corrections(found: Found, tick: int, now_ms: int, window_ns: int) -> dict[st
         picked = np.flatnonzero(origin == partition)
         place = Place(partition, tick, now_ms)
         outputs.append(_matched(found, picked, place, window_ns))
-        unseen = _unseen(rows.take(pa.array(found.closed.sends.born[picked])), place, window_ns)
-        if unseen.num_rows:
-            outputs.append({"histogram": unseen})
+        outputs.append(
+            {"histogram": _taken_out(rows.take(pa.array(found.closed.sends.born[picked])), place, window_ns)}
+        )
     return combine([{kind: _plain(one) for kind, one in output.items()} for output in outputs])
 
 
@@ -63,9 +64,6 @@ def _matched(found: Found, picked: I64, place: Place, window_ns: int) -> dict[st
     rows = rows_of(place, alone, found.flows, window_ns, _NOBODY)
     flags = rows["match"]["flags"].to_numpy() | LATE
     rows["match"] = _set(rows["match"], "flags", pa.array(flags.astype(np.int32)))
-    if "histogram" in rows:
-        other = pc.not_equal(rows["histogram"]["measure"], "send-block")
-        rows["histogram"] = rows["histogram"].filter(other)
     return rows
 
 
@@ -97,39 +95,72 @@ def _filed(rows: pa.Table, tick: int, now_ms: int) -> pa.Table:
     return rows.append_column("hour_index", pa.array(hour_index(times, now_ms)))
 
 
-def _unseen(sends: pa.Table, place: Place, window_ns: int) -> pa.Table:
-    """Return parts that take back what ``seen`` counted of messages when they closed."""
-    last = (sends["flags"].to_numpy() & Flag.LAST_PIECE) != 0
-    counted = sends.filter(pa.array(last & (sends["seen"].to_numpy() > 0)))
-    window = counted["time_ns"].to_numpy() // window_ns * window_ns
-    keys = ["edge", "host", "peer_host", "clock"]
-    counted = counted.select(keys).append_column("window", pa.array(window))
-    groups = counted.group_by([*keys, "window"]).aggregate([([], "count_all")]).to_pylist()
+def _taken_out(sends: pa.Table, place: Place, window_ns: int) -> pa.Table:
+    """Return parts that take back what was counted of messages when they closed, under the edge of then."""
+    sends = sends.filter(pa.array((sends["flags"].to_numpy() & Flag.LAST_PIECE) != 0))
+    groups, of_row = _grouped(sends, window_ns)
+    size = groups.num_rows
+    seen = np.bincount(of_row, sends["seen"].to_numpy() > 0, size).astype(np.int64)
+    one_clock = np.array([clock == "same_host" for clock in groups["clock"].to_pylist()], dtype=bool)
+    order = np.argsort(of_row, kind="stable")
+    lengths = np.bincount(of_row, minlength=size)
+    runs = Runs(np.cumsum(lengths) - lengths, lengths, np.arange(size))
+    block = sends["duration_ns"].to_numpy()[order]
+    blocked = fill(runs, size, block, np.ones(block.size, dtype=bool))
+    nothing = np.zeros(0, dtype=np.int64)
+    empty_of = fill(Runs(nothing, nothing, nothing), size, nothing, nothing.astype(bool))
     parts = [
-        (group, measure, clock)
-        for group in groups
-        for measure, clock in (*(_ONE_CLOCK if group["clock"] == "same_host" else ()), *_ANY_CLOCK)
+        _part(place, groups, "send-block", "one_host", blocked, window_ns),
+        *(
+            _part(
+                place, groups, measure, clock, empty_of._replace(seen=np.where(one_clock, seen, 0)), window_ns
+            )
+            for measure, clock in _ONE_CLOCK
+        ),
+        *(
+            _part(place, groups, measure, clock, empty_of._replace(seen=seen), window_ns)
+            for measure, clock in _ANY_CLOCK
+        ),
     ]
-    size = len(parts)
-    start = np.array([group["window"] for group, _, _ in parts], dtype=np.int64)
-    zeros = np.zeros(size, dtype=np.int64)
+    rows = pa.concat_tables([_plain(part) for part in parts])
+    return rows.filter(pc.not_equal(rows["seen"], 0))
+
+
+def _grouped(sends: pa.Table, window_ns: int) -> tuple[pa.Table, I64]:
+    """Return the distinct edges and windows of sends, and which of them each one is of."""
+    window = sends["time_ns"].to_numpy() // window_ns * window_ns
+    keyed = sends.select(["edge", "host", "peer_host", "clock"]).append_column("window", pa.array(window))
+    codes = [
+        pc.dictionary_encode(keyed[name].combine_chunks(), null_encoding="encode")
+        for name in keyed.column_names
+    ]
+    _, first, of_row = np.unique(
+        np.stack([code.indices.to_numpy() for code in codes]), axis=1, return_index=True, return_inverse=True
+    )
+    return keyed.take(pa.array(first)), of_row.reshape(-1)
+
+
+def _part(place: Place, groups: pa.Table, measure: str, clock: str, parts: Parts, window_ns: int) -> pa.Table:
+    """Return the parts of one measure with all that is counted negative."""
+    size, start = groups.num_rows, groups["window"].to_numpy()
+    offsets = pa.array(parts.offsets.astype(np.int32))
     columns: dict[str, Any] = {
         "window_start_ns": start,
         "window_ns": np.full(size, window_ns, dtype=np.int64),
-        "edge": [group["edge"] for group, _, _ in parts],
-        "sender_host": [group["host"] for group, _, _ in parts],
-        "receiver_host": [group["peer_host"] for group, _, _ in parts],
-        "measure": [measure for _, measure, _ in parts],
-        "clock": [clock for _, _, clock in parts],
-        "n": zeros,
-        "seen": -np.array([group["count_all"] for group, _, _ in parts], dtype=np.int64),
-        "negative": zeros,
-        "sum_ns": zeros,
-        "min_ns": [None] * size,
-        "max_ns": [None] * size,
+        "edge": groups["edge"].combine_chunks(),
+        "sender_host": groups["host"].combine_chunks(),
+        "receiver_host": groups["peer_host"].combine_chunks(),
+        "measure": [measure] * size,
+        "clock": [clock] * size,
+        "n": -parts.n,
+        "seen": -parts.seen,
+        "negative": -parts.negative,
+        "sum_ns": -parts.total,
+        "min_ns": pa.nulls(size, pa.int64()),
+        "max_ns": pa.nulls(size, pa.int64()),
         "scale": np.full(size, SCALE, dtype=np.int32),
-        "buckets": [[]] * size,
-        "counts": [[]] * size,
+        "buckets": pa.ListArray.from_arrays(offsets, pa.array(parts.buckets)),
+        "counts": pa.ListArray.from_arrays(offsets, pa.array(-parts.counts)),
     }
     return table("histogram", place, start, columns)
 

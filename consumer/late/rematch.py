@@ -63,7 +63,7 @@ class Rematch:
             stop.wait(every)
 
     def _rows(self, look: Look) -> dict[str, pa.Table]:
-        touched = self.lake.read(look.new, ["connection"])["connection"].unique().combine_chunks()
+        touched = self.lake.read(look.new, ["connection"])["connection"].unique()
         both = keys_of_both(self.lake.read(look.near, _LIGHT, touched))
         if not len(both):
             return {}

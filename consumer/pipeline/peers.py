@@ -54,6 +54,7 @@ class PeerWatch:
     events_topic: str
     control_topic: str
     known: Watermarks
+    tick_ms: int
     clock: Callable[[], float] = time.monotonic
     _followers: dict[int, tuple[Work, Follower]] = field(default_factory=dict)
 
@@ -79,6 +80,22 @@ class PeerWatch:
         for work in works:
             if work.partition.topic == self.events_topic and isinstance(work.engine, EventEngine):
                 work.hear(self._follower(work).peers(work.engine, self.known))
+
+    def cut(self, batches: Mapping[Partition, list[Record]]) -> list[dict[Partition, list[Record]]]:
+        """Return the same records in parts, none of which goes on beyond a tick, in order.
+
+        What closes at a tick depends on what is known by then, also where hours are read at once.
+        """
+        parts: list[dict[Partition, list[Record]]] = []
+        for partition, records in batches.items():
+            part, tick = -1, -1
+            for record in records:
+                if part < 0 or record.timestamp_ms // self.tick_ms > tick:
+                    part, tick = part + 1, record.timestamp_ms // self.tick_ms
+                if part == len(parts):
+                    parts.append({})
+                parts[part].setdefault(partition, []).append(record)
+        return parts or [{}]
 
     def _follower(self, work: Work) -> Follower:
         """Return what follows a work; one that was loaded anew begins anew."""

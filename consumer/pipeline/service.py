@@ -132,6 +132,7 @@ class Service:
         self.reader.assign(self.owned.take_over(everything))
         if self.peers is not None:
             self.peers.catch_up()
+        self._hear(now=True)
         while not self.stop.is_set():
             if not self._at_end():
                 self._turn()
@@ -158,15 +159,20 @@ class Service:
         """Poll once, and run a cycle when it is due."""
         self.alive()
         wait = min(POLL_SECONDS, max(0.0, self._due - self.clock()))
-        batches = self.reader.poll(self.pace.poll_records, wait)
-        self._hear()
-        self.owned.take(batches)
+        self._take(self.reader.poll(self.pace.poll_records, wait))
         for partition, end in self.reader.ends().items():
             if partition in self.owned.works:
                 self.owned.works[partition].end = end
         size = sum(work.size for work in self.owned.works.values())
         if size >= self.pace.cycle_bytes or self.clock() >= self._due:
             self._run_cycle()
+
+    def _take(self, batches: dict[Partition, list[Record]]) -> None:
+        """Apply records, and between two ticks what is known of other hosts by then."""
+        parts = self.peers.cut(batches) if self.peers is not None else [batches]
+        for part in parts:
+            self.owned.take(part)
+            self._hear(now=len(parts) > 1)
 
     def _hear(self, *, now: bool = False) -> None:
         if self.peers is not None:
