@@ -2,9 +2,9 @@
 """The additive rows that a look leads to. With them the lake says what an undisturbed run would have said.
 
 - A match row for each, marked LATE, and histogram parts of its measures in the window of its event.
-- Histogram parts with negative counts for what was counted of it when it closed (its send block, and that it was
-  seen), under the edge of then: that may have another name now that both ends are known. Least and greatest
-  values are not taken back.
+- Histogram parts with negative counts for what was counted of it when it closed (its send block, and that it
+  was seen), under the edge of then: that may have another name now that both ends are known. Least and
+  greatest values are not taken back.
 - Unmatched rows of negative weight for what is open no more, new ones for what reads have left.
 """
 
