@@ -97,7 +97,7 @@ def corrected(outputs: list[Output], looks: int = 1) -> dict[str, pa.Table]:
     return rows
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40)
 @given(st.data())
 def test_with_the_look_a_disturbed_run_says_what_an_undisturbed_one_says(data: st.DataObject) -> None:
     """Matches, histograms and open ranges are equal, whatever comes late; a second look adds nothing."""
