@@ -16,7 +16,7 @@ from agent.brakes.budget import SpentFile
 from agent.brakes.kernel_time import KernelTime
 from agent.brakes.switch import Switch
 from agent.brokers import is_local, ports_left_out
-from agent.control import heartbeat
+from agent.control import heartbeat, with_earlier
 from agent.delivery.choose import delivery_of
 from agent.delivery.kafka import KafkaDelivery
 from agent.delivery.orders import Orders
@@ -212,6 +212,7 @@ class AgentService:
             final=final,
         )
         self._beats += 1
+        beat = with_earlier(beat, None if delivery.standing is None else delivery.standing.earlier_ns)
         delivery.send_control(identity.host.encode(), control.encode(brakes.standing.on(beat)))
 
     def _brakes(self, switch: Switch, delivery: KafkaDelivery, identity: Identity) -> Brakes:

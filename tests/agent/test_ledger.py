@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The agent's books: totals, what is under way, what the heartbeat says."""
 
-from agent.control import heartbeat
+import pytest
+
+from agent.control import heartbeat, with_earlier
 from agent.delivery.outstanding import Outstanding, Ticket
 from agent.ledger import ATTEMPTED, DELIVERED, SAMPLED, Ledger
 from agent.pack import Clock, Identity
@@ -60,3 +62,17 @@ def test_the_heartbeat_survives_its_encoding_and_says_what_is_open() -> None:
     assert control.decode(control.encode(beat)) == beat
     assert beat.oldest_undelivered_ns == 100
     assert beat.sent_at_ns == 10**18 + 1000
+
+
+@pytest.mark.parametrize(("earlier_ns", "age_ns"), [(None, 100), (10**18 + 950, 100), (10**18 - 5, 1005)])
+def test_what_an_earlier_run_left_in_the_spool_is_undelivered_too(
+    earlier_ns: int | None, age_ns: int
+) -> None:
+    """The age told is that of the oldest event of either."""
+    outstanding = Outstanding()
+    outstanding.open(Ticket(0, 0, 5, 900))
+    identity = Identity("host-a", "boot", 42, 12)
+    clock = Clock(1000, 10**18)
+    for outstanding, age_ns in ((opened, both_ns), (Outstanding(), alone_ns)):
+        beat = heartbeat(identity, 7, clock, Ledger(), outstanding, agent="1", final=False)
+        assert with_earlier(beat, earlier_ns).oldest_undelivered_ns == age_ns

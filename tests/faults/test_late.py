@@ -15,6 +15,9 @@ import msgspec
 import pytest
 
 from consumer.late.rematch import Rematch
+from history.latency import latency
+from history.source import Source
+from history.span import Span
 from lake.late import TRACE_POINTS, Late
 from support.consumer import halted, read_kind, wait_for
 from support.faults import Faults
@@ -157,8 +160,12 @@ def replayed(story: Story) -> Story:
 
 
 def told(lake: Path) -> tuple[object, ...]:
-    """What a lake says."""
-    return matches(lake), sums(lake), unmatched(lake)
+    """What a lake says, and what it answers."""
+    answers = [
+        (one.group, one.kind, one.n, one.seen, one.min_ns, one.max_ns, one.mean_ns)
+        for one in latency(Source(str(lake)), Span(0, 2**63 - 1)).figures
+    ]
+    return matches(lake), sums(lake), unmatched(lake), answers
 
 
 def test_a_spool_that_is_delivered_hours_later_is_matched_by_a_look(replayed: Story, faults: Faults) -> None:
