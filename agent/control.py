@@ -40,8 +40,8 @@ def heartbeat(
 def with_earlier(beat: Heartbeat, earlier_ns: int | None) -> Heartbeat:
     """Return the heartbeat with the age of what an earlier run left in the spool, where that is older.
 
-    ``earlier_ns`` is realtime of its oldest event, None = nothing is left. Its age is by the wall clock, since
-    that run may have been of another boot.
+    ``earlier_ns`` is realtime of its oldest event, None = nothing is left. Its age is by the wall clock: that
+    run may have been of another boot.
     """
     if earlier_ns is None:
         return beat
