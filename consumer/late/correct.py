@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from consumer.engine.arrow import Place, hour_index, table
 from consumer.engine.closing import About, rows_of
 from consumer.engine.records import combine
-from consumer.late.find import Found
+from consumer.late.find import Found, distinct
 from consumer.latency.histogram import Parts, Runs, fill
 from consumer.latency.intervals import I64, Sends, empty, take
 from schemas.event import Flag
@@ -130,14 +130,7 @@ def _grouped(sends: pa.Table, window_ns: int) -> tuple[pa.Table, I64]:
     """Return the distinct edges and windows of sends, and which of them each one is of."""
     window = sends["time_ns"].to_numpy() // window_ns * window_ns
     keyed = sends.select(["edge", "host", "peer_host", "clock"]).append_column("window", pa.array(window))
-    codes = [
-        pc.dictionary_encode(keyed[name].combine_chunks(), null_encoding="encode")
-        for name in keyed.column_names
-    ]
-    _, first, of_row = np.unique(
-        np.stack([code.indices.to_numpy() for code in codes]), axis=1, return_index=True, return_inverse=True
-    )
-    return keyed.take(pa.array(first)), of_row.reshape(-1)
+    return distinct(keyed)
 
 
 def _part(place: Place, groups: pa.Table, measure: str, clock: str, parts: Parts, window_ns: int) -> pa.Table:

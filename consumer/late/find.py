@@ -20,6 +20,8 @@ from consumer.latency.intervals import DTYPES, I32, I64, Arrivals, Bools, Receiv
 from consumer.latency.match import Closed, Now, add, match, nothing
 from schemas.batch import Flow, Process
 
+LOT = 1_000_000
+"""Rows that are looked at together."""
 _LARGEST = np.iinfo(np.int64).max
 _IDENTITY = ("connection", "direction", "side", "begin", "end", "monotonic_ns", "host")
 
@@ -37,11 +39,18 @@ class Found(NamedTuple):
     """Rows that are open no more, or not as they are."""
 
 
-def keys_of_both(light: pa.Table) -> pa.Array:
-    """Return the connections of which there are sends and reads; takes connection, direction, side."""
-    sides = light.group_by(["connection", "direction"]).aggregate([("side", "count_distinct")])
-    two = np.asarray(sides["side_count_distinct"]) == 2  # noqa: PLR2004 - sends and reads
-    return pa.array(np.unique(np.asarray(sides["connection"])[two]))
+def keys_of_both(light: pa.Table) -> list[pa.Array]:
+    """Return the connections of which there are sends and reads, in lots of about LOT rows at most.
+
+    Takes connection, direction, side.
+    """
+    groups = light.group_by(["connection", "direction"]).aggregate([("side", "count_distinct")])
+    two = np.asarray(groups["side_count_distinct"]) == 2  # noqa: PLR2004 - sends and reads
+    keys = np.unique(np.asarray(groups["connection"])[two])
+    found, counts = np.unique(np.asarray(light["connection"]), return_counts=True)
+    rows = np.cumsum(counts[np.searchsorted(found, keys)])
+    cuts = np.flatnonzero(np.diff(rows // LOT)) + 1
+    return [pa.array(lot) for lot in np.split(keys, cuts) if lot.size]
 
 
 def open_rows(rows: pa.Table) -> pa.Table:
@@ -142,16 +151,25 @@ def _pairs(flow: I32, end: I64) -> Any:  # noqa: ANN401 - a structured array
     return both
 
 
+def distinct(rows: pa.Table) -> tuple[pa.Table, I64]:
+    """Return the distinct rows of a table and, for each of its rows, which of them it is."""
+    columns = (rows[name].combine_chunks() for name in rows.column_names)
+    codes = [pc.dictionary_encode(column, null_encoding="encode").indices.to_numpy() for column in columns]
+    _, first, of_row = np.unique(np.stack(codes), axis=1, return_index=True, return_inverse=True)
+    return rows.take(pa.array(first)), of_row.reshape(-1)
+
+
 def _flows(rows: pa.Table, columns: _Columns, names: Sequence[EdgeName]) -> tuple[Flows, I32]:
     """Return the connections of rows, and the actor of each row (-1: nobody)."""
     flows = Flows(Names(tuple(names), ()))
     ends: list[End | None] = [None] * (2 * columns.keys.size)
     number: dict[Actor, int] = {}
-    actors = np.full(rows.num_rows, -1, dtype=np.int32)
     last = np.full(len(ends), -1, dtype=np.int32)
-    facts = rows.select(_FACTS).to_pylist()
-    for at, (row, flow) in enumerate(zip(facts, columns.flow.tolist(), strict=True)):
-        own = flow if row["side"] == "send" else flow ^ 1
+    told = rows.select(_FACTS).append_column("flow", pa.array(columns.flow))
+    facts, of_row = distinct(told)
+    actors = np.full(facts.num_rows, -1, dtype=np.int32)
+    for at, row in enumerate(facts.to_pylist()):
+        own = row["flow"] if row["side"] == "send" else row["flow"] ^ 1
         known = ends[own]
         if known is None or not known.flow.role:
             ends[own] = _end(row, own & 1)
@@ -162,7 +180,7 @@ def _flows(rows: pa.Table, columns: _Columns, names: Sequence[EdgeName]) -> tupl
     keys = [key & 0xFFFF_FFFF_FFFF_FFFF for key in columns.keys.tolist()]
     zeros = np.zeros(len(ends), dtype=np.int64)
     flows.restore(Known(keys, ends, list(number)), zeros, last, (zeros, zeros))
-    return flows, actors
+    return flows, actors[of_row]
 
 
 _FACTS = [

@@ -13,6 +13,7 @@ import structlog
 from common.errors import RuntimeFailure
 from common.throttle import Throttle
 from consumer.engine.names import EdgeName
+from consumer.engine.records import combine
 from consumer.late.correct import corrections
 from consumer.late.find import find, keys_of_both, open_rows
 from lake.late import Late, Look
@@ -47,7 +48,7 @@ class Rematch:
             return Told(0, 0)
         rows = self._rows(look)
         self.lake.commit(look, rows)
-        return Told(len(look.new), rows["match"].num_rows if rows else 0)
+        return Told(len(look.new), rows["match"].num_rows if "match" in rows else 0)
 
     def follow(self, stop: threading.Event, every: float) -> None:
         """Look every so many seconds until told to stop."""
@@ -64,8 +65,9 @@ class Rematch:
 
     def _rows(self, look: Look) -> dict[str, pa.Table]:
         touched = self.lake.read(look.new, ["connection"])["connection"].unique()
-        both = keys_of_both(self.lake.read(look.near, _LIGHT, touched))
-        if not len(both):
-            return {}
-        rows = open_rows(self.lake.read(look.near, None, both))
-        return corrections(find(rows, self.edge_names), -look.version, self.now_ms(), self.window_ns)
+        found = []
+        for lot in keys_of_both(self.lake.read(look.near, _LIGHT, touched)):
+            rows = open_rows(self.lake.read(look.near, None, lot))
+            matched = find(rows, self.edge_names)
+            found.append(corrections(matched, -look.version, self.now_ms(), self.window_ns))
+        return combine(found)

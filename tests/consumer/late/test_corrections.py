@@ -5,10 +5,13 @@ from collections import Counter
 from typing import Any
 
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import consumer.late.find
 from consumer.engine import EngineSettings, EventEngine, Output, Record
+from consumer.engine.records import combine
 from consumer.late.correct import corrections
 from consumer.late.find import find, keys_of_both, open_rows
 from schemas.batch import encode
@@ -44,10 +47,22 @@ def outputs_of(records: list[Record], settings: EngineSettings = SETTINGS) -> li
 
 def looked_at(unmatched: pa.Table, tick: int = -1) -> dict[str, pa.Table]:
     """What a look at these rows adds."""
-    both = keys_of_both(unmatched)
-    rows = unmatched.filter(pa.compute.is_in(unmatched["connection"], both))
-    found = corrections(find(open_rows(rows), ()), tick, BASE_MS, WINDOW_NS)
-    return {kind: table.select(KINDS[kind].names) for kind, table in found.items()}
+    found = []
+    for lot in keys_of_both(unmatched):
+        rows = unmatched.filter(pa.compute.is_in(unmatched["connection"], lot))
+        found.append(corrections(find(open_rows(rows), ()), tick, BASE_MS, WINDOW_NS))
+    return {kind: table.select(KINDS[kind].names) for kind, table in combine(found).items()}
+
+
+def test_many_rows_are_looked_at_in_lots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each connection is in one lot; those with one side only are in none."""
+    light = {"connection": [5, 5, 5, 7, 9, 9, 3, 3], "direction": [0, 0, 0, 1, 1, 1, 0, 1]}
+    sides = ["send", "receive", "send", "send", "send", "receive", "send", "receive"]
+    table = pa.table({**light, "side": sides})
+    assert [lot.to_pylist() for lot in keys_of_both(table)] == [[5, 9]]
+    monkeypatch.setattr(consumer.late.find, "LOT", 2)
+    assert [lot.to_pylist() for lot in keys_of_both(table)] == [[5], [9]]
+    assert keys_of_both(table.slice(0, 0)) == []
 
 
 def matches(table: pa.Table) -> Counter[str]:
