@@ -60,7 +60,7 @@ def test_one_that_only_reads_makes_no_table(folder: str) -> None:
 
 def test_another_delta_table_is_refused(folder: str) -> None:
     write_deltalake(folder, pa.table({"kind": ["a"], "n": [1]}), partition_by=["kind"])
-    with pytest.raises(LakeCorruptError, match="lacks the columns at_ns"):
+    with pytest.raises(LakeCorruptError, match="lacks the columns arrival_ends"):
         Facts.open(folder)
 
 
