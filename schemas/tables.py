@@ -196,9 +196,13 @@ PROGRESS = pa.schema(
         pa.field("flushed", pa.bool_()),
         pa.field("state", pa.string()),
         pa.field("committed_at_ns", pa.int64()),
+        pa.field("told", pa.list_(pa.string())),
     ]
 )
-"""One partition's part of one commit: the Kafka offsets it covers and the state object of its end."""
+"""One partition's part of one commit: the Kafka offsets it covers and the state object of its end.
+
+``told`` is what the matcher was told beside records, in order: ``OFFSET WORD``, before the record OFFSET.
+"""
 
 KINDS: dict[str, pa.Schema] = {
     "match": MATCH,
@@ -213,7 +217,7 @@ KINDS: dict[str, pa.Schema] = {
 }
 
 
-GREW = frozenset({"connection"})
+GREW = frozenset({"connection", "progress"})
 """Kinds that got columns, at their end, since their first version: files from before lack them (null)."""
 
 

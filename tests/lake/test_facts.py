@@ -272,7 +272,7 @@ def test_the_code_for_object_stores_does_the_same(folder: str, monkeypatch: pyte
     assert isinstance(facts._storage, Storage)
     assert facts._storage._root is None
     assert facts.delete_old_states() == []
-    facts.commit([part(2, 0, 1)])
+    facts.commit([part(2, 1, 2)])
     for written in Path(folder).glob(f"_state/{TOPIC_ID}/2/*"):
         written.unlink()
     with pytest.raises(LakeCorruptError, match="missing"):
