@@ -25,6 +25,7 @@ from schemas.tables import KINDS
 _RESTORE = "restore it from a copy of the lake"
 _EARLIER = "restore an earlier version of the table"
 _AGAIN = "start a consumer: it makes the state again while Kafka has the records since the one before"
+_CUT = "start a consumer: it makes this commit again from Kafka"
 _LOG = "_delta_log"
 
 
@@ -87,7 +88,10 @@ def _folders(files: list[LiveFile]) -> set[str]:
 
 
 def _log_faults(storage: Storage) -> Iterator[Fault]:
-    """Read the commits since the last checkpoint: an empty one opens as a commit of nothing."""
+    """Read the commits since the last checkpoint: an empty one opens as a commit of nothing.
+
+    One that others followed was made again by then; if not, the chain of progress rows has a gap.
+    """
     entries = storage.entries(_LOG)
     checkpoints = [
         int(entry.path.rpartition("/")[2][:20])
@@ -106,11 +110,8 @@ def _log_faults(storage: Storage) -> Iterator[Fault]:
         except ValueError as error:
             yield Fault(path, f"it is no JSON: {error}", _RESTORE)
             continue
-        if not actions:
-            remedy = _RESTORE
-            if version == numbered[-1][0]:
-                remedy = "start a consumer: it makes this commit again from Kafka"
-            yield Fault(path, "it is empty: the commit was cut off", remedy)
+        if not actions and version == numbered[-1][0]:
+            yield Fault(path, "it is empty: the commit was cut off", _CUT)
 
 
 def _file_faults(files: list[LiveFile], there: Mapping[str, int]) -> Iterator[Fault]:

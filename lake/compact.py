@@ -135,11 +135,12 @@ def read(storage: Storage, file: LiveFile) -> Iterator[pa.Table]:
     fields = _fields(file.kind)
     try:
         with storage.filesystem.open_input_file(file.path) as stream:
-            texts = [field.name for field in fields if pa.types.is_dictionary(field.type)]
-            source = pq.ParquetFile(stream, read_dictionary=texts)
-            there = set(source.schema_arrow.names)
-            columns = [field.name for field in fields if field.name in there]
-            for batch in source.iter_batches(ROW_GROUP, columns=columns):
+            end = pq.read_metadata(stream)
+            there = set(end.schema.to_arrow_schema().names)
+            present = [field for field in fields if field.name in there]
+            texts = [field.name for field in present if pa.types.is_dictionary(field.type)]
+            source = pq.ParquetFile(stream, metadata=end, read_dictionary=texts)
+            for batch in source.iter_batches(ROW_GROUP, columns=[field.name for field in present]):
                 yield pa.table([_column(batch, field) for field in fields], schema=fields)
     except FileNotFoundError as error:
         raise _unusable(storage, file, "it is missing") from error

@@ -39,6 +39,23 @@ TRACE_POINTS = (
 """What a commit passes, in this order."""
 
 
+_FRESH_SECONDS = 24 * 3600
+"""A commit that takes longer was suspended; a week's retention covers what is left of it (vacuum)."""
+
+
+def _elapsed() -> float:
+    """Return seconds of a clock that runs on while the machine is suspended."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def _require_fresh(begun: float) -> None:
+    if _elapsed() - begun > _FRESH_SECONDS:
+        raise StalePositionError(
+            f"this writer stood still for {_elapsed() - begun:.0f} seconds within a commit: its files may "
+            "have been deleted as garbage; resume from the table"
+        )
+
+
 def _no_trace(_point: str) -> None:
     pass
 
@@ -122,6 +139,7 @@ class Facts:
         require_distinct(tuple(parts))
         names: list[str] = []
         files: list[DataFile] = []
+        begun = _elapsed()
         try:
             self._write(parts, names, files)
             self._storage.sync([*names, *(file.path for file in files)])
@@ -130,6 +148,7 @@ class Facts:
             self._trace("after-refresh")
             for part in parts:
                 self._require_owned(part)
+            _require_fresh(begun)
         except LakeError:
             self._discard([*names, *(file.path for file in files)])
             raise
