@@ -190,6 +190,7 @@ class Service:
     def _run_cycle(self) -> bool:
         """Commit and publish; after a failure read again from the lake. Says whether all went well."""
         works: Sequence[Work] = list(self.owned.works.values())
+        moved = any(work.moved for work in works)
         try:
             self.cycle.run(works)
         except LakeCorruptError:
@@ -199,7 +200,9 @@ class Service:
             return False
         finally:
             self._due = self.clock() + self.pace.cycle
-        self._failures, self.trouble = 0, None
+        self.trouble = None
+        if moved:  # a cycle without anything to commit does not show that a commit would succeed
+            self._failures = 0
         return True
 
     def _recover(self, error: RuntimeFailure) -> None:

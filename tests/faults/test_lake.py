@@ -133,7 +133,7 @@ def test_the_last_commit_is_cut_to_nothing(world: World, faults: Faults) -> None
     assert len(world.rows("match")) == fleet.sends
     assert world.rows("match") == world.rows("match", "undisturbed")
     faults.tell(
-        "last log file of the lake cut to nothing", events=fleet.events, stored=kept(world), times=times
+        "last log file cut to nothing", events=fleet.events, stored=kept(world), times=times
     )
 
 
@@ -167,7 +167,7 @@ def test_the_lakes_disk_is_full_and_then_freed(world: World, tmp_path: Path, fau
     fleet = Fleet(shards=world.shards)
     world.send(fleet.talk(8))
     told = world.overrides(*SMALL, "consumer.cycle=10ms", lake="disk/lake")
-    times = faults.times(20, 2)
+    times = faults.times(20, 1)
     with Worker(small_disk.PREFIX) as worker:
         worker.run(small_disk.mount, str(disk), 16_384)
         assert worker.run(small_disk.consume, told) == ""

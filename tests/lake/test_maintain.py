@@ -292,7 +292,7 @@ def test_a_checkpoint_comes_when_many_commits_were_made(facts: Facts, folder: st
 _STEPS = st.lists(st.sampled_from(["write", "other", "merge", "merge-2", "flush"]), min_size=3, max_size=12)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=_STEPS, nested=_STEPS)
 def test_writers_and_maintainers_in_any_order_keep_every_row(
     steps: list[str], nested: list[str], tmp_path_factory: pytest.TempPathFactory

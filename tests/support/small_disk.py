@@ -44,9 +44,8 @@ def consume(overrides: list[str]) -> str:
 
 def used(folder: str) -> int:
     """Return the bytes of all files but what fills the disk."""
-    return sum(
-        path.stat().st_size for path in Path(folder).rglob("*") if path.is_file() and path.name != BALLAST
-    )
+    files = [path for path in Path(folder).rglob("*") if path.is_file() and path.name != BALLAST]
+    return sum(path.stat().st_size for path in files)
 
 
 def rows(lake: str, kind: str) -> list[tuple[object, ...]]:
