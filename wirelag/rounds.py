@@ -4,6 +4,7 @@
 A round that fails is tried again at its next time; only what a person has to mend (exit 2) ends the loop.
 """
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from common.health import Health, Pulse
 from common.log import setup_logging
 from common.metrics import new_registry, serve_metrics
 from common.service import stop_on_signals
-from common.systemd import notify
+from common.systemd import notify, watchdog_interval
 from common.units import Duration, UnitError
 from lake.maintain import Done, Maintainer, Round
 
@@ -92,8 +93,18 @@ def follow(maintainer: Maintainer, settings: "ConsumerSettings", every: str) -> 
         notify("READY=1")
         while not stop.is_set():
             pulse.beat()
+            notify("WATCHDOG=1")
             _round(maintainer, metrics)
-            stop.wait(pause)
+            _rest(stop, pause)
+        notify("STOPPING=1")
+
+
+def _rest(stop: threading.Event, seconds: float) -> None:
+    """Wait for the next round; the watchdog hears that this goes on."""
+    until = time.monotonic() + seconds
+    interval = watchdog_interval() or seconds
+    while (left := until - time.monotonic()) > 0 and not stop.wait(min(left, interval)):
+        notify("WATCHDOG=1")
 
 
 def _round(maintainer: Maintainer, metrics: Metrics) -> None:
