@@ -132,9 +132,7 @@ def test_the_last_commit_is_cut_to_nothing(world: World, faults: Faults) -> None
     world.consume(OWN, lake="undisturbed")
     assert len(world.rows("match")) == fleet.sends
     assert world.rows("match") == world.rows("match", "undisturbed")
-    faults.tell(
-        "last log file cut to nothing", events=fleet.events, stored=kept(world), times=times
-    )
+    faults.tell("last log file cut to nothing", events=fleet.events, stored=kept(world), times=times)
 
 
 def test_a_partition_moves_to_a_process_in_another_folder(
