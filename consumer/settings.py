@@ -12,6 +12,7 @@ from common.kafka import GroupProtocol, KafkaSettings
 from common.service import ServiceSettings
 from common.units import ByteSize, Duration
 from consumer.engine.names import EdgeName
+from lake.settings import KeepSettings, MaintainSettings
 
 ENV_PREFIX = "WIRELAG_CONSUMER"
 _LEAST = Duration.parse("1ms")
@@ -26,6 +27,9 @@ class LakeSettings(Settings, frozen=True):
         dict[str, str],
         Meta(description="Options of deltalake's object store; credentials come from the environment"),
     ] = field(default_factory=dict)
+
+    maintain: MaintainSettings = MaintainSettings()
+    keep: KeepSettings = KeepSettings()
 
     def __post_init__(self) -> None:
         """Refuse credentials, which would be seen by whoever reads the settings."""

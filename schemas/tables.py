@@ -223,7 +223,8 @@ PROGRESS = pa.schema(
 )
 """One partition's part of one commit: the Kafka offsets it covers and the state object of its end.
 
-``told`` is what the matcher was told beside records, in order: ``OFFSET WORD``, before the record OFFSET."""
+``told`` is what the matcher was told beside records, in order: ``OFFSET WORD``, before the record OFFSET.
+"""
 
 KINDS: dict[str, pa.Schema] = {
     "match": MATCH,

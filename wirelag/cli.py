@@ -36,6 +36,7 @@ app.command(
 )
 app.command(cat)
 app.command("wirelag.control:app", name="control", help="Have agents stop or start, and see that they did.")
+app.command("wirelag.lake:app", name="lake", help="The lake: housekeeping, whether it is whole, its columns.")
 app.command(
     "wirelag.config:app", name="config", help="The consumer's settings: in force, by default, as a schema."
 )

@@ -78,7 +78,8 @@ class PeerWatch:
         self._due = self.clock() + EVERY_SECONDS
         self._read(0)
         for work in works:
-            if work.partition.topic == self.events_topic and isinstance(work.engine, EventEngine):
+            own = work.partition.topic == self.events_topic and work.replay is None
+            if own and isinstance(work.engine, EventEngine):
                 work.hear(self._follower(work).peers(work.engine, self.known))
 
     def cut(self, batches: Mapping[Partition, list[Record]]) -> list[dict[Partition, list[Record]]]:

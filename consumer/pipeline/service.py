@@ -162,7 +162,7 @@ class Service:
         self._take(self.reader.poll(self.pace.poll_records, wait))
         for partition, end in self.reader.ends().items():
             if partition in self.owned.works:
-                self.owned.works[partition].end = end
+                self.owned.works[partition].reached(end)
         size = sum(work.size for work in self.owned.works.values())
         if size >= self.pace.cycle_bytes or self.clock() >= self._due:
             self._run_cycle()
@@ -180,13 +180,16 @@ class Service:
 
     def _at_end(self) -> bool:
         bounds = self.owned.bounds
-        return all(max(work.next_offset, work.end) >= bounds[p] for p, work in self.owned.works.items())
+        return all(
+            work.replay is None and max(work.next_offset, work.end) >= bounds[p]
+            for p, work in self.owned.works.items()
+        )
 
     def _flush_idle(self) -> None:
         """Close what is open in partitions of which the broker says that there is nothing more to read."""
         now = self.clock()
         for work in self.owned.works.values():
-            if not work.flushed and now - work.quiet_since >= self.pace.idle_flush:
+            if work.replay is None and not work.flushed and now - work.quiet_since >= self.pace.idle_flush:
                 work.quiet_since = now  # asks again after another such time
                 if self._read_to_end(work):
                     work.flush()
@@ -205,6 +208,7 @@ class Service:
     def _run_cycle(self) -> bool:
         """Commit and publish; after a failure read again from the lake. Says whether all went well."""
         works: Sequence[Work] = list(self.owned.works.values())
+        moved = any(work.moved for work in works)
         try:
             self.cycle.run(works)
         except LakeCorruptError:
@@ -214,7 +218,9 @@ class Service:
             return False
         finally:
             self._due = self.clock() + self.pace.cycle
-        self._failures, self.trouble = 0, None
+        self.trouble = None
+        if moved:  # a cycle without anything to commit does not show that a commit would succeed
+            self._failures = 0
         return True
 
     def _recover(self, error: RuntimeFailure) -> None:

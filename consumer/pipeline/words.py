@@ -8,10 +8,10 @@ from typing import Protocol
 
 import msgspec
 
-from consumer.engine import Output, Peers
+from consumer.engine import EventEngine, Output, Peers
 from lake.errors import LakeCorruptError
+from lake.older import FLUSH
 
-FLUSH = "flush"
 _HEAR = "hear "
 
 
@@ -20,9 +20,6 @@ class Told(Protocol):
 
     def flush(self) -> Output:
         """Close what is open, as if time had passed."""
-
-    def hear(self, peers: Peers) -> None:
-        """Take what is known of other hosts."""
 
 
 def hear(peers: Peers) -> str:
@@ -39,7 +36,10 @@ def tell(engine: Told, word: str) -> Output:
     """Tell an engine what a word says; raises LakeCorruptError where this version does not know it."""
     if word == FLUSH:
         return engine.flush()
-    if not word.startswith(_HEAR):
-        raise LakeCorruptError(f"a progress row notes {word!r}, which this version does not know", name=word)
-    engine.hear(msgspec.json.decode(word.removeprefix(_HEAR), type=Peers))
-    return Output()
+    try:
+        if is_hear(word) and isinstance(engine, EventEngine):
+            engine.hear(msgspec.json.decode(word.removeprefix(_HEAR), type=Peers))
+            return Output()
+    except msgspec.MsgspecError:
+        pass
+    raise LakeCorruptError(f"a progress row notes {word!r}, which this version does not know", name=word)

@@ -10,10 +10,11 @@ from common.errors import RuntimeFailure
 from consumer.engine import EventEngine, Peers, Record
 from consumer.pipeline.peers import BACK, PeerWatch
 from consumer.pipeline.watermarks import Watermarks
-from consumer.pipeline.words import FLUSH, tell
+from consumer.pipeline.words import tell
 from consumer.pipeline.work import Work
 from consumer.source.topics import Partition
 from lake.errors import LakeCorruptError
+from lake.older import FLUSH
 from schemas.batch import encode
 from schemas.event import Kind
 from tests.consumer.engine.scene import BASE_MS, Host, ends, receive
