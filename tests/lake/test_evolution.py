@@ -20,6 +20,7 @@ from support.earlier import (
     connection_columns,
     earlier_tables,
     progress_columns,
+    unmatched_columns,
 )
 from tests.lake import synthetic
 from tests.lake.opener import open_at_once
@@ -122,7 +123,11 @@ def test_a_writer_overtaken_within_its_commit_takes_over_anew(old: Facts, folder
 @contextmanager
 def earlier_writer() -> Iterator[None]:
     """The earlier version's files, in a process whose other opener is of this version."""
-    older = {"connection": connection_columns(), "progress": progress_columns()}
+    older = {
+        "connection": connection_columns(),
+        "progress": progress_columns(),
+        "unmatched": unmatched_columns(),
+    }
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parquet, "KINDS", {**KINDS, **older})
         patch.setattr(progress, "KINDS", {**KINDS, **older})
