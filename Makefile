@@ -60,7 +60,7 @@ kafka: ## a real one-node Apache Kafka in the foreground, with wirelag's topics
 	@exec scripts/kafka $(KAFKA_ARGS)
 
 .PHONY: bench
-bench: bench-kernel bench-agent bench-harm bench-rate bench-host bench-size bench-consumer bench-spool ## every benchmark (root)
+bench: bench-kernel bench-agent bench-harm bench-rate bench-host bench-size bench-consumer bench-spool bench-lake ## every benchmark (root)
 
 .PHONY: bench-kernel
 bench-kernel: ## cost of one event in the kernel (root)
@@ -103,6 +103,11 @@ bench-size: ## bytes of one event in Kafka against rows, Arrow and Parquet
 bench-spool: ## how fast the agent's spool writes, beside the disk's own limit
 	@scripts/setup
 	$(PYTHON) -m bench.spool
+
+.PHONY: bench-lake
+bench-lake: ## how long a lake of 50,000 commits takes to open, 20 minutes
+	@scripts/setup
+	$(PYTHON) -m bench.lake_open
 
 .PHONY: faults
 faults: ## the fault matrix: what was produced against what was stored; writes docs/faults.md (root)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes the agent's heartbeat from its ledger and what Kafka has acknowledged. Pure."""
 
+from msgspec import structs
+
 from agent.delivery.outstanding import Outstanding
 from agent.ledger import Ledger
 from agent.pack import Clock, Identity
@@ -33,3 +35,15 @@ def heartbeat(
         agent=agent,
         final=final,
     )
+
+
+def with_earlier(beat: Heartbeat, earlier_ns: int | None) -> Heartbeat:
+    """Return the heartbeat with the age of what an earlier run left in the spool, where that is older.
+
+    ``earlier_ns`` is realtime of its oldest event, None = nothing is left. Its age is by the wall clock: that
+    run may have been of another boot.
+    """
+    if earlier_ns is None:
+        return beat
+    oldest = max(beat.oldest_undelivered_ns, beat.sent_at_ns - earlier_ns)
+    return structs.replace(beat, oldest_undelivered_ns=oldest)

@@ -17,7 +17,7 @@ from agent.brakes.budget import SpentFile
 from agent.brakes.kernel_time import KernelTime
 from agent.brakes.switch import Switch
 from agent.brokers import is_local, ports_left_out
-from agent.control import heartbeat
+from agent.control import heartbeat, with_earlier
 from agent.delivery.choose import delivery_of
 from agent.delivery.kafka import KafkaDelivery
 from agent.delivery.orders import Orders
@@ -209,6 +209,7 @@ class AgentService:
     ) -> None:
         clock, out = system_clock(), delivery.outstanding
         beat = heartbeat(identity, self._beats, clock, self.ledger, out, agent=VERSION, final=final)
+        beat = with_earlier(beat, None if delivery.standing is None else delivery.standing.earlier_ns)
         told = self._about.on(
             brakes.standing.on(beat),
             backend=backend,

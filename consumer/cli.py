@@ -28,7 +28,9 @@ from consumer.owners import read_owners
 from consumer.pipeline.cycle import Cycle
 from consumer.pipeline.metrics import Metrics, Totals
 from consumer.pipeline.owned import MakeEngine, Owned, Rules
+from consumer.pipeline.peers import PeerWatch
 from consumer.pipeline.service import Pace, Service
+from consumer.pipeline.watermarks import Patience, Watermarks
 from consumer.pipeline.work import Engine
 from consumer.publish.kafka import Sender
 from consumer.settings import ENV_PREFIX, ConsumerSettings
@@ -39,6 +41,8 @@ from lake.facts import Facts
 OpenLake = Callable[[ConsumerSettings], Facts]
 MOST_FAILURES = 5
 """Cycles that may fail in a row before `--until-end` gives up."""
+SLACK = 4
+"""A host that is behind by less than this part of the horizon is in time."""
 PATIENCE_SECONDS = 300.0
 """Without a turn of the loop, which a slow commit keeps waiting; systemd's watchdog waits as long."""
 
@@ -80,17 +84,19 @@ def run(
     """Build the consumer, run it until `stop` is set or the end is reached, return what it committed."""
     registry = new_registry()
     metrics = Metrics(registry)
-    reader = _source(settings)
+    reader, beats = _source(settings), _source(settings, alone=True)
     pulse = Pulse(PATIENCE_SECONDS)
     try:
         service = _service(settings, stop, metrics, reader, lake(settings), until_end=until_end)
         service.alive = _alive(pulse)
+        service.peers = _peers(settings, beats)
         with _served(settings, registry, health_of(service, pulse)):
             notify("READY=1")
             service.until_end() if until_end else service.follow()
             notify("STOPPING=1")
     finally:
         reader.close()
+        beats.close()
     return metrics.totals
 
 
@@ -123,10 +129,20 @@ def engines(settings: ConsumerSettings) -> MakeEngine:
     return make
 
 
-def _source(settings: ConsumerSettings) -> KafkaSource:
+def _source(settings: ConsumerSettings, *, alone: bool = False) -> KafkaSource:
+    """Return a reader: a member of the group, or one ``alone`` that is given its partitions."""
     own, kafka = settings.consumer, settings.kafka
-    return KafkaSource(
-        kafka.consumer(own.group, member=own.instance_id, protocol=own.group_protocol), kafka.client()
+    member = "" if alone else own.instance_id
+    return KafkaSource(kafka.consumer(own.group, member=member, protocol=own.group_protocol), kafka.client())
+
+
+def _peers(settings: ConsumerSettings, beats: KafkaSource) -> PeerWatch:
+    own, kafka = settings.consumer, settings.kafka
+    patience = Patience(
+        round(own.horizon * 1000) // SLACK, round(own.peer_silence * 1000), round(own.peer_wait * 1000)
+    )
+    return PeerWatch(
+        beats, kafka.events_topic, kafka.control_topic, Watermarks(patience), round(own.tick * 1000)
     )
 
 

@@ -12,6 +12,7 @@ from common.kafka import GroupProtocol, KafkaSettings
 from common.service import ServiceSettings
 from common.units import ByteSize, Duration
 from consumer.engine.names import EdgeName
+from lake.settings import KeepSettings, MaintainSettings
 
 ENV_PREFIX = "WIRELAG_CONSUMER"
 _LEAST = Duration.parse("1ms")
@@ -26,6 +27,9 @@ class LakeSettings(Settings, frozen=True):
         dict[str, str],
         Meta(description="Options of deltalake's object store; credentials come from the environment"),
     ] = field(default_factory=dict)
+
+    maintain: MaintainSettings = MaintainSettings()
+    keep: KeepSettings = KeepSettings()
 
     def __post_init__(self) -> None:
         """Refuse credentials, which would be seen by whoever reads the settings."""
@@ -65,6 +69,12 @@ class ConsumeSettings(Settings, frozen=True):
     idle_flush: Annotated[
         Duration, Meta(description="A partition quiet for so long has its open events matched and closed")
     ] = Duration.parse("10s")
+    peer_silence: Annotated[
+        Duration, Meta(description="A host whose agent said nothing for so long is waited for no longer")
+    ] = Duration.parse("5m")
+    peer_wait: Annotated[
+        Duration, Meta(description="A host whose agent delivers later than this is waited for no longer")
+    ] = Duration.parse("15m")
     publish: Annotated[bool, Meta(description="Send latencies to the latency topic")] = True
     edge_name: Annotated[
         tuple[EdgeName, ...], Meta(description="What ends are called in edges; the first that matches")
@@ -78,7 +88,7 @@ class ConsumeSettings(Settings, frozen=True):
 
     def __post_init__(self) -> None:
         """Refuse times that cannot work."""
-        for name in ("cycle", "tick", "horizon", "window", "idle_flush"):
+        for name in ("cycle", "tick", "horizon", "window", "idle_flush", "peer_silence", "peer_wait"):
             if getattr(self, name) < _LEAST:
                 key = name.replace("_", "-")
                 raise ValueError(f"{key}: found {getattr(self, name)}; allowed is {_LEAST} or more")

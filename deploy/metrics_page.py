@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m deploy.metrics_page` prints docs/metrics.md: every metric of both services.
+"""`python -m deploy.metrics_page` prints docs/metrics.md: every metric of all services.
 
 It is made from their registries: what a service registers is on it, with the text that Prometheus shows.
 """
@@ -15,6 +15,7 @@ from agent.metrics import LABEL_NAMES, registry_of
 from agent.status import Status
 from common.metrics import new_registry
 from consumer.pipeline.metrics import Metrics
+from wirelag.rounds import Metrics as Rounds
 
 _HEAD = """# Metrics
 
@@ -39,13 +40,17 @@ def render() -> str:
     """Return the page."""
     consumer = CollectorRegistry()
     own = Metrics(consumer).label_names
+    maintain = CollectorRegistry()
+    rounds = Rounds(maintain).label_names
     parts = [
         _HEAD,
         "## Agent\n",
         _table(_own(registry_of(example).collect()), LABEL_NAMES),
         "## Consumer\n",
         _table(consumer.collect(), own),
-        "## Both: the process\n",
+        "## `wirelag lake maintain --every`\n",
+        _table(maintain.collect(), rounds),
+        "## All: the process\n",
         _table(new_registry().collect(), {}),
     ]
     return "\n".join(parts)

@@ -50,17 +50,18 @@ SELECT label, measure, min(scale) AS scale, sum(n) AS n, sum(seen) AS seen, sum(
 FROM part LEFT JOIN host AS sender ON sender.host = sender_host
 LEFT JOIN host AS receiver ON receiver.host = receiver_host AND receiver.sampled > 0
     AND measure <> 'send-block'
-GROUP BY label, measure ORDER BY label, list_position($kinds, measure)"""
+GROUP BY label, measure HAVING sum(seen) <> 0 OR sum(n) <> 0
+ORDER BY label, list_position($kinds, measure)"""
 _BUCKETS = """
 WITH {parts}, numbered AS (
     SELECT label, measure, min(scale) AS lowest,
         row_number() OVER (ORDER BY label, list_position($kinds, measure)) - 1 AS number
-    FROM part GROUP BY label, measure),
+    FROM part GROUP BY label, measure HAVING sum(seen) <> 0 OR sum(n) <> 0),
 cell AS (
     SELECT number, unnest(buckets) AS fine, unnest(counts) AS amount, scale - lowest AS steps
     FROM part JOIN numbered USING (label, measure))
 SELECT number, (fine >> steps)::INTEGER AS bucket, sum(amount)::BIGINT AS amount FROM cell
-GROUP BY number, bucket ORDER BY number, bucket"""
+GROUP BY number, bucket HAVING sum(amount) <> 0 ORDER BY number, bucket"""
 _KEPT = """
 WITH {hosts}, {parts}, named AS (
     SELECT DISTINCT label, measure, unnest(CASE measure WHEN 'send-block' THEN [sender_host]

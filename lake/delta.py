@@ -5,19 +5,23 @@
 one of the same app ids, and does not mind other commits. A handle sees its own commit only after `refresh`.
 """
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.fs
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
+from deltalake.exceptions import CommitFailedError
 from deltalake.fs import DeltaStorageHandler
 from deltalake.schema import Schema
-from deltalake.transaction import AddAction
+from deltalake.transaction import AddAction, RemoveAction
 
 from lake.errors import LakeUnavailableError
-from lake.parquet import DataFile
+from lake.parquet import DataFile, LiveFile
+from lake.settings import VACUUM_HOURS
 from lake.storage import Storage, local_root
 from schemas.tables import PARTITION_COLUMNS, facts_schema
 
@@ -156,18 +160,72 @@ class Table:
         with _trying(f"read the table {self._uri}"):
             return pa.table(self._delta.get_add_actions(flatten=True))
 
+    def paths_at(self, version: int) -> set[str] | None:
+        """Return the paths of the files of an earlier version, None where the log no longer tells them."""
+        try:
+            with _trying(f"read version {version} of the table {self._uri}"):
+                then = DeltaTable(self._uri, version=version, storage_options=self._options)
+                return set(pa.table(then.get_add_actions())["path"].to_pylist())
+        except LakeUnavailableError:
+            return None
+
     def append(self, files: Sequence[DataFile], transactions: Mapping[str, int]) -> None:
         """Add files and set app ids' versions in one commit."""
-        self._delta.create_write_transaction(
-            [_add_action(file) for file in files],
-            "append",
-            self._delta.schema(),
-            partition_by=list(PARTITION_COLUMNS),
-            commit_properties=CommitProperties(
-                app_transactions=[Transaction(name, version) for name, version in transactions.items()]
-            ),
-            post_commithook_properties=_NO_HOOKS,
-        )
+        self._commit([_add_action(file, data_change=True) for file in files], transactions, retries=None)
+
+    def files(self, kind: str | None = None) -> list[LiveFile]:
+        """Return the files of the version shown, of one kind or of all."""
+        live = self.live()
+        if kind is not None:
+            live = live.filter(pc.equal(live["partition.kind"], kind))
+        names = ("path", "size_bytes", "partition.kind", "partition.date", "partition.hour")
+        columns = [live[name].to_pylist() for name in (*names, "num_records", "modification_time")]
+        return [LiveFile(*row) for row in zip(*columns, _topic_ids(live), strict=True)]
+
+    def replace(
+        self,
+        removed: Sequence[LiveFile],
+        added: Sequence[DataFile],
+        transactions: Mapping[str, int],
+        *,
+        rows_change: bool,
+    ) -> bool:
+        """Put files in the place of others in the very next version; False where another commit took that.
+
+        Deltalake does not mind two commits that remove the same file, so no other commit may come between.
+        """
+        now_ms = time.time_ns() // 10**6
+        removals = [
+            RemoveAction(
+                file.path,
+                data_change=rows_change,
+                deletion_timestamp=now_ms,
+                size=file.size,
+                partition_values={"kind": file.kind, "date": file.date, "hour": str(file.hour)},
+            )
+            for file in removed
+        ]
+        actions: list[AddAction | RemoveAction] = [*removals]
+        actions += [_add_action(file, data_change=rows_change) for file in added]
+        with _trying(f"replace files of {self._uri}"):
+            try:
+                self._commit(actions, transactions, retries=0)
+            except CommitFailedError:
+                return False
+        return True
+
+    def vacuum(self, retention_hours: int, *, delete: bool) -> list[str]:
+        """Return the files that no version of the retention needs, by path; with `delete` they are deleted.
+
+        Raises:
+            ValueError: fewer than 168 hours; what a suspended writer is about to commit would be deleted.
+        """
+        if retention_hours < VACUUM_HOURS:
+            raise ValueError(f"vacuum keeps {VACUUM_HOURS} hours at least, not {retention_hours}")
+        with _trying(f"delete unused files of {self._uri}"):
+            return self._delta.vacuum(
+                retention_hours, dry_run=not delete, full=True, post_commithook_properties=_NO_HOOKS
+            )
 
     def checkpoint(self) -> None:
         """Write the version shown as one file."""
@@ -179,17 +237,43 @@ class Table:
         with _trying(f"delete the old log of {self._uri}"):
             self._delta.cleanup_metadata()
 
+    def _commit(
+        self,
+        actions: Sequence[AddAction | RemoveAction],
+        transactions: Mapping[str, int],
+        *,
+        retries: int | None,
+    ) -> None:
+        self._delta.create_write_transaction(
+            list(actions),
+            "append",
+            self._delta.schema(),
+            partition_by=list(PARTITION_COLUMNS),
+            commit_properties=CommitProperties(
+                max_commit_retries=retries,
+                app_transactions=[Transaction(name, version) for name, version in transactions.items()],
+            ),
+            post_commithook_properties=_NO_HOOKS,
+        )
+
     def _open(self) -> DeltaTable:
         with _trying(f"read the table {self._uri}"):
             return DeltaTable(self._uri, storage_options=self._options)
 
 
-def _add_action(file: DataFile) -> AddAction:
+def _topic_ids(live: pa.Table) -> list[str]:
+    if not live.num_rows:
+        return []
+    least, greatest = live["min.topic_id"].to_pylist(), live["max.topic_id"].to_pylist()
+    return [(one or "") if one == other else "" for one, other in zip(least, greatest, strict=True)]
+
+
+def _add_action(file: DataFile, *, data_change: bool) -> AddAction:
     return AddAction(
         path=file.path,
         size=file.size,
         partition_values={"kind": file.kind, "date": file.date, "hour": str(file.hour)},
         modification_time=file.modified_ms,
-        data_change=True,
+        data_change=data_change,
         stats=file.stats,
     )

@@ -7,20 +7,38 @@ Delta if the commit falls between its check and its own, and goes on after `Fact
 nothing.
 """
 
+from collections.abc import Mapping
+
 from lake import housekeeping
-from lake.delta import Table
+from lake.delta import Table, open_storage
 from lake.errors import LakeCorruptError, LakeUnavailableError
 from lake.storage import Storage
 from schemas.tables import KINDS, PARTITION_COLUMNS
 
 _TRIES = 20
+_ALWAYS = set(KINDS["progress"].names) - {"told"}
+"""Every lake has had progress rows, so without their columns it is somebody else's table."""
+
+
+def open_table(uri: str, options: Mapping[str, str]) -> tuple[Storage, Table]:
+    """Open a table that is there, and leave it as it is.
+
+    Raises:
+        LakeUnavailableError: there is none, or it cannot be read.
+        LakeCorruptError: it is no lake of ours.
+    """
+    storage = open_storage(uri, dict(options))
+    if not Table.exists(storage.uri, options):
+        raise LakeUnavailableError(f"there is no lake at {storage.uri}; `wirelag consume` makes one")
+    table = Table(storage.uri, options)
+    require_lake(table)
+    return storage, table
 
 
 def require_lake(table: Table) -> None:
     """Raise LakeCorruptError where a table is divided otherwise, or not one that only lacks later columns."""
     missing, other = table.missing_columns(), table.differing_columns()
-    # Every lake has had progress rows, so without their columns it is somebody else's table.
-    if table.partition_columns() != PARTITION_COLUMNS or other or set(missing) & set(KINDS["progress"].names):
+    if table.partition_columns() != PARTITION_COLUMNS or other or set(missing) & _ALWAYS:
         raise LakeCorruptError(
             f"the table is divided by {', '.join(table.partition_columns())} and lacks the columns "
             f"{', '.join(sorted({*missing, *other})) or 'none'}: it is no lake of this version; name another "

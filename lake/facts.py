@@ -8,8 +8,8 @@ After an error only the table knows: `resume`.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from lake import evolution, housekeeping, position, progress, state
 from lake.delta import Table, open_storage
-from lake.errors import CommitUnknownError, LakeUnavailableError, StalePositionError
+from lake.errors import CommitUnknownError, LakeError, LakeUnavailableError, StalePositionError
 from lake.parquet import HOUR_NS, DataFile, hour_name, write_kind
 from lake.partition import PartitionCommit, Resume, flush_id, require_distinct
 from lake.position import Position
@@ -37,6 +37,23 @@ TRACE_POINTS = (
     "after-log-sync",
 )
 """What a commit passes, in this order."""
+
+
+_FRESH_SECONDS = 24 * 3600
+"""A commit that takes longer was suspended; a week's retention covers what is left of it (vacuum)."""
+
+
+def _elapsed() -> float:
+    """Return seconds of a clock that runs on while the machine is suspended."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def _require_fresh(begun: float) -> None:
+    if _elapsed() - begun > _FRESH_SECONDS:
+        raise StalePositionError(
+            f"this writer stood still for {_elapsed() - begun:.0f} seconds within a commit: its files may "
+            "have been deleted as garbage; resume from the table"
+        )
 
 
 def _no_trace(_point: str) -> None:
@@ -80,14 +97,11 @@ class Facts:
         """
         options = dict(storage_options or {})
         storage = open_storage(uri, options)
-        if not Table.exists(storage.uri, options):
-            if not create:
-                raise LakeUnavailableError(f"there is no lake at {storage.uri}; `wirelag consume` makes one")
+        if create and not Table.exists(storage.uri, options):
             Table.create(storage.uri, options, housekeeping.table_properties())
         if create:  # whoever made it may have been killed before this
             housekeeping.sync_log(storage, -1, 0)
-        table = Table(storage.uri, options)
-        evolution.require_lake(table)
+        storage, table = evolution.open_table(uri, options)
         if create:
             evolution.add_missing(table, storage)
         return cls(storage, table, trace, now_ns)
@@ -123,13 +137,21 @@ class Facts:
             ValueError: the parts contradict their contract; nothing was committed.
         """
         require_distinct(tuple(parts))
-        names, files = self._write(parts)
-        self._storage.sync([*names, *(file.path for file in files)])
-        self._trace("after-sync")
-        self.refresh()
-        self._trace("after-refresh")
-        for part in parts:
-            self._require_owned(part)
+        names: list[str] = []
+        files: list[DataFile] = []
+        begun = _elapsed()
+        try:
+            self._write(parts, names, files)
+            self._storage.sync([*names, *(file.path for file in files)])
+            self._trace("after-sync")
+            self.refresh()
+            self._trace("after-refresh")
+            for part in parts:
+                self._require_owned(part)
+            _require_fresh(begun)
+        except LakeError:
+            self._discard([*names, *(file.path for file in files)])
+            raise
         self._trace("after-check")
         self._append(parts, files)
         for part in parts:
@@ -165,22 +187,24 @@ class Facts:
         else:
             self._table.refresh()
 
-    def delete_old_states(self) -> list[str]:
-        """Delete state objects that nothing can need any more (`lake.housekeeping`); return their names."""
-        self.refresh()
-        return housekeeping.delete_old_states(self._storage, self._table.live(), self._now_ns())
-
-    def _write(self, parts: Sequence[PartitionCommit]) -> tuple[list[str], list[DataFile]]:
+    def _write(self, parts: Sequence[PartitionCommit], names: list[str], files: list[DataFile]) -> None:
+        """Write state objects and files, and note each as soon as it is there."""
         self._trace("before-state")
-        names = [state.new_name(part.topic_id, part.partition, part.to_offset) for part in parts]
-        for name, part in zip(names, parts, strict=True):
-            state.write(self._storage, name, part.state)
+        for part in parts:
+            names.append(state.new_name(part.topic_id, part.partition, part.to_offset))
+            state.write(self._storage, names[-1], part.state)
         self._trace("after-state")
         kinds = {kind: [part.rows[kind] for part in parts if kind in part.rows] for kind in KINDS}
         kinds["progress"] = [progress.table(parts, names, self._now_ns())]
-        files = [file for kind, tables in kinds.items() for file in write_kind(self._storage, kind, tables)]
+        for kind, tables in kinds.items():
+            files += write_kind(self._storage, kind, tables)
         self._trace("after-parquet")
-        return names, files
+
+    def _discard(self, paths: Iterable[str]) -> None:
+        """Delete what was written for a commit that was not tried, as where the disk is full."""
+        for path in paths:
+            with suppress(LakeUnavailableError):
+                self._storage.delete(path)
 
     def _require_owned(self, part: PartitionCommit) -> None:
         found = position.find(self._table, self._storage, part.topic_id, part.partition)

@@ -2,23 +2,23 @@
 """What keeps a table fast to open and its folder clean, and never decides what a row is.
 
 Here: the properties a table is made with, checkpoints of its log, deletion of state objects nobody can need.
-Compaction, vacuum and retention of rows are not done by anything yet.
+Compaction, vacuum and retention of rows are `lake.maintain`'s.
 """
 
+import json
 from collections import defaultdict
 from itertools import chain
-
-import pyarrow as pa
 
 from lake import state
 from lake.delta import Table
 from lake.errors import LakeUnavailableError
 from lake.parquet import PRUNED
-from lake.progress import newest_first
+from lake.partition import app_id
+from lake.progress import latest
 from lake.storage import Storage
 
 CHECKPOINT_INTERVAL = 100
-STATE_RETENTION_NS = 168 * 3600 * 10**9
+NO_CHECKPOINT = -1
 
 
 def table_properties() -> dict[str, str]:
@@ -43,10 +43,7 @@ def checkpoint_when_due(table: Table, storage: Storage, before: int) -> bool:
     if table.version // CHECKPOINT_INTERVAL == before // CHECKPOINT_INTERVAL:
         return True
     try:
-        table.checkpoint()
-        made = [f"_delta_log/{table.version:020}.checkpoint.parquet", "_delta_log/_last_checkpoint"]
-        storage.sync(made, missing_ok=True)
-        table.delete_old_log()
+        checkpoint(table, storage)
     except LakeUnavailableError:
         return False
     return True
@@ -58,30 +55,63 @@ def sync_log(storage: Storage, before: int, version: int) -> None:
     storage.sync(logs, missing_ok=True)
 
 
-def delete_old_states(storage: Storage, live: pa.Table, now_ns: int) -> list[str]:
-    """Delete state objects both below their partition's previous progress row and older than 168 hours.
+def checkpoint(table: Table, storage: Storage) -> None:
+    """Write a checkpoint of the version shown, then delete what is older than the log's retention.
 
-    `live` are the table's files. Partitions with fewer than two progress rows are left alone. Returns the
-    names deleted.
+    Raises:
+        LakeUnavailableError: it could not be written, or the log not be deleted.
+    """
+    table.checkpoint()
+    made = [f"_delta_log/{table.version:020}.checkpoint.parquet", "_delta_log/_last_checkpoint"]
+    storage.sync(made, missing_ok=True)
+    table.delete_old_log()
+
+
+def last_checkpoint(storage: Storage) -> int:
+    """Return the last checkpoint's version, `NO_CHECKPOINT` where there is none or its note is damaged."""
+    try:
+        return int(json.loads(storage.read("_delta_log/_last_checkpoint"))["version"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return NO_CHECKPOINT
+
+
+def delete_old_states(storage: Storage, table: Table, before_ns: int) -> list[str]:
+    """Delete state objects both below what their partition needs and from before a time; return their names.
+
+    No writer can still commit one of them: its commit would end below the position.
     """
     objects = defaultdict(list)
     for entry in storage.entries(state.FOLDER):
         objects[entry.path.rpartition("/")[0]].append(entry)
     deleted = []
     for folder, entries in sorted(objects.items()):
-        needed_from = _previous_offset(storage, live, folder)
+        _, topic_id, partition = folder.rsplit("/", 2)
+        below = needed_from(storage, table, topic_id, int(partition))
         deleted += [
             entry.path
             for entry in entries
-            if state.offset_of(entry.path) < needed_from and entry.modified_ns < now_ns - STATE_RETENTION_NS
+            if state.offset_of(entry.path) < below and entry.modified_ns < before_ns
         ]
     for name in deleted:
         storage.delete(name)
     return deleted
 
 
-def _previous_offset(storage: Storage, live: pa.Table, folder: str) -> int:
-    _, topic_id, partition = folder.rsplit("/", 2)
-    rows = newest_first(storage, live, topic_id=topic_id, topic_partition=int(partition))
-    offsets = sorted({row.to_offset for row in rows})
-    return offsets[-2] if len(offsets) > 1 else -1
+def needed_from(storage: Storage, table: Table, topic_id: str, partition: int) -> int:
+    """Return where the commit before a partition's last one ended; 0 where there is none, so all is needed.
+
+    A flush alone does not count: it was made at the same offset.
+    """
+    name = app_id(topic_id, partition)
+    now = table.transaction_version(name)
+    if now is None:
+        return 0
+    rows = latest(
+        storage,
+        table.live(),
+        lambda row: row.from_offset < row.to_offset,
+        topic_id=topic_id,
+        topic_partition=partition,
+        to_offset=now,
+    )
+    return min((row.from_offset for row in rows), default=0)

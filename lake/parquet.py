@@ -8,7 +8,7 @@ per row. The order of the rows is the caller's.
 import json
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -41,7 +41,7 @@ PRUNED = {
 _ALSO_IN_FILES = ("connection", "edge")
 """Columns with statistics inside the files only, for leaving out row groups."""
 
-_ROW_GROUP = 262_144
+ROW_GROUP = 262_144
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,21 @@ class DataFile:
     hour: int
     modified_ms: int
     stats: str
+
+
+@dataclass(frozen=True, slots=True)
+class LiveFile:
+    """A file that a version of the table has. `rows` is None where nobody noted it."""
+
+    path: str
+    size: int
+    kind: str
+    date: str
+    hour: int
+    rows: int | None
+    modified_ms: int
+    topic_id: str = ""
+    """Of progress rows that are all of one topic, empty otherwise."""
 
 
 def write_kind(storage: Storage, kind: str, tables: Sequence[pa.Table]) -> list[DataFile]:
@@ -106,24 +121,49 @@ def _by_hour(rows: pa.Table) -> Iterator[tuple[int, pa.Table]]:
 
 
 def _write(storage: Storage, kind: str, hour_index: int, rows: pa.Table) -> DataFile:
-    date, hour = hour_name(hour_index)
-    path = f"kind={kind}/date={date}/hour={hour}/part-{uuid.uuid4().hex}.parquet"
+    return write_groups(storage, kind, hour_name(hour_index), [rows])
+
+
+def write_groups(storage: Storage, kind: str, hour: tuple[str, int], groups: Iterable[pa.Table]) -> DataFile:
+    """Write one file of a date and hour from tables of the kind's columns, in order, not yet synced."""
+    date, number = hour
+    path = f"kind={kind}/date={date}/hour={number}/part-{uuid.uuid4().hex}.parquet"
+    stats = _Stats(kind)
     with storage.writing(path) as stream:
-        pq.write_table(rows, stream, row_group_size=_ROW_GROUP, **_options(kind))
+        writer: pq.ParquetWriter | None = None
+        for rows in groups:
+            writer = writer or pq.ParquetWriter(stream, rows.schema, **_options(kind))
+            writer.write_table(rows, row_group_size=ROW_GROUP)
+            stats.add(rows)
+        if writer is None:
+            raise ValueError(f"a file of kind {kind} has rows")
+        writer.close()
         size = stream.tell()
-    return DataFile(path, size, kind, date, hour, time.time_ns() // 10**6, _stats(kind, rows))
+    return DataFile(path, size, kind, date, number, time.time_ns() // 10**6, stats.json())
 
 
-def _stats(kind: str, rows: pa.Table) -> str:
-    ranges = {name: pc.min_max(rows[name]).as_py() for name in PRUNED[kind]}
-    return json.dumps(
-        {
-            "numRecords": rows.num_rows,
-            "minValues": {name: found["min"] for name, found in ranges.items() if found["min"] is not None},
-            "maxValues": {name: found["max"] for name, found in ranges.items() if found["max"] is not None},
-            "nullCount": {name: rows[name].null_count for name in PRUNED[kind]},
-        }
-    )
+class _Stats:
+    """What Delta's log says of a file, added up over its parts."""
+
+    def __init__(self, kind: str) -> None:
+        self._rows = 0
+        self._least: dict[str, Any] = {}
+        self._greatest: dict[str, Any] = {}
+        self._nulls = dict.fromkeys(PRUNED[kind], 0)
+
+    def add(self, rows: pa.Table) -> None:
+        self._rows += rows.num_rows
+        for name in self._nulls:
+            self._nulls[name] += rows[name].null_count
+            found = pc.min_max(rows[name]).as_py()
+            if found["min"] is not None:
+                self._least[name] = min(found["min"], self._least.get(name, found["min"]))
+                self._greatest[name] = max(found["max"], self._greatest.get(name, found["max"]))
+
+    def json(self) -> str:
+        found = (self._rows, self._least, self._greatest, self._nulls)
+        names = ("numRecords", "minValues", "maxValues", "nullCount")
+        return json.dumps(dict(zip(names, found, strict=True)))
 
 
 @cache

@@ -23,7 +23,8 @@ class PartitionCommit:
     `state` is the matcher's memory after them, `flushed` whether it was forced to close everything at
     `to_offset`; only then may the offsets be equal. `rows` has, by kind, a table of that kind's columns
     (`schemas.tables.KINDS`; text best as dictionary columns) and `hour_index` (int64, hours since the epoch),
-    which says where a row is filed and is not stored.
+    which says where a row is filed and is not stored. `told` is all that the matcher was told beside records,
+    in order: (offset, word), before the record at that offset. It lets a state be made again (`lake.older`).
     """
 
     topic: str
@@ -34,6 +35,7 @@ class PartitionCommit:
     state: bytes
     flushed: bool
     rows: Mapping[str, pa.Table]
+    told: tuple[tuple[int, str], ...] = ()
 
     def __post_init__(self) -> None:
         if not _TOPIC_ID.fullmatch(self.topic_id) or self.partition < 0:
@@ -41,6 +43,10 @@ class PartitionCommit:
         covered = self.to_offset - self.from_offset
         if self.from_offset < 0 or covered < 0 or (covered == 0 and not self.flushed):
             raise ValueError(f"{self.app_id} cannot be committed for [{self.from_offset}, {self.to_offset})")
+        if any(not self.from_offset <= offset <= self.to_offset for offset, _ in self.told):
+            raise ValueError(
+                f"{self.app_id} was told {self.told}, outside of [{self.from_offset}, {self.to_offset}]"
+            )
         unknown = sorted(set(self.rows) - (set(KINDS) - {"progress"}))
         if unknown:
             raise ValueError(f"rows of kind {', '.join(unknown)} cannot be committed")
@@ -52,12 +58,32 @@ class PartitionCommit:
 
 
 @dataclass(frozen=True, slots=True)
+class Behind:
+    """How an earlier state becomes the one that is damaged: the records from `state_offset`, and `told`.
+
+    `told` is (offset, word) in order, each before the record at its offset. `damage` says what is wrong with
+    the states that were passed over, `name` is the newest of them. Without any state (`state` of the Resume
+    empty and `fresh`) a new matcher has to be begun.
+    """
+
+    state_offset: int
+    told: tuple[tuple[int, str], ...]
+    damage: str
+    name: str
+    fresh: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Resume:
-    """Where a partition goes on: read Kafka from `next_offset` with this state."""
+    """Where a partition goes on: read Kafka from `next_offset` with this state.
+
+    With `behind` the state is an earlier one, and first has to be brought to `next_offset`, with no output.
+    """
 
     next_offset: int
     state: bytes
     flushed: bool
+    behind: Behind | None = None
 
 
 def app_id(topic_id: str, partition: int) -> str:

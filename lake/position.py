@@ -6,7 +6,7 @@ A position that is missing although progress rows exist is an error, never offse
 
 from dataclasses import dataclass
 
-from lake import progress, state
+from lake import older, progress, state
 from lake.delta import Table
 from lake.errors import LakeCorruptError
 from lake.partition import Resume, app_id, flush_id
@@ -49,14 +49,19 @@ def take_over(
 ) -> Resume | None:
     """Return what a writer needs to go on from a position, None where nothing was ever committed.
 
+    Where the state object is unusable that is an earlier one and what brings it there (`lake.older`).
+
     Raises:
-        LakeCorruptError: the progress row is missing, or the state object that it names is unusable.
+        LakeCorruptError: the progress row is missing, or neither its state nor an earlier one is usable.
     """
     if position.next_offset is None:
         return None
-    rows = progress.newest_first(
+    # A flush at the same offset comes after the rest; that there was one the position tells.
+    flushed = position.flushed_at == position.next_offset
+    rows = progress.latest(
         storage,
         table.live(),
+        lambda row: row.flushed or not flushed,
         topic_id=topic_id,
         topic_partition=partition,
         to_offset=position.next_offset,
@@ -68,4 +73,8 @@ def take_over(
             "restore an earlier version of the table",
             name=name,
         )
-    return Resume(position.next_offset, state.read(storage, rows[0].state), rows[0].flushed)
+    try:
+        return Resume(position.next_offset, state.read(storage, rows[0].state), rows[0].flushed)
+    except LakeCorruptError as damage:
+        every = progress.newest_first(storage, table.live(), topic_id=topic_id, topic_partition=partition)
+        return older.find(storage, every[every.index(rows[0]) :], damage)

@@ -4,7 +4,7 @@
 They are found through the statistics in the table's log, so that a take-over opens few files.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import and_
@@ -22,6 +22,8 @@ from schemas.tables import KINDS
 _WHOLE = 32
 """Texts of this length or more may stand shortened in statistics."""
 
+_HOUR = ("partition.date", "partition.hour")
+
 _NO = pa.scalar(False)  # noqa: FBT003 - not a choice of ours
 
 
@@ -37,6 +39,8 @@ class Progress:
     flushed: bool
     state: str
     committed_at_ns: int
+    told: list[str] | None = None
+    """None where a version wrote it that did not tell."""
 
 
 def table(parts: Sequence[PartitionCommit], names: Sequence[str], now_ns: int) -> pa.Table:
@@ -50,6 +54,7 @@ def table(parts: Sequence[PartitionCommit], names: Sequence[str], now_ns: int) -
         "flushed": [part.flushed for part in parts],
         "state": list(names),
         "committed_at_ns": [now_ns] * len(parts),
+        "told": [[f"{offset} {word}" for offset, word in part.told] for part in parts],
         HOUR_INDEX: [now_ns // HOUR_NS] * len(parts),
     }
     return pa.table(columns, KINDS["progress"].append(pa.field(HOUR_INDEX, pa.int64())))
@@ -57,9 +62,34 @@ def table(parts: Sequence[PartitionCommit], names: Sequence[str], now_ns: int) -
 
 def newest_first(storage: Storage, live: pa.Table, **wanted: str | int) -> list[Progress]:
     """Return the rows with these values, the furthest first; a flush alone comes before what it follows."""
-    rows = _read(storage, _holding(live, wanted), list(KINDS["progress"].names), wanted)
-    found = [Progress(**row) for row in rows.to_pylist()]
-    return sorted(found, key=lambda row: (row.to_offset, row.from_offset), reverse=True)
+    return _rows(storage, _holding(live, wanted), wanted)
+
+
+def latest(
+    storage: Storage, live: pa.Table, enough: Callable[[Progress], bool], **wanted: str | int
+) -> list[Progress]:
+    """Return rows with these values as `newest_first` does, hour by hour back to one that is enough.
+
+    Where none is enough these are all. Most often the first hour will do, however many there are.
+    """
+    files = _holding(live, wanted)
+    hours = sorted(set(zip(*(files[name].to_pylist() for name in _HOUR), strict=True)), reverse=True)
+    found: list[Progress] = []
+    for date, hour in hours:
+        there = pc.and_(pc.equal(files[_HOUR[0]], date), pc.equal(files[_HOUR[1]], hour))
+        found += _rows(storage, files.filter(there), wanted)
+        if any(enough(row) for row in found):
+            break
+    return _sorted(found)
+
+
+def _rows(storage: Storage, files: pa.Table, wanted: dict[str, str | int]) -> list[Progress]:
+    rows = _read(storage, files, list(KINDS["progress"].names), wanted)
+    return _sorted([Progress(**row) for row in rows.to_pylist()])
+
+
+def _sorted(rows: list[Progress]) -> list[Progress]:
+    return sorted(rows, key=lambda row: (row.to_offset, row.from_offset), reverse=True)
 
 
 def topic_ids(storage: Storage, live: pa.Table, topic: str) -> set[str]:

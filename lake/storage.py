@@ -7,7 +7,7 @@ acknowledged.
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlparse
@@ -42,6 +42,7 @@ class Entry:
 
     path: str
     modified_ns: int
+    size: int
 
 
 class Storage:
@@ -58,11 +59,16 @@ class Storage:
 
     @contextmanager
     def writing(self, path: str) -> Iterator[pa.NativeFile]:
-        """Open a new file for writing; its folders are made."""
+        """Open a new file for writing; its folders are made. What is not written to its end is deleted."""
         with translated(f"cannot write {self.location(path)}"):
             self.filesystem.create_dir(path.rpartition("/")[0], recursive=True)
-            with self.filesystem.open_output_stream(path) as stream:
-                yield stream
+            try:
+                with self.filesystem.open_output_stream(path) as stream:
+                    yield stream
+            except BaseException:
+                with suppress(OSError):
+                    self.filesystem.delete_file(path)
+                raise
 
     def read(self, path: str) -> bytes:
         """Return a whole file. FileNotFoundError is left as it is: its meaning is the caller's."""
@@ -74,7 +80,9 @@ class Storage:
         selector = pa.fs.FileSelector(folder, allow_not_found=True, recursive=True)
         with translated(f"cannot list {self.location(folder)}"):
             found = self.filesystem.get_file_info(selector)
-        return [Entry(info.path, info.mtime_ns) for info in found if info.type == pa.fs.FileType.File]
+        return [
+            Entry(info.path, info.mtime_ns, info.size) for info in found if info.type == pa.fs.FileType.File
+        ]
 
     def delete(self, path: str) -> None:
         """Delete a file."""

@@ -106,9 +106,31 @@ UNMATCHED = pa.schema(
         pa.field("end", pa.int64()),
         pa.field("time_ns", pa.int64()),
         pa.field("reason", pa.string()),
+        pa.field("weight", pa.int32()),
+        pa.field("monotonic_ns", pa.int64()),
+        pa.field("duration_ns", pa.int64()),
+        pa.field("flags", pa.int32()),
+        pa.field("seen", pa.int64()),
+        pa.field("clock", pa.string()),
+        pa.field("boot", pa.string()),
+        pa.field("peer_host", pa.string()),
+        pa.field("pid", pa.int64()),
+        pa.field("process", pa.string()),
+        pa.field("label", pa.string()),
+        pa.field("role", pa.int32()),
+        pa.field("local_address", pa.string()),
+        pa.field("local_port", pa.int32()),
+        pa.field("remote_address", pa.string()),
+        pa.field("remote_port", pa.int32()),
+        pa.field("arrival_ends", pa.list_(pa.int64())),
+        pa.field("arrival_times", pa.list_(pa.int64())),
+        pa.field("arrival_flags", pa.list_(pa.int32())),
     ]
 )
-"""One interval (``side`` = send or receive) that closed without its other end: [begin, end) is open."""
+"""One interval (``side`` = send or receive) that closed without its other end: [begin, end) is open.
+
+Rows add up by ``weight`` (null = 1): one of -1 takes back one that is alike in connection, direction, side,
+range and ``monotonic_ns``. ``arrival_*`` are what messages that end in a receive's range could take."""
 
 LEDGER = pa.schema(
     [
@@ -223,9 +245,13 @@ PROGRESS = pa.schema(
         pa.field("flushed", pa.bool_()),
         pa.field("state", pa.string()),
         pa.field("committed_at_ns", pa.int64()),
+        pa.field("told", pa.list_(pa.string())),
     ]
 )
-"""One partition's part of one commit: the Kafka offsets it covers and the state object of its end."""
+"""One partition's part of one commit: the Kafka offsets it covers and the state object of its end.
+
+``told`` is what the matcher was told beside records, in order: ``OFFSET WORD``, before the record OFFSET.
+"""
 
 KINDS: dict[str, pa.Schema] = {
     "match": MATCH,
@@ -241,7 +267,10 @@ KINDS: dict[str, pa.Schema] = {
 }
 
 
-GREW = frozenset({"connection"})
+LATE = 1 << 30
+"""In the ``flags`` of a match: found by a later look at what was unmatched (consumer/late)."""
+
+GREW = frozenset({"connection", "unmatched", "progress"})
 """Kinds that got columns, at their end, since their first version: files from before lack them (null)."""
 
 

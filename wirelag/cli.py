@@ -36,6 +36,7 @@ app.command(
 )
 app.command(cat)
 app.command("wirelag.control:app", name="control", help="Have agents stop or start, and see that they did.")
+app.command("wirelag.lake:app", name="lake", help="The lake: housekeeping, whether it is whole, its columns.")
 app.command(
     "wirelag.config:app", name="config", help="The consumer's settings: in force, by default, as a schema."
 )
@@ -84,6 +85,38 @@ def consume(
     shortcuts = {"lake.uri": lake, "kafka.bootstrap-servers": bootstrap}
     overrides = [*set_, *(f"{key}={value}" for key, value in shortcuts.items() if value)]
     run(config, overrides, until_end=until_end)
+
+
+@app.command
+def rematch(
+    *,
+    config: Annotated[Path | None, Parameter(("--config", "-c"), help="TOML file, as of `consume`")] = None,
+    set_: Annotated[
+        tuple[str, ...],
+        Parameter(
+            "--set", negative="", show_default=False, help="section.key=value, over file and environment"
+        ),
+    ] = (),
+    every: Annotated[
+        str, Parameter("--every", show_default=False, help="look again after so long; without it once")
+    ] = "",
+    reach: Annotated[
+        str, Parameter("--reach", help="ends of a connection are looked for in hours so far apart")
+    ] = "24h",
+    lake: Annotated[
+        str, Parameter("--lake", show_default=False, help="folder or URI: short for --set lake.uri=…")
+    ] = "",
+) -> None:
+    """Match what closed unmatched with what came later, as from a spool, and correct the lake.
+
+    For example:
+
+    wirelag rematch --config /etc/wirelag/consumer.toml --every 1m
+    """
+    from consumer.late.command import rematch as run
+
+    overrides = [*set_, *([f"lake.uri={lake}"] if lake else [])]
+    run(config, overrides, every=every, reach=reach)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -25,3 +25,5 @@ class Figures(NamedTuple):
     records: int = 0
     oldest_ns: int | None = None
     """Realtime nanoseconds of the oldest event in it, None: it is empty."""
+    earlier_ns: int | None = None
+    """The same, of what an earlier run left."""

@@ -153,9 +153,15 @@ class Store:
 
     def figures(self) -> Figures:
         """Return how it stands now."""
-        oldest = [one for book in self._books if (one := book.oldest_ns()) is not None]
+        oldest = [(one, book.own) for book in self._books if (one := book.oldest_ns()) is not None]
         records = sum(book.records_left for book in self._books)
-        return Figures(self._bytes(), self._quota(), records, min(oldest, default=None))
+        return Figures(
+            self._bytes(),
+            self._quota(),
+            records,
+            min((one for one, _ in oldest), default=None),
+            min((one for one, own in oldest if not own), default=None),
+        )
 
     def close(self) -> None:
         """Close all files and give the folder back."""

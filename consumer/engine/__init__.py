@@ -9,6 +9,7 @@ engine = EventEngine.restore(blob, partition, EngineSettings())
 
 from consumer.engine.control import ControlEngine
 from consumer.engine.events import EventEngine
+from consumer.engine.peers import Peers
 from consumer.engine.records import Output, Poison, Record
 from consumer.engine.settings import EngineSettings, SnapshotError
 
@@ -17,6 +18,7 @@ __all__ = [
     "EngineSettings",
     "EventEngine",
     "Output",
+    "Peers",
     "Poison",
     "Record",
     "SnapshotError",

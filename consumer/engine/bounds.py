@@ -4,7 +4,7 @@
 import numpy as np
 
 from consumer.engine.flows import Flows
-from consumer.latency.intervals import I32, Bools
+from consumer.latency.intervals import I32, I64, Bools, take
 from consumer.latency.islands import pick
 from consumer.latency.match import Open
 
@@ -20,10 +20,11 @@ def evict_before(waiting: Open, most: int) -> int | None:
     return int(np.partition(np.concatenate(born), excess - 1)[excess - 1])
 
 
-def forget(waiting: Open, flows: Flows, before_ms: int) -> Open:
+def forget(waiting: Open, flows: Flows, before_ms: int | I64) -> Open:
     """Forget flows without records since ``before_ms`` and actors that nothing names; renumber the rest.
 
-    No event waits for such a flow: each is at least as young as the last record of its end.
+    ``before_ms`` is one for all or each connection's. Arrivals go with their flow. No other event waits for
+    such a flow: each is at least as young as the last record of its end.
     """
     idle = flows.idle(before_ms)
     if idle.any():
@@ -40,6 +41,7 @@ def forget(waiting: Open, flows: Flows, before_ms: int) -> Open:
 def _without(waiting: Open, number: I32) -> Open:
     sends, receives, arrivals, islands = waiting
     islands = pick(islands, number[islands.flow] >= 0)
+    arrivals = take(arrivals, number[arrivals.flow] >= 0)
     return Open(
         sends._replace(flow=number[sends.flow]),
         receives._replace(flow=number[receives.flow]),

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """From what closed at a tick to the rows that say so."""
 
+from typing import NamedTuple
+
 import numpy as np
 import pyarrow as pa
 
@@ -9,20 +11,27 @@ from consumer.engine.arrow import Place
 from consumer.engine.facts import Link, Rows, describe, link
 from consumer.engine.flows import UNHEARD, Flows
 from consumer.engine.histograms import histograms, messages
-from consumer.latency.intervals import I32, I64
+from consumer.engine.unmatched import LOST, NO_PEER, PEER_LOST, SAMPLED, UNKNOWN, Reasons, receives, sends
+from consumer.latency.intervals import I32, I64, Bools, Sends
 from consumer.latency.match import Closed
 from consumer.latency.measure import measure
 
-NO_PEER, UNKNOWN, EVICTED, SAMPLED = "no_peer_agent", "unknown", "evicted", "sampled_out"
+EVICTED = "evicted"
 
 
-def rows_of(
-    place: Place, closed: Closed, flows: Flows, window_ns: int, why: str | None = None
-) -> dict[str, pa.Table]:
-    """Return the tables (kind -> rows) of all that closed; kinds without rows are left out.
+class About(NamedTuple):
+    """What the reasons of a tick rest on, beside what is known of flows."""
 
-    ``why`` is the reason of what found no other end, None = its horizon came.
-    """
+    silent: frozenset[str]
+    """Hosts that are waited for no longer."""
+    gaps: frozenset[str]
+    """Hosts of which batches are missing."""
+    why: str | None = None
+    """The reason of all that found no other end, None = its horizon came."""
+
+
+def rows_of(place: Place, closed: Closed, flows: Flows, window_ns: int, about: About) -> dict[str, pa.Table]:
+    """Return the tables (kind -> rows) of all that closed; kinds without rows are left out."""
     links = link(_everyone(closed))
     facts = describe(flows, links.triples)
     of_row = links.rows()
@@ -32,7 +41,7 @@ def rows_of(
     tables = {
         "match": rows.matches(place, closed, measured, facts, matched) if matched.size else None,
         "histogram": histograms(place, messages(closed, measured, of_row[: ends[1]]), facts, window_ns),
-        "unmatched": _unmatched(place, closed, facts, (expired, holes), why),
+        "unmatched": _unmatched(place, closed, flows, facts, (expired, holes), about),
     }
     return {kind: table for kind, table in tables.items() if table is not None}
 
@@ -57,22 +66,35 @@ def _joined(*columns: I32) -> I32:
 
 
 def _unmatched(
-    place: Place, closed: Closed, facts: list[Link], of_row: tuple[I64, I64], why: str | None
+    place: Place, closed: Closed, flows: Flows, facts: list[Link], of_row: tuple[I64, I64], about: About
 ) -> pa.Table | None:
-    sends, receives, holes = closed.expired, closed.holes.receives, closed.holes
     tables = []
-    if sends.flow.size:
-        reasons = [why or _reason(one, one.direction ^ 1) for one in facts]
-        sent = rows.Ranges("send", sends.begin, sends.end, sends.time + sends.offset, of_row[0])
-        tables.append(rows.unmatched(place, sent, reasons, facts))
-    if receives.flow.size:
-        reasons = [why or _reason(one, one.direction) for one in facts]
-        read = rows.Ranges("receive", holes.begin, holes.end, receives.time + receives.offset, of_row[1])
-        tables.append(rows.unmatched(place, read, reasons, facts))
+    if closed.expired.flow.size:
+        reasons = Reasons([_reason(one, flows, about, one.direction ^ 1) for one in facts], of_row[0])
+        unread = _unread(closed.expired, flows)
+        tables.append(sends(place, closed.expired, reasons.with_unread(unread), facts, of_row[0]))
+    if closed.holes.begin.size:
+        reasons = Reasons([_reason(one, flows, about, one.direction) for one in facts], of_row[1])
+        tables.append(receives(place, closed.holes, reasons.texts(), facts, of_row[1]))
     return pa.concat_tables(tables) if tables else None
 
 
-def _reason(one: Link, other_end: int) -> str:
+def _unread(expired: Sends, flows: Flows) -> Bools:
+    """Say of which sends all bytes arrived and neither the last one nor any behind it was read."""
+    unread: Bools = (flows.arrived[expired.flow] >= expired.end) & (flows.read[expired.flow] < expired.end)
+    return unread
+
+
+def _reason(one: Link, flows: Flows, about: About, other_end: int) -> str:
+    """Return why what is of this link found nothing at its other end, the surest reason first."""
+    if about.why is not None:
+        return about.why
     if one.thinned:
         return SAMPLED
-    return NO_PEER if one.ends[other_end] is None else UNKNOWN
+    if about.silent and flows.home(one.flow & ~1 | other_end) in about.silent:
+        return PEER_LOST
+    if one.ends[other_end] is None:
+        return NO_PEER
+    if any(end is not None and end.host in about.gaps for end in one.ends):
+        return LOST
+    return UNKNOWN

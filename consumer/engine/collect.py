@@ -99,6 +99,8 @@ def gather(collected: Sequence[Collected], flows: Flows) -> Events:
         _introduce(flows, events.turns[Kind.CONNECT])
     flows.last_actor[events.receives.flow ^ 1] = events.receives.process
     flows.last_actor[events.sends.flow] = events.sends.process
+    np.maximum.at(flows.arrived, events.arrivals.flow, events.arrivals.end)
+    np.maximum.at(flows.read, events.receives.flow, events.receives.end)
     return events
 
 

@@ -16,10 +16,11 @@ import pyarrow as pa
 from consumer.engine import collect, lives, rows, snapshot
 from consumer.engine.arrow import Place, broker_ns
 from consumer.engine.bounds import evict_before, forget
-from consumer.engine.closing import EVICTED, rows_of
+from consumer.engine.closing import EVICTED, About, rows_of
 from consumer.engine.flows import Flows
 from consumer.engine.ledger import Ledger, told_ns
 from consumer.engine.names import Names
+from consumer.engine.peers import NOBODY, Peers, limits
 from consumer.engine.records import Output, Poison, Record, combine
 from consumer.engine.settings import EngineSettings
 from consumer.engine.streams import Streams
@@ -28,6 +29,9 @@ from consumer.engine.unpack import Body, read
 from consumer.latency.match import Now, Open, add, match, nothing
 from schemas.batch import EventBatch
 from schemas.errors import RecordError
+
+LINGER = 4
+"""Arrivals stay for a horizon and this part of one more, for reads that close after them."""
 
 
 class EventEngine:
@@ -44,6 +48,7 @@ class EventEngine:
         self.flows = Flows(Names(settings.edge_names, settings.owners))
         self.streams = Streams()
         self.ledger = Ledger()
+        self.peers = NOBODY
         self.collected: list[collect.Collected] = []
         self.collected_events = 0
 
@@ -72,6 +77,10 @@ class EventEngine:
                     ticks.append(self._tick(final=False))
                 self._take(record, head, body)
         return Output(combine(ticks), poison)
+
+    def hear(self, peers: Peers) -> None:
+        """Take what is known of other hosts from here on: like a record, it is part of the sequence."""
+        self.peers = peers
 
     def flush(self) -> Output:
         """Make a tick now: pairs no longer wait for an arrival; what has no partner and is not old stays."""
@@ -105,17 +114,16 @@ class EventEngine:
 
     def _tick(self, *, final: bool) -> dict[str, pa.Table]:
         assert self.broker_ms is not None  # noqa: S101 - a record was taken
-        now = Now(self.broker_ms, self.broker_ms - self.settings.horizon_ms, final)
         place = Place(self.topic_partition, self._next_tick(), self.broker_ms)
         new = collect.gather(self.collected, self.flows)
-        self.flows.thinned.forget(now.expire_before - self.settings.horizon_ms)
         self.collected, self.collected_events = [], 0
-        self.flows.forget_twice(now.expire_before)
+        now = self._now(self.broker_ms, final=final)
+        self._forget_marks(now)
         if self.flows.twice:
             new = self._once(new)
         waiting = add(self.waiting, new.sends, new.receives, new.arrivals)
         self.waiting, closed = match(waiting, self.flows.flows, now)
-        found = [rows_of(place, closed, self.flows, self.settings.window_ns)]
+        found = [rows_of(place, closed, self.flows, self.settings.window_ns, self._about())]
         if new.turns:
             found.append(lives.rows_of(place, new.turns, self.flows))
         before = evict_before(self.waiting, self.settings.max_open_events)
@@ -123,10 +131,27 @@ class EventEngine:
             # Two parts of one edge and window differ in their tick, so what is evicted has one of its own.
             found.append(self._evict(place._replace(tick=place.tick + 1), before))
         found.append(self._told(place))
-        self.waiting = forget(self.waiting, self.flows, now.expire_before)
+        before_ms = now.expire_before if now.limits is None else now.limits.reshape(-1, 2).min(axis=1)
+        self.waiting = forget(self.waiting, self.flows, before_ms)
         if any(found):
             self.last_tick = place.tick + (before is not None)
         return combine(found)
+
+    def _now(self, broker_ms: int, *, final: bool) -> Now:
+        horizon_ms = self.settings.horizon_ms
+        before = broker_ms - horizon_ms
+        found = limits(self.flows, self.peers, before, horizon_ms)
+        return Now(broker_ms, before, final, found, horizon_ms // LINGER)
+
+    def _forget_marks(self, now: Now) -> None:
+        """Forget what was noted of hosts before anything that can still close was born."""
+        before = now.expire_before if now.limits is None else int(now.limits.min(initial=now.expire_before))
+        self.flows.thinned.forget(before - self.settings.horizon_ms)
+        self.streams.gaps.forget(before - self.settings.horizon_ms)
+        self.flows.forget_twice(before)
+
+    def _about(self, why: str | None = None) -> About:
+        return About(frozenset(self.peers.silent), frozenset(self.streams.gaps.hosts()), why)
 
     def _once(self, new: collect.Events) -> collect.Events:
         """Leave out, and count, what another agent run of the same host has told before."""
@@ -149,7 +174,7 @@ class EventEngine:
         ends += [closed.expired.flow, closed.holes.receives.flow[closed.holes.first] ^ 1]
         for at, events in zip(*np.unique(np.concatenate(ends), return_counts=True), strict=True):
             self.ledger.add(self.flows.agent(int(at)), {"evicted": int(events)})
-        return rows_of(place, closed, self.flows, self.settings.window_ns, EVICTED)
+        return rows_of(place, closed, self.flows, self.settings.window_ns, self._about(EVICTED))
 
     def _told(self, place: Place) -> dict[str, pa.Table]:
         """Return the ledger, and the ends first heard of, since the last tick."""

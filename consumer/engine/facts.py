@@ -75,6 +75,8 @@ class Link(NamedTuple):
     actors: tuple[Actor | None, Actor | None]
     """Sender, receiver."""
     edge: str
+    flow: int
+    """Its number in the partition."""
     thinned: bool
     """The agent of an end lately sampled events out, so a missing partner may never have been sent."""
 
@@ -105,7 +107,7 @@ def describe(flows: Flows, triples: Rows) -> list[Link]:
         direction = flow & 1
         edge = crowd.of(ends, direction, naming.edge(ends, direction, actors, flows.names))
         thinned = flows.thinned.touches(ends)
-        found.append(Link(_int64(flows.keys[flow >> 1]), direction, ends, actors, edge, thinned))
+        found.append(Link(_int64(flows.keys[flow >> 1]), direction, ends, actors, edge, flow, thinned))
     return found
 
 

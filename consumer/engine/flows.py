@@ -15,6 +15,7 @@ import numpy as np
 
 from consumer.engine.ledger import clip
 from consumer.engine.names import Names
+from consumer.engine.peers import Homes, is_loopback
 from consumer.engine.thinned import Thinned
 from consumer.latency.intervals import I32, I64, Bools
 from schemas.batch import EventBatch, Flow, Process
@@ -77,6 +78,11 @@ class Flows:
         self.fresh: list[int] = []
         """Ends first heard of since the last tick."""
         self.thinned = Thinned()
+        self.homes = Homes()
+        self.arrived: I64 = np.zeros(_FIRST_ROOM, dtype=np.int64)
+        """Flow number -> highest position that arrived, of what an arrival told."""
+        self.read: I64 = np.zeros(_FIRST_ROOM, dtype=np.int64)
+        """Flow number -> highest position that was read."""
         self.twice: dict[int, int] = {}
         """End number -> ``flipped_ms``, where that is not 0."""
 
@@ -100,6 +106,7 @@ class Flows:
         end = self.ends[at]
         if end is None:
             self.ends[at] = _new_end(batch, flow, oldest_ns(batch))
+            self.homes.note(flow.local_address, batch.host)
             self.fresh.append(at)
         elif end.epoch != batch.epoch or end.host != batch.host or end.boot != batch.boot:
             again = _new_end(batch, flow, end.first_seen_ns)
@@ -107,6 +114,7 @@ class Flows:
                 again = again._replace(flipped_ms=broker_ms)
                 self.twice[at] = broker_ms
             self.ends[at] = again
+            self.homes.note(flow.local_address, batch.host)
         elif flow.role and end.flow.role != flow.role:
             self.ends[at] = end._replace(flow=flow)
         elif flow.opener and end.opener is None:
@@ -119,7 +127,7 @@ class Flows:
         self.keys.append(connection)
         self.ends += (None, None)
         if len(self.ends) > self.heard.size:
-            self._remember(self.heard, self.last_actor)
+            self._remember(self.heard, self.last_actor, self.arrived, self.read)
         return number
 
     def _actor(self, actor: Actor) -> int:
@@ -134,8 +142,18 @@ class Flows:
         end = self.ends[number]
         return (end.host, end.boot, end.epoch) if end is not None else ("", "", 0)
 
-    def idle(self, before_ms: int) -> Bools:
-        """Say which connections, by number, no end of which was heard since ``before_ms``."""
+    def home(self, number: int) -> str:
+        """Return the host of an end, of one not heard of by its address; empty where it is not known."""
+        end, other = self.ends[number], self.ends[number ^ 1]
+        if end is not None:
+            return end.host
+        if other is None:
+            return ""
+        address = other.flow.remote_address
+        return other.host if is_loopback(address) else self.homes.hosts.get(address, "")
+
+    def idle(self, before_ms: int | I64) -> Bools:
+        """Say which connections, by number, no end of which was heard since ``before_ms`` (one, or each)."""
         heard = self.heard[: self.flows].reshape(-1, 2)
         quiet: Bools = heard.max(axis=1) <= before_ms
         return quiet
@@ -150,7 +168,7 @@ class Flows:
         self.numbers = {key: number for number, key in enumerate(self.keys)}
         self.ends = [self.ends[at] for at in both.tolist()]
         self._find_twice()
-        self._remember(self.heard[both], self.last_actor[both])
+        self._remember(self.heard[both], self.last_actor[both], self.arrived[both], self.read[both])
         return renumbered
 
     def forget_twice(self, before_ms: int) -> None:
@@ -164,12 +182,12 @@ class Flows:
         flipped = ((at, end.flipped_ms) for at, end in enumerate(self.ends) if end is not None)
         self.twice = {at: flipped_ms for at, flipped_ms in flipped if flipped_ms}
 
-    def _remember(self, heard: I64, last_actor: I32) -> None:
+    def _remember(self, heard: I64, last_actor: I32, arrived: I64, read: I64) -> None:
         """Keep (at most as many as ends) values by end number, with room for as many ends again."""
         room = max(_FIRST_ROOM, 2 * len(self.ends))
-        self.heard = np.zeros(room, dtype=np.int64)
+        self.heard, self.arrived, self.read = (_grown(column, room) for column in (heard, arrived, read))
         self.last_actor = np.full(room, UNHEARD, dtype=np.int32)
-        self.heard[: heard.size], self.last_actor[: heard.size] = heard, last_actor
+        self.last_actor[: last_actor.size] = last_actor
 
     def forget_actors(self, used: Bools) -> I32:
         """Forget the actors not used; returns (actors,) new numbers, -1 for those forgotten."""
@@ -182,13 +200,13 @@ class Flows:
         self.last_actor[known] = renumbered[self.last_actor[known]]
         return renumbered
 
-    def restore(self, known: "Known", heard: I64, last_actor: I32) -> None:
+    def restore(self, known: "Known", heard: I64, last_actor: I32, tops: tuple[I64, I64]) -> None:
         """Take over what a snapshot holds."""
         self.keys, self.ends, self.actors = list(known.keys), list(known.ends), list(known.actors)
         self.numbers = {key: number for number, key in enumerate(self.keys)}
         self._find_twice()
         self._actor_numbers = {actor: number for number, actor in enumerate(self.actors)}
-        self._remember(heard, last_actor)
+        self._remember(heard, last_actor, *tops)
 
 
 class Known(NamedTuple):
@@ -197,6 +215,12 @@ class Known(NamedTuple):
     keys: Sequence[int]
     ends: Sequence[End | None]
     actors: Sequence[Actor]
+
+
+def _grown(values: I64, room: int) -> I64:
+    grown = np.zeros(room, dtype=np.int64)
+    grown[: values.size] = values
+    return grown
 
 
 def _new_end(batch: EventBatch, flow: Flow, first_seen_ns: int) -> End:

@@ -2,7 +2,7 @@
 """The rows of a tick: matches, unmatched ranges, ends of connections, agents, ledger."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -58,35 +58,6 @@ def _side(name: str, spread: Spread, links: list[Link], receiver: int) -> dict[s
         f"{name}_address": spread.texts([address(one.ends, end) for one, end in pairs]),
         f"{name}_port": spread.numbers([port(one.ends, end) for one, end in pairs], np.int32),
     }
-
-
-class Ranges(NamedTuple):
-    """(n,) byte ranges that closed without their other end, seen at ``side`` (send or receive)."""
-
-    side: str
-    begin: I64
-    end: I64
-    time: I64
-    """Realtime, ns."""
-    link: I64
-
-
-def unmatched(place: Place, ranges: Ranges, reasons: Sequence[str], links: list[Link]) -> pa.Table:
-    """Return a row for each range; ``reasons`` go with ``links``."""
-    spread = Spread(ranges.link)
-    at = 0 if ranges.side == "send" else 1
-    columns = {
-        "connection": spread.numbers([one.connection for one in links], np.int64),
-        "direction": spread.numbers([one.direction for one in links], np.int32),
-        "side": Spread(np.zeros_like(ranges.link)).texts([ranges.side]),
-        "host": spread.texts([one.hosts[at] for one in links]),
-        "edge": spread.texts([one.edge for one in links]),
-        "begin": ranges.begin,
-        "end": ranges.end,
-        "time_ns": ranges.time,
-        "reason": spread.texts(reasons),
-    }
-    return table("unmatched", place, ranges.time, columns)
 
 
 def connections(place: Place, flows: Flows, numbers: list[int]) -> pa.Table:

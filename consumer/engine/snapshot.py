@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from consumer.engine import collect
 from consumer.engine.flows import Actor, End, Known
 from consumer.engine.ledger import clip
+from consumer.engine.peers import NOBODY, Peers
 from consumer.engine.records import Record
 from consumer.engine.sequence import Stream
 from consumer.engine.settings import SnapshotError, check_fits, seal, unseal
@@ -28,7 +29,9 @@ from schemas.errors import RecordError
 if TYPE_CHECKING:
     from consumer.engine.events import EventEngine
 
-VERSION = 1
+VERSION = 2
+_READ = (1, 2)
+"""Versions that are taken over; what the first did not know is as if nothing had been noted."""
 _KINDS = (Sends, Receives, Arrivals, Islands)
 
 
@@ -85,6 +88,11 @@ class _State(msgspec.Struct, frozen=True, array_like=True, tag="wirelag.events.s
     since_ns: int | None = None
     thinned_hosts: list[tuple[str, int]] = []
     thinned_addresses: list[tuple[bytes, int]] = []
+    peers: Peers = NOBODY
+    homes: list[tuple[bytes, str]] = []
+    gaps: list[tuple[tuple[str, str, int, int], int]] = []
+    arrived: bytes | None = None
+    read: bytes | None = None
 
 
 def save(engine: "EventEngine") -> bytes:
@@ -110,6 +118,11 @@ def save(engine: "EventEngine") -> bytes:
         since_ns=engine.streams.since_ns,
         thinned_hosts=list(flows.thinned.hosts.items()),
         thinned_addresses=list(flows.thinned.addresses.items()),
+        peers=engine.peers,
+        homes=list(flows.homes.hosts.items()),
+        gaps=list(engine.streams.gaps.runs.items()),
+        arrived=_pack(flows.arrived[: flows.flows]),
+        read=_pack(flows.read[: flows.flows]),
     )
     return seal(msgspec.msgpack.encode(state))
 
@@ -119,7 +132,8 @@ def load(engine: "EventEngine", blob: bytes) -> None:
     body = unseal(blob)
     try:
         head = msgspec.msgpack.decode(body, type=_Head)
-        check_fits((head.version, head.topic_partition), (VERSION, engine.topic_partition))
+        version = VERSION if head.version in _READ else head.version
+        check_fits((version, head.topic_partition), (VERSION, engine.topic_partition))
         _fill(engine, msgspec.msgpack.decode(body, type=_State))
     except (msgspec.MsgspecError, ValueError, IndexError, OverflowError, RecordError) as error:
         raise SnapshotError(f"snapshot cannot be read: {error}") from error
@@ -144,7 +158,11 @@ def _fill(engine: "EventEngine", state: _State) -> None:
         raise SnapshotError(f"snapshot holds {len(ends)} ends of {len(state.keys)} connections")
     known = Known(state.keys, ends, [Actor(*actor) for actor in state.actors])
     last_actor = _unpack(state.last_actor, len(ends), "last_actor").astype(np.int32)
-    engine.flows.restore(known, _unpack(state.heard, len(ends), "heard"), last_actor)
+    tops = _tops(state.arrived, len(ends)), _tops(state.read, len(ends))
+    engine.flows.restore(known, _unpack(state.heard, len(ends), "heard"), last_actor, tops)
+    engine.flows.homes.hosts = dict(state.homes)
+    engine.streams.gaps.runs = dict(state.gaps)
+    engine.peers = state.peers
     engine.flows.thinned.hosts = dict(state.thinned_hosts)
     engine.flows.thinned.addresses = dict(state.thinned_addresses)
     engine.waiting = Open(*(_rows(kind, table) for kind, table in zip(_KINDS, state.waiting, strict=True)))
@@ -188,6 +206,10 @@ def _rows(kind: Any, table: _Table) -> Any:  # noqa: ANN401 - any of the four
             values += found["begin"]
         found[name] = values.astype(DTYPES.get(name, np.int64))
     return kind(**found)
+
+
+def _tops(buffer: bytes | None, size: int) -> I64:
+    return np.zeros(size, dtype=np.int64) if buffer is None else _unpack(buffer, size, "tops")
 
 
 def _pack(values: I64) -> bytes:

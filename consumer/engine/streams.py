@@ -7,6 +7,7 @@ never offered. Both moments come from different clocks: an error between them de
 that started within it of the first record.
 """
 
+from consumer.engine.peers import Gaps
 from consumer.engine.sequence import Stream
 from schemas.batch import EventBatch
 
@@ -20,6 +21,7 @@ class Streams:
 
     def __init__(self) -> None:
         self.streams: dict[Key, Stream] = {}
+        self.gaps = Gaps()
         self.since_ns: int | None = None
         """Of runs that began up to then not all may be known: realtime, None before the first record."""
 
@@ -37,7 +39,15 @@ class Streams:
         self.streams[key] = stream
         if len(self.streams) > MAX_STREAMS:
             self._forget(next(iter(self.streams)))
-        return stream.take(batch.sequence, batch.cumulative, batch.events)
+        counts = stream.take(batch.sequence, batch.cumulative, batch.events)
+        if counts["gap"]:
+            self.gaps.note(key, counts["gap"], stream.gap, broker_ns // 1_000_000)
+        return counts
+
+    def reached(self, key: Key, sequence: int) -> bool:
+        """Say whether a batch with this number or a higher one was taken."""
+        stream = self.streams.get(key)
+        return stream is not None and stream.highs[-1][0] > sequence
 
     def _forget(self, key: Key) -> None:
         """Forget a run; should it be heard of again, what was counted of it is not counted anew as a gap."""

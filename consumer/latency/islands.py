@@ -80,8 +80,11 @@ def _gather(ranges: Located, starts: Index) -> Located:
     )
 
 
-def keep(islands: Islands, forget_before: int) -> Islands:
-    """Drop islands not touched since ``forget_before`` (broker ms), but never the topmost of a flow."""
+def keep(islands: Islands, forget_before: int | I64) -> Islands:
+    """Drop islands not touched since ``forget_before``, but never the topmost of a flow.
+
+    ``forget_before`` is broker ms, one for all or (n,).
+    """
     if not islands.flow.size:
         return islands
     top = np.append(islands.flow[1:] != islands.flow[:-1], True)
@@ -115,8 +118,18 @@ def needless(matched: Located, position: I64) -> Bools:
     return answer
 
 
-def holes(matched: Located, low: I64, high: I64) -> tuple[Index, Index, Index]:
-    """Return what islands leave of the ranges [low, high): (range, island before, island after), -1 = none.
+class Left(NamedTuple):
+    """(n,) holes: the range, the islands before and after (-1 = none), the hole's own coordinates."""
+
+    owner: Index
+    before: Index
+    after: Index
+    low: I64
+    high: I64
+
+
+def holes(matched: Located, low: I64, high: I64) -> Left:
+    """Return what islands leave of the ranges [low, high).
 
     Hole k of a range lies between the end of the island before it (or the range's own begin) and the begin of
     the island after it (or the range's own end).
@@ -131,7 +144,7 @@ def holes(matched: Located, low: I64, high: I64) -> tuple[Index, Index, Index]:
     floor = _either(before, matched.high, low[owner])
     ceiling = _either(after, matched.low, high[owner])
     real = np.flatnonzero(floor < ceiling)
-    return owner[real], before[real], after[real]
+    return Left(owner[real], before[real], after[real], floor[real], ceiling[real])
 
 
 def bounds(matched: Islands, before: Index, after: Index, begin: I64, end: I64) -> tuple[I64, I64]:

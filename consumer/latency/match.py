@@ -17,6 +17,9 @@ from consumer.latency.axis import Points, coordinates, order_by_flow
 from consumer.latency.intervals import I32, I64, Arrivals, Bools, Index, Receives, Sends, empty, join, take
 from consumer.latency.islands import Islands, Located
 
+MOST_STAMPS = 64
+"""Arrivals kept with one hole: those nearest to its end."""
+
 
 class Open(NamedTuple):
     """What waits from tick to tick."""
@@ -35,6 +38,19 @@ class Now(NamedTuple):
     """What was born then or earlier closes now."""
     final: bool
     """Pairs wait no longer for an arrival."""
+    limits: I64 | None = None
+    """(flows,) by end: in its place for what waits for that end, None: the same for all."""
+    linger_ms: int = 0
+    """How much longer arrivals stay, for reads that close after them."""
+
+
+class Stamps(NamedTuple):
+    """(m,) arrivals in the bytes of holes, those of one hole together and ascending."""
+
+    hole: I64
+    end: I64
+    time: I64
+    flags: I32
 
 
 class Holes(NamedTuple):
@@ -45,6 +61,8 @@ class Holes(NamedTuple):
     end: I64
     first: Bools
     """The first hole of its receive."""
+    stamps: Stamps
+    """What messages that end in them could take."""
 
 
 class Closed(NamedTuple):
@@ -104,9 +122,10 @@ def match(waiting: Open, flows: int, now: Now) -> tuple[Open, Closed]:
     pairs = _ripe(waiting, lines, _pair(waiting, lines), now)
     matched = land.union(lines.islands, land.runs(_ranges(waiting, lines.sends, pairs.send, now)))
     sends, expired = _leftover_sends(waiting, lines.sends, pairs, now)
-    receives, holes = _leftover_receives(waiting, lines.receives, matched, now)
+    receives, holes = _leftover_receives(waiting, lines, matched, now)
     arrivals = _leftover_arrivals(waiting, lines.arrivals, matched, now)
-    still = Open(sends, receives, arrivals, land.keep(matched.islands, now.expire_before))
+    islands = land.keep(matched.islands, _either_limit(now, matched.islands.flow))
+    still = Open(sends, receives, arrivals, islands)
     seen = pairs.arrival >= 0
     arrival = lines.arrivals.order[pairs.arrival] if lines.arrivals.order.size else pairs.arrival
     return still, Closed(
@@ -194,9 +213,10 @@ def _ripe(waiting: Open, lines: _Lines, pairs: _Pairs, now: Now) -> _Pairs:
     bare = np.flatnonzero(pairs.arrival < 0)
     if now.final or not bare.size:
         return pairs
+    flow = lines.sends.flow[pairs.send[bare]]
     sent = waiting.sends.born[lines.sends.order[pairs.send[bare]]]
     read = waiting.receives.born[lines.receives.order[pairs.receive[bare]]]
-    young = bare[np.minimum(sent, read) > now.expire_before]
+    young = bare[(sent > _limit(now, flow ^ 1)) & (read > _limit(now, flow))]
     return _Pairs(*(np.delete(column, young) for column in pairs)) if young.size else pairs
 
 
@@ -207,24 +227,50 @@ def _ranges(waiting: Open, line: _Line, picked: Index, now: Now) -> Located:
     return Located(ranges, line.low[picked], line.high[picked])
 
 
+def _limit(now: Now, end: I32) -> int | I64:
+    """Return up to when what waits for each of (n,) ends was born that closes now."""
+    return now.expire_before if now.limits is None else now.limits[end]
+
+
+def _either_limit(now: Now, flow: I32) -> int | I64:
+    """Return the lower limit of both ends of each of (n,) flows."""
+    return now.expire_before if now.limits is None else np.minimum(now.limits[flow], now.limits[flow ^ 1])
+
+
 def _leftover_sends(waiting: Open, line: _Line, pairs: _Pairs, now: Now) -> tuple[Sends, Sends]:
     rest = take(waiting.sends, np.delete(line.order, pairs.send))
-    old = rest.born <= now.expire_before
+    old = rest.born <= _limit(now, rest.flow ^ 1)
     return (take(rest, ~old), take(rest, old)) if old.any() else (rest, empty(Sends))
 
 
-def _leftover_receives(waiting: Open, line: _Line, matched: Located, now: Now) -> tuple[Receives, Holes]:
+def _leftover_receives(waiting: Open, lines: _Lines, matched: Located, now: Now) -> tuple[Receives, Holes]:
+    line = lines.receives
     rest = np.flatnonzero(~land.covered(matched, line.low, line.high))
-    old = waiting.receives.born[line.order[rest]] <= now.expire_before
+    old = waiting.receives.born[line.order[rest]] <= _limit(now, line.flow[rest])
     young, gone = rest[~old], rest[old]
-    owner, before, after = land.holes(matched, line.low[gone], line.high[gone])
-    receives = take(waiting.receives, line.order[gone][owner])
-    begin, end = land.bounds(matched.islands, before, after, receives.begin, receives.end)
-    return take(waiting.receives, line.order[young]), Holes(
-        receives, begin, end, np.diff(owner, prepend=-1) != 0
-    )
+    open_ = land.holes(matched, line.low[gone], line.high[gone])
+    receives = take(waiting.receives, line.order[gone][open_.owner])
+    begin, end = land.bounds(matched.islands, open_.before, open_.after, receives.begin, receives.end)
+    stamps = _stamps(waiting.arrivals, lines.arrivals, (open_.low, open_.high), receives)
+    first = np.diff(open_.owner, prepend=-1) != 0
+    return take(waiting.receives, line.order[young]), Holes(receives, begin, end, first, stamps)
+
+
+def _stamps(arrivals: Arrivals, line: _Line, hole: tuple[I64, I64], receives: Receives) -> Stamps:
+    """Return the arrivals within each hole and the first one behind it, as far as they are not too late."""
+    begin = np.searchsorted(line.high, hole[0], side="right")
+    end = np.minimum(np.searchsorted(line.high, hole[1], side="left") + 1, line.high.size)
+    begin = np.maximum(begin, end - MOST_STAMPS)
+    sizes = np.maximum(end - begin, 0)
+    owner = np.repeat(np.arange(sizes.size), sizes)
+    at = np.arange(owner.size) + np.repeat(begin - (np.cumsum(sizes) - sizes), sizes)
+    row = line.order[at]
+    good = (line.flow[at] == receives.flow[owner]) & (arrivals.time[row] <= receives.time[owner])
+    row = row[good]
+    return Stamps(owner[good], arrivals.end[row], arrivals.time[row], arrivals.flags[row])
 
 
 def _leftover_arrivals(waiting: Open, line: _Line, matched: Located, now: Now) -> Arrivals:
     rest = line.order[~land.needless(matched, line.high)]
-    return take(waiting.arrivals, rest[waiting.arrivals.born[rest] > now.expire_before])
+    limit = _either_limit(now, waiting.arrivals.flow[rest])
+    return take(waiting.arrivals, rest[waiting.arrivals.born[rest] > limit - now.linger_ms])

@@ -11,6 +11,7 @@ import structlog
 
 from common.errors import RuntimeFailure
 from consumer.engine import Record
+from consumer.pipeline.replay import Replay
 from consumer.pipeline.saved import remark, unpack
 from consumer.pipeline.work import Engine, Work
 from consumer.source.topics import (
@@ -115,13 +116,13 @@ class Owned:
             self.works[partition] = work
         self._pass_over_published(partitions)
         log.info("partitions taken over", partitions=[f"{p.topic}/{p.number}" for p in partitions])
-        return offsets | {partition: self.works[partition].next_offset for partition in partitions}
+        return offsets | {partition: self.works[partition].read_from for partition in partitions}
 
     def reload(self) -> None:
         """Forget the memory of all partitions and read each on from where the lake says it is."""
         for partition, work in self.works.items():
             self.works[partition] = self._load(partition, work.committed)
-        self.source.seek({partition: work.next_offset for partition, work in self.works.items()})
+        self.source.seek({partition: work.read_from for partition, work in self.works.items()})
 
     def forget(self, partitions: Iterable[Partition]) -> None:
         """Let these partitions go."""
@@ -136,22 +137,41 @@ class Owned:
                 self.works[partition].take(records, now)
 
     def _load(self, partition: Partition, beginning: int) -> Work:
-        """Return the memory the lake has of a partition, an empty one at ``beginning`` where it has none."""
+        """Return the memory the lake has of a partition, an empty one at ``beginning`` where it has none.
+
+        Where the lake's newest state is damaged its engine is an earlier one, to be brought up to date.
+        """
         topic_id = self.topics[partition.topic].id
         resume = self.lake.resume(topic_id, partition.number)
         outbox: list[pa.Table] = []
         state, committed, flushed, named = None, beginning, True, ""
         if resume is not None:
-            state, outbox = unpack(resume.state, f"{partition.topic}/{partition.number}")
             committed, flushed = resume.next_offset, resume.flushed
-            named = remark(topic_id, resume.state)
-        engine = self.make(partition, state)
+            if resume.behind is None or not resume.behind.fresh:
+                state, outbox = unpack(resume.state, f"{partition.topic}/{partition.number}")
+            named = "" if resume.behind else remark(topic_id, resume.state)
+        engine, replay = self.make(partition, state), None
+        if resume is not None and resume.behind is not None:
+            replay, outbox = self._replay(partition, Replay(engine, resume.behind, committed, outbox)), []
         bound = self.bounds.get(partition)
-        work = Work(partition, topic_id, engine, committed, flushed, self.clock(), outbox, bound, named)
+        work = Work(
+            partition, topic_id, engine, committed, flushed, self.clock(), outbox, bound, named, replay
+        )
         if partition.topic == self.rules.control_topic:
             # Heartbeats hold totals: the next one says what deleted ones said.
             work.next_offset = max(committed, self.source.watermarks(partition)[0])
         return work
+
+    def _replay(self, partition: Partition, replay: Replay) -> Replay:
+        """Say that a state is made again, if Kafka has what that takes."""
+        replay.require_from(self.source.watermarks(partition)[0])
+        log.warning(
+            "a damaged state is made again",
+            partition=f"{partition.topic}/{partition.number}",
+            from_offset=replay.next_offset,
+            why=replay.damage,
+        )
+        return replay
 
     def _pass_over_published(self, partitions: Sequence[Partition]) -> None:
         """Empty the outboxes of which the group noted, for exactly this commit, that all was published.

@@ -20,6 +20,7 @@ from consumer.engine import Record
 from consumer.pipeline.cycle import Cycle, Marker
 from consumer.pipeline.metrics import Metrics
 from consumer.pipeline.owned import Owned, Source
+from consumer.pipeline.peers import PeerWatch
 from consumer.pipeline.work import Work
 from consumer.source.topics import Partition
 from lake.errors import LakeCorruptError
@@ -87,6 +88,8 @@ class Service:
     clock: Callable[[], float] = time.monotonic
     pause: Callable[[float], object] | None = None
     """Waits so many seconds, or until told to stop."""
+    peers: PeerWatch | None = None
+    """Tells engines of hosts that are behind."""
 
     def __post_init__(self) -> None:
         self._throttle = Throttle()
@@ -127,10 +130,14 @@ class Service:
         everything = [Partition(name, n) for name, topic in topics.items() for n in range(topic.partitions)]
         self.owned.bounds = {partition: self.reader.watermarks(partition)[1] for partition in everything}
         self.reader.assign(self.owned.take_over(everything))
+        if self.peers is not None:
+            self.peers.catch_up()
+        self._hear(now=True)
         while not self.stop.is_set():
             if not self._at_end():
                 self._turn()
                 continue
+            self._hear(now=True)
             for work in self.owned.works.values():
                 work.flush()
             if self._run_cycle():
@@ -152,23 +159,37 @@ class Service:
         """Poll once, and run a cycle when it is due."""
         self.alive()
         wait = min(POLL_SECONDS, max(0.0, self._due - self.clock()))
-        self.owned.take(self.reader.poll(self.pace.poll_records, wait))
+        self._take(self.reader.poll(self.pace.poll_records, wait))
         for partition, end in self.reader.ends().items():
             if partition in self.owned.works:
-                self.owned.works[partition].end = end
+                self.owned.works[partition].reached(end)
         size = sum(work.size for work in self.owned.works.values())
         if size >= self.pace.cycle_bytes or self.clock() >= self._due:
             self._run_cycle()
 
+    def _take(self, batches: dict[Partition, list[Record]]) -> None:
+        """Apply records, and between two ticks what is known of other hosts by then."""
+        parts = self.peers.cut(batches) if self.peers is not None else [batches]
+        for part in parts:
+            self.owned.take(part)
+            self._hear(now=len(parts) > 1)
+
+    def _hear(self, *, now: bool = False) -> None:
+        if self.peers is not None:
+            self.peers.turn(self.owned.works.values(), now=now)
+
     def _at_end(self) -> bool:
         bounds = self.owned.bounds
-        return all(max(work.next_offset, work.end) >= bounds[p] for p, work in self.owned.works.items())
+        return all(
+            work.replay is None and max(work.next_offset, work.end) >= bounds[p]
+            for p, work in self.owned.works.items()
+        )
 
     def _flush_idle(self) -> None:
         """Close what is open in partitions of which the broker says that there is nothing more to read."""
         now = self.clock()
         for work in self.owned.works.values():
-            if not work.flushed and now - work.quiet_since >= self.pace.idle_flush:
+            if work.replay is None and not work.flushed and now - work.quiet_since >= self.pace.idle_flush:
                 work.quiet_since = now  # asks again after another such time
                 if self._read_to_end(work):
                     work.flush()
@@ -187,6 +208,7 @@ class Service:
     def _run_cycle(self) -> bool:
         """Commit and publish; after a failure read again from the lake. Says whether all went well."""
         works: Sequence[Work] = list(self.owned.works.values())
+        moved = any(work.moved for work in works)
         try:
             self.cycle.run(works)
         except LakeCorruptError:
@@ -196,7 +218,9 @@ class Service:
             return False
         finally:
             self._due = self.clock() + self.pace.cycle
-        self._failures, self.trouble = 0, None
+        self.trouble = None
+        if moved:  # a cycle without anything to commit does not show that a commit would succeed
+            self._failures = 0
         return True
 
     def _recover(self, error: RuntimeFailure) -> None:

@@ -10,10 +10,13 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from consumer.engine import Output, Poison, Record
+from consumer.engine import EventEngine, Output, Peers, Poison, Record
+from consumer.pipeline.replay import Replay
 from consumer.pipeline.saved import pack, remark
+from consumer.pipeline.words import hear, is_hear
 from consumer.source.topics import Mark, Partition
 from lake.facts import PartitionCommit
+from lake.older import FLUSH
 
 OUTBOX_ROWS = 200_000
 """Most rows kept for a Kafka that cannot be published to; older ones are given up and counted."""
@@ -49,9 +52,12 @@ class Work:
     """Records from this Kafka offset on are not ours to take."""
     remark: str = ""
     """Names the state that was committed last."""
+    replay: Replay | None = None
+    """Set while the engine is behind what is committed: records are needed from before that."""
 
     def __post_init__(self) -> None:
         self.next_offset = self.committed
+        self._end_replay()
         self._committed_flushed = self.flushed
         self._remark = self.remark
         self.end = 0
@@ -62,6 +68,7 @@ class Work:
         """Begin a new, empty part."""
         self.rows: dict[str, list[pa.Table]] = {}
         self.poison: list[Poison] = []
+        self.told: list[tuple[int, str]] = []
         self.records = 0
         self.size = 0
 
@@ -71,12 +78,21 @@ class Work:
         return self.next_offset != self.committed or self.flushed != self._committed_flushed
 
     @property
+    def read_from(self) -> int:
+        """The Kafka offset of the next record that is needed."""
+        return self.next_offset if self.replay is None else self.replay.next_offset
+
+    @property
     def mark(self) -> Mark:
         """What the group notes once all of the last commit is published: of that commit and no other."""
         return Mark(self.committed, self.remark)
 
     def take(self, records: Sequence[Record], now: float) -> None:
         """Apply the records that are new."""
+        if self.replay is not None:
+            records = self.replay.take(records)
+            self._end_replay()
+            self.quiet_since = now
         end = self.bound
         new = [
             r for r in records if r.kafka_offset >= self.next_offset and (end is None or r.kafka_offset < end)
@@ -90,10 +106,26 @@ class Work:
         self.flushed = False
         self.quiet_since = now
 
+    def hear(self, peers: Peers) -> None:
+        """Take what is known of other hosts; where it is news it becomes part of the partition's history."""
+        assert isinstance(self.engine, EventEngine)  # noqa: S101 - callers look
+        if peers != self.engine.peers:
+            self.engine.hear(peers)
+            if self.told and self.told[-1][0] == self.next_offset and is_hear(self.told[-1][1]):
+                self.told.pop()
+            self.told.append((self.next_offset, hear(peers)))
+
+    def reached(self, end: int) -> None:
+        """Learn that the partition ends at an offset and was read up to there."""
+        self.end = end
+        if self.replay is not None:
+            self.replay.require_from(end)
+
     def flush(self) -> None:
         """Close what is open; the commit that follows makes this part of the partition's history."""
         if not self.flushed:
             self._keep(self.engine.flush())
+            self.told.append((self.next_offset, FLUSH))
             self.flushed = True
 
     def part(self) -> PartitionCommit:
@@ -110,6 +142,7 @@ class Work:
             state=state,
             flushed=self.flushed,
             rows=rows,
+            told=tuple(self.told),
         )
 
     def settle(self) -> None:
@@ -125,6 +158,11 @@ class Work:
         while sum(table.num_rows for table in self.outbox) > OUTBOX_ROWS:
             given_up += self.outbox.pop(0).num_rows
         return given_up
+
+    def _end_replay(self) -> None:
+        if self.replay is not None and self.replay.done:
+            self.outbox = self.replay.outbox
+            self.replay = None
 
     def _keep(self, output: Output) -> None:
         self.poison += output.poison

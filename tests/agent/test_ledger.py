@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The agent's books: totals, what is under way, what the heartbeat says."""
 
-from agent.control import heartbeat
+import pytest
+
+from agent.control import heartbeat, with_earlier
 from agent.delivery.outstanding import Outstanding, Ticket
 from agent.ledger import ATTEMPTED, DELIVERED, SAMPLED, Ledger
 from agent.pack import Clock, Identity
@@ -60,3 +62,19 @@ def test_the_heartbeat_survives_its_encoding_and_says_what_is_open() -> None:
     assert control.decode(control.encode(beat)) == beat
     assert beat.oldest_undelivered_ns == 100
     assert beat.sent_at_ns == 10**18 + 1000
+
+
+@pytest.mark.parametrize(
+    ("earlier_ns", "both_ns", "alone_ns"),
+    [(None, 100, 0), (10**18 + 950, 100, 50), (10**18 - 5, 1005, 1005), (10**18 + 10**9, 100, 0)],
+)
+def test_what_an_earlier_run_left_in_the_spool_is_undelivered_too(
+    earlier_ns: int | None, both_ns: int, alone_ns: int
+) -> None:
+    """The age told is that of the oldest event of either."""
+    opened = Outstanding()
+    opened.open(Ticket(0, 0, 5, 900))
+    identity, clock = Identity("host-a", "boot", 42, 12), Clock(1000, 10**18)
+    for outstanding, age_ns in ((opened, both_ns), (Outstanding(), alone_ns)):
+        beat = heartbeat(identity, 7, clock, Ledger(), outstanding, agent="1", final=False)
+        assert with_earlier(beat, earlier_ns).oldest_undelivered_ns == age_ns

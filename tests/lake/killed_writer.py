@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A writer that kills itself: `python -m tests.lake.killed_writer FOLDER STEP END POINT PASSAGE`.
+"""A writer that kills itself: `python -m tests.lake.killed_writer FOLDER STEP END POINT PASSAGE [SIGNAL]`.
 
-It takes all partitions over and commits up to END; SIGKILL comes when POINT is passed the PASSAGE-th time.
+It takes all partitions over and commits up to END; SIGKILL, or what SIGNAL names, comes when POINT is
+passed the PASSAGE-th time.
 Overtaken by another writer it starts over.
 """
 
@@ -16,7 +17,7 @@ from tests.lake.synthetic import advance
 PARTITIONS = range(3)
 
 
-def main(folder: str, step: str, end: str, point: str, passage: str) -> None:
+def main(folder: str, step: str, end: str, point: str, passage: str, number: str = "SIGKILL") -> None:
     """Run until the end or the kill."""
     left = int(passage)
 
@@ -25,7 +26,7 @@ def main(folder: str, step: str, end: str, point: str, passage: str) -> None:
         if name == point:
             left -= 1
             if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), signal.Signals[number])
 
     facts = Facts.open(folder, trace=trace)
     while True:

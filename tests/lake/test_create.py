@@ -2,8 +2,6 @@
 """Opening: a table is made once however many ask, and what is no lake of ours is refused."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,32 +10,15 @@ from deltalake import write_deltalake
 
 from lake.errors import LakeCorruptError, LakeUnavailableError
 from lake.facts import Facts
+from tests.lake.opener import open_at_once
 from tests.lake.synthetic import TOPIC_ID, part
 
 ROUNDS, PROCESSES = 8, 3
 
 
 def test_several_processes_that_create_at_once_share_one_table(tmp_path: Path) -> None:
-    openers = [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.lake.opener", str(number)],
-            cwd=Path(__file__).parents[2],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for number in range(PROCESSES)
-    ]
     folders = [str(tmp_path / f"lake-{number}") for number in range(ROUNDS)]
-    for folder in folders:
-        for opener in openers:
-            assert opener.stdin is not None
-            opener.stdin.write(f"{folder}\n")
-            opener.stdin.flush()
-        assert [opener.stdout.readline() for opener in openers if opener.stdout] == ["done\n"] * PROCESSES
-    for opener in openers:
-        opener.communicate()
-        assert opener.returncode == 0
+    open_at_once(folders, PROCESSES)
     for folder in folders:
         facts = Facts.open(folder)
         assert [facts.position(TOPIC_ID, number) for number in range(PROCESSES)] == [1] * PROCESSES

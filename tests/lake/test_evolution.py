@@ -2,8 +2,6 @@
 """A lake of an earlier version stays usable: it gets what it lacks, once, and nothing it holds is lost."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,12 +10,20 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
-from lake import delta, parquet
+from lake import delta, parquet, progress
 from lake.errors import CommitUnknownError, LakeCorruptError, LakeUnavailableError
 from lake.facts import Facts
 from schemas.tables import KINDS, facts_schema
-from support.earlier import LATER_COLUMNS, LATER_KINDS, connection_columns, earlier_tables
+from support.earlier import (
+    LATER_COLUMNS,
+    LATER_KINDS,
+    connection_columns,
+    earlier_tables,
+    progress_columns,
+    unmatched_columns,
+)
 from tests.lake import synthetic
+from tests.lake.opener import open_at_once
 from tests.lake.synthetic import TOPIC_ID, advance, expected, part, stored
 
 PROCESSES = 3
@@ -117,8 +123,14 @@ def test_a_writer_overtaken_within_its_commit_takes_over_anew(old: Facts, folder
 @contextmanager
 def earlier_writer() -> Iterator[None]:
     """The earlier version's files, in a process whose other opener is of this version."""
+    older = {
+        "connection": connection_columns(),
+        "progress": progress_columns(),
+        "unmatched": unmatched_columns(),
+    }
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parquet, "KINDS", {**KINDS, "connection": connection_columns()})
+        patch.setattr(parquet, "KINDS", {**KINDS, **older})
+        patch.setattr(progress, "KINDS", {**KINDS, **older})
         parquet._options.cache_clear()
         yield
     parquet._options.cache_clear()
@@ -129,26 +141,7 @@ def test_several_processes_that_open_at_once_add_the_columns_once(tmp_path: Path
     with earlier():
         for folder in folders:
             Facts.open(folder).commit([part(PROCESSES, 0, 1)])
-    command = [sys.executable, "-m", "tests.lake.opener"]
-    openers = [
-        subprocess.Popen(
-            [*command, str(number)],
-            cwd=Path(__file__).parents[2],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for number in range(PROCESSES)
-    ]
-    for folder in folders:
-        for opener in openers:
-            assert opener.stdin is not None
-            opener.stdin.write(f"{folder}\n")
-            opener.stdin.flush()
-        assert [opener.stdout.readline() for opener in openers if opener.stdout] == ["done\n"] * PROCESSES
-    for opener in openers:
-        opener.communicate()
-        assert opener.returncode == 0
+    open_at_once(folders, PROCESSES)
     for folder in folders:
         facts = Facts.open(folder)
         assert [facts.position(TOPIC_ID, number) for number in range(PROCESSES + 1)] == [1] * (PROCESSES + 1)

@@ -8,9 +8,10 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from lake import delta
+from lake import delta, housekeeping
 from lake.errors import CommitUnknownError, LakeCorruptError, LakeUnavailableError, StalePositionError
 from lake.facts import TRACE_POINTS, Facts, PartitionCommit
+from lake.parquet import DataFile
 from lake.storage import Storage
 from schemas.tables import KINDS
 from tests.lake.synthetic import (
@@ -227,7 +228,8 @@ def test_a_commit_that_raises_and_is_not_durable_is_made_again(
 
 
 def test_a_missing_position_where_progress_rows_exist_is_fatal(facts: Facts) -> None:
-    _, files = facts._write([part(0, 0, 2)])
+    files: list[DataFile] = []
+    facts._write([part(0, 0, 2)], [], files)
     facts._table.append(files, {})
     for forgotten in (facts.position, facts.resume):
         with pytest.raises(LakeCorruptError, match="setTransactionRetentionDuration") as caught:
@@ -271,8 +273,8 @@ def test_the_code_for_object_stores_does_the_same(folder: str, monkeypatch: pyte
     advance(facts, range(2), 25, 50)
     assert isinstance(facts._storage, Storage)
     assert facts._storage._root is None
-    assert facts.delete_old_states() == []
-    facts.commit([part(2, 0, 1)])
+    assert housekeeping.delete_old_states(facts._storage, facts._table, 2**62) == []
+    facts.commit([part(2, 1, 2)])
     for written in Path(folder).glob(f"_state/{TOPIC_ID}/2/*"):
         written.unlink()
     with pytest.raises(LakeCorruptError, match="missing"):

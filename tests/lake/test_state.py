@@ -65,7 +65,7 @@ def test_another_partitions_state_is_not_taken(storage: Storage, folder: str) ->
 
 
 def test_a_take_over_names_the_state_that_is_corrupt(facts: Facts, folder: str) -> None:
-    facts.commit([part(0, 0, 4), part(1, 0, 4)])
+    facts.commit([part(0, 2, 4), part(1, 0, 4)])
     [damaged] = Path(folder).glob(f"_state/{TOPIC_ID}/0/4-*")
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
     with pytest.raises(LakeCorruptError, match="checksum") as caught:
@@ -75,7 +75,7 @@ def test_a_take_over_names_the_state_that_is_corrupt(facts: Facts, folder: str) 
 
 
 def test_a_take_over_names_the_state_that_is_missing(facts: Facts, folder: str) -> None:
-    facts.commit([part(0, 0, 4)])
+    facts.commit([part(0, 2, 4)])
     [gone] = Path(folder).glob(f"_state/{TOPIC_ID}/0/4-*")
     gone.unlink()
     with pytest.raises(LakeCorruptError, match="missing"):

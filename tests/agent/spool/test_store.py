@@ -26,7 +26,7 @@ def test_records_come_out_as_they_went_in_and_nothing_stays(tmp_path):
     for begin in range(0, 300, 7):
         opened.write(records[begin : begin + 7])
     assert opened.held() == {0: 100, 1: 100, 2: 100}
-    assert opened.figures()[2:] == (300, 10**9 + OFFSET_NS)
+    assert opened.figures()[2:] == (300, 10**9 + OFFSET_NS, None)
     given = take_all(opened)
     assert sorted(one.record for one in given) == sorted(records)
     for shard in range(3):
@@ -82,6 +82,7 @@ def test_a_later_run_finds_what_is_left_under_its_own_identity_and_order(tmp_pat
     earlier.close()
     later = store(tmp_path, LATER)
     later.write([record(1, n) for n in range(3)])
+    assert later.figures().earlier_ns == later.figures().oldest_ns is not None
     given = take_all(later)
     assert [(one.own, one.record.sequence) for one in given] == [
         *((False, n) for n in range(3, 20)),

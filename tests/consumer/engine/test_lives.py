@@ -176,8 +176,16 @@ def test_a_state_from_before_openers_and_rates_is_taken_over() -> None:
     engine.apply(topic.records)
     engine.flush()
     state: list[Any] = msgspec.msgpack.decode(unseal(engine.snapshot()))
-    assert state[-2:] == [[], []]
-    at = 1 + _State.__struct_fields__.index("ends")
+    names = ("tag", *_State.__struct_fields__)
+    assert state[names.index("thinned_hosts") : names.index("peers")] == [[], []]
+    at = names.index("ends")
     state[at] = [one and [*one[:3], one[3][:9], one[4]] for one in state[at]]
-    older = seal(msgspec.msgpack.encode(state[:-2]))
-    assert EventEngine.restore(older, 0, SETTINGS).snapshot() == engine.snapshot()
+    state[names.index("version")] = 1
+    older = EventEngine.restore(
+        seal(msgspec.msgpack.encode(state[: names.index("thinned_hosts")])), 0, SETTINGS
+    )
+    assert (older.flows.ends, older.flows.heard.tolist()) == (engine.flows.ends, engine.flows.heard.tolist())
+    topic.put(0, Host("beta").batch([ends()[1]], {Kind.RECEIVE: [receive(0, 9, 0)]}))
+    rows = [collect([one.apply(topic.records[1:]), one.flush()]) for one in (older, engine)]
+    assert rows[0] == rows[1]
+    assert len(rows[0]["match"]) == 1

@@ -47,7 +47,7 @@ def test_holes_are_the_bytes_of_a_range_that_no_island_has(
     """Each range's holes are its bytes outside the islands; it is covered when it has none."""
     matched = land.union(located(one), located([]))
     ranges = located(asked)
-    owner, before, after = land.holes(matched, ranges.low, ranges.high)
+    owner, before, after, _, _ = land.holes(matched, ranges.low, ranges.high)
     begin, end = land.bounds(matched.islands, before, after, ranges.low[owner], ranges.high[owner])
     whole = land.covered(matched, ranges.low, ranges.high)
     for number, (low, high) in enumerate(asked):

@@ -228,3 +228,19 @@ def test_what_was_in_memory_when_something_broke_is_not_committed(
         bench.service.follow()
     bench.service.revoked([EVENTS], lost=False)
     assert bench.lake.commits == []
+
+
+def test_empty_cycles_between_failures_do_not_keep_a_consumer_from_giving_up() -> None:
+    """With a cycle shorter than the time to read again there is one between any two failures."""
+    bench = Bench(kafka=FakeKafka([b"x"] * 3), lake=FakeLake(fail=["before"] * 20))
+    bench.service = bench.start(most_failures=3)
+    bench.kafka.seek(bench.service.assigned([EVENTS]))
+
+    def cycles() -> None:
+        for _ in range(20):
+            bench.service._turn()
+            bench.service._run_cycle()
+            bench.service._run_cycle()
+
+    with pytest.raises(RuntimeFailure, match="disk full"):
+        cycles()

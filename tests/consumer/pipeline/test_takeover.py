@@ -3,7 +3,6 @@
 
 import random
 import time
-from pathlib import Path
 
 import pytest
 
@@ -18,25 +17,6 @@ def assert_same(world: World, one: str, other: str) -> None:
     for kind in KINDS:
         if kind != "progress":
             assert world.rows(kind, one) == world.rows(kind, other), kind
-
-
-def test_a_partition_moves_to_a_process_in_another_folder(world: World, tmp_path: Path) -> None:
-    fleet = Fleet(shards=world.shards)
-    for _ in range(10):
-        world.send(fleet.talk(8))
-    world.consume("consumer.tick=20ms", lake="one")
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    small = ("consumer.poll-records=4", "consumer.cycle-bytes=1B", "consumer.tick=20ms")
-
-    with Runner(world) as here, Runner(world, cwd=elsewhere) as there:
-        assert here.run(*small, lake="moved", kill=("after-commit", 3)) == -9
-        assert there.run(*small, lake="moved", kill=("after-commit", 3)) == -9
-        assert here.run(*small, lake="moved") == 0
-
-    assert len(world.rows("match", "moved")) == fleet.sends
-    assert_same(world, "one", "moved")
-    assert list(elsewhere.iterdir()) == []
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

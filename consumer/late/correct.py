@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The additive rows that a look leads to. With them the lake says what an undisturbed run would have said.
+
+- A match row for each, marked LATE, and histogram parts of its measures in the window of its event.
+- Histogram parts with negative counts for what was counted of it when it closed (its send block, and that it
+  was seen), under the edge of then: that may have another name now that both ends are known. Least and
+  greatest values are not taken back.
+- Unmatched rows of negative weight for what is open no more, new ones for what reads have left.
+"""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from consumer.engine.arrow import Place, hour_index, table
+from consumer.engine.closing import About, rows_of
+from consumer.engine.records import combine
+from consumer.late.find import Found, distinct
+from consumer.latency.histogram import Parts, Runs, fill
+from consumer.latency.intervals import I64, Sends, empty, take
+from schemas.event import Flag
+from schemas.histogram import SCALE
+from schemas.tables import LATE
+
+_NOBODY = About(frozenset(), frozenset())
+_ONE_CLOCK = (("delivery", "same_host"), ("wire", "same_host"))
+_ANY_CLOCK = (("receive-wait", "one_host"),)
+
+
+def corrections(found: Found, tick: int, now_ms: int, window_ns: int) -> dict[str, pa.Table]:
+    """Return rows by kind, with ``hour_index``; empty where nothing matched.
+
+    ``tick`` names the parts of histograms and is no other look's; ``now_ms`` files rows whose own time cannot
+    be believed.
+    """
+    if not found.closed.sends.flow.size:
+        return {}
+    rows = found.rows
+    parts = [_taken_back(rows.take(pa.array(found.done)), tick, now_ms), _left(found, tick, now_ms)]
+    origin = rows["topic_partition"].to_numpy(zero_copy_only=False)[found.closed.sends.born]
+    outputs: list[dict[str, pa.Table]] = [{"unmatched": part} for part in parts if part.num_rows]
+    for partition in np.unique(origin).tolist():
+        picked = np.flatnonzero(origin == partition)
+        place = Place(partition, tick, now_ms)
+        outputs.append(_matched(found, picked, place, window_ns))
+        outputs.append(
+            {"histogram": _taken_out(rows.take(pa.array(found.closed.sends.born[picked])), place, window_ns)}
+        )
+    return combine([{kind: _plain(one) for kind, one in output.items()} for output in outputs])
+
+
+def _matched(found: Found, picked: I64, place: Place, window_ns: int) -> dict[str, pa.Table]:
+    closed = found.closed
+    alone = closed._replace(
+        sends=take(closed.sends, picked),
+        receives=take(closed.receives, picked),
+        arrived=closed.arrived[picked],
+        arrival_flags=closed.arrival_flags[picked],
+        expired=empty(Sends),
+        holes=_no_holes(found),
+    )
+    rows = rows_of(place, alone, found.flows, window_ns, _NOBODY)
+    flags = rows["match"]["flags"].to_numpy() | LATE
+    rows["match"] = _set(rows["match"], "flags", pa.array(flags.astype(np.int32)))
+    return rows
+
+
+def _no_holes(found: Found) -> Any:  # noqa: ANN401 - Holes
+    holes = found.closed.holes
+    nothing = np.zeros(0, dtype=np.int64)
+    stamps = type(holes.stamps)(nothing, nothing, nothing, nothing.astype(np.int32))
+    return type(holes)(take(holes.receives, nothing), nothing, nothing, nothing.astype(bool), stamps)
+
+
+def _taken_back(done: pa.Table, tick: int, now_ms: int) -> pa.Table:
+    weight = -done["weight"].to_numpy()
+    return _filed(_set(done, "weight", pa.array(weight.astype(np.int32))), tick, now_ms)
+
+
+def _left(found: Found, tick: int, now_ms: int) -> pa.Table:
+    """Return what is left of reads that are done in part."""
+    holes, rows = found.closed.holes, found.rows
+    part = np.isin(holes.receives.born, found.done)
+    left = rows.take(pa.array(holes.receives.born[part]))
+    for name, values in (("begin", holes.begin), ("end", holes.end)):
+        left = _set(left, name, pa.array(values[part]))
+    return _filed(_set(left, "weight", pa.array(np.ones(left.num_rows, dtype=np.int32))), tick, now_ms)
+
+
+def _filed(rows: pa.Table, tick: int, now_ms: int) -> pa.Table:
+    rows = _set(rows, "tick", pa.array(np.full(rows.num_rows, tick, dtype=np.int64)))
+    times = rows["time_ns"].to_numpy()
+    return rows.append_column("hour_index", pa.array(hour_index(times, now_ms)))
+
+
+def _taken_out(sends: pa.Table, place: Place, window_ns: int) -> pa.Table:
+    """Return parts that take back what was counted of messages when they closed, under the edge of then."""
+    sends = sends.filter(pa.array((sends["flags"].to_numpy() & Flag.LAST_PIECE) != 0))
+    groups, of_row = _grouped(sends, window_ns)
+    size = groups.num_rows
+    seen = np.bincount(of_row, sends["seen"].to_numpy() > 0, size).astype(np.int64)
+    one_clock = np.array([clock == "same_host" for clock in groups["clock"].to_pylist()], dtype=bool)
+    order = np.argsort(of_row, kind="stable")
+    lengths = np.bincount(of_row, minlength=size)
+    runs = Runs(np.cumsum(lengths) - lengths, lengths, np.arange(size))
+    block = sends["duration_ns"].to_numpy()[order]
+    blocked = fill(runs, size, block, np.ones(block.size, dtype=bool))
+    nothing = np.zeros(0, dtype=np.int64)
+    empty_of = fill(Runs(nothing, nothing, nothing), size, nothing, nothing.astype(bool))
+    parts = [
+        _part(place, groups, "send-block", "one_host", blocked, window_ns),
+        *(
+            _part(
+                place, groups, measure, clock, empty_of._replace(seen=np.where(one_clock, seen, 0)), window_ns
+            )
+            for measure, clock in _ONE_CLOCK
+        ),
+        *(
+            _part(place, groups, measure, clock, empty_of._replace(seen=seen), window_ns)
+            for measure, clock in _ANY_CLOCK
+        ),
+    ]
+    rows = pa.concat_tables([_plain(part) for part in parts])
+    return rows.filter(pc.not_equal(rows["seen"], 0))
+
+
+def _grouped(sends: pa.Table, window_ns: int) -> tuple[pa.Table, I64]:
+    """Return the distinct edges and windows of sends, and which of them each one is of."""
+    window = sends["time_ns"].to_numpy() // window_ns * window_ns
+    keyed = sends.select(["edge", "host", "peer_host", "clock"]).append_column("window", pa.array(window))
+    return distinct(keyed)
+
+
+def _part(place: Place, groups: pa.Table, measure: str, clock: str, parts: Parts, window_ns: int) -> pa.Table:
+    """Return the parts of one measure with all that is counted negative."""
+    size, start = groups.num_rows, groups["window"].to_numpy()
+    offsets = pa.array(parts.offsets.astype(np.int32))
+    columns: dict[str, Any] = {
+        "window_start_ns": start,
+        "window_ns": np.full(size, window_ns, dtype=np.int64),
+        "edge": groups["edge"].combine_chunks(),
+        "sender_host": groups["host"].combine_chunks(),
+        "receiver_host": groups["peer_host"].combine_chunks(),
+        "measure": [measure] * size,
+        "clock": [clock] * size,
+        "n": -parts.n,
+        "seen": -parts.seen,
+        "negative": -parts.negative,
+        "sum_ns": -parts.total,
+        "min_ns": pa.nulls(size, pa.int64()),
+        "max_ns": pa.nulls(size, pa.int64()),
+        "scale": np.full(size, SCALE, dtype=np.int32),
+        "buckets": pa.ListArray.from_arrays(offsets, pa.array(parts.buckets)),
+        "counts": pa.ListArray.from_arrays(offsets, pa.array(-parts.counts)),
+    }
+    return table("histogram", place, start, columns)
+
+
+def _set(rows: pa.Table, name: str, values: pa.Array) -> pa.Table:
+    return rows.set_column(rows.schema.get_field_index(name), name, values)
+
+
+def _plain(rows: pa.Table) -> pa.Table:
+    """Return text columns as text: parts of different origin share no dictionary."""
+    fields = [
+        pa.field(field.name, field.type.value_type if pa.types.is_dictionary(field.type) else field.type)
+        for field in rows.schema
+    ]
+    return rows.cast(pa.schema(fields))

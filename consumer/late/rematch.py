@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`wirelag rematch`: look at what came unmatched since the last look, commit the corrections, wait, again."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import pyarrow as pa
+import structlog
+
+from common.errors import RuntimeFailure
+from common.throttle import Throttle
+from consumer.engine.names import EdgeName
+from consumer.engine.records import combine
+from consumer.late.correct import corrections
+from consumer.late.find import find, keys_of_both, open_rows
+from lake.late import Late, Look
+
+log = structlog.get_logger()
+_LIGHT = ["connection", "direction", "side"]
+
+
+class Told(NamedTuple):
+    """What a look did."""
+
+    files: int
+    """New files of unmatched rows."""
+    matches: int
+
+
+@dataclass
+class Rematch:
+    """Looks at one lake; settings are those of the consumers that filled it."""
+
+    lake: Late
+    window_ns: int
+    edge_names: Sequence[EdgeName] = ()
+    reach_ns: int = 24 * 3600 * 10**9
+    """Ends of a connection are looked for in hours that are at most this far apart."""
+    now_ms: Callable[[], int] = lambda: time.time_ns() // 10**6
+
+    def once(self) -> Told:
+        """Look once; raises RuntimeFailure where nothing, or perhaps nothing, was committed: look again."""
+        look = self.lake.look(self.reach_ns)
+        if look is None:
+            return Told(0, 0)
+        rows = self._rows(look)
+        self.lake.commit(look, rows)
+        return Told(len(look.new), rows["match"].num_rows if "match" in rows else 0)
+
+    def follow(self, stop: threading.Event, every: float) -> None:
+        """Look every so many seconds until told to stop."""
+        throttle = Throttle()
+        while not stop.is_set():
+            try:
+                told = self.once()
+                if told.matches:
+                    log.info("late matches", matches=told.matches, files=told.files)
+            except RuntimeFailure as error:
+                if (silent := throttle.due("look")) is not None:
+                    log.warning("look failed, looking again", error=str(error), more=silent)
+            stop.wait(every)
+
+    def _rows(self, look: Look) -> dict[str, pa.Table]:
+        touched = self.lake.read(look.new, ["connection"])["connection"].unique()
+        found = []
+        for lot in keys_of_both(self.lake.read(look.near, _LIGHT, touched)):
+            rows = open_rows(self.lake.read(look.near, None, lot))
+            matched = find(rows, self.edge_names)
+            found.append(corrections(matched, -look.version, self.now_ms(), self.window_ns))
+        return combine(found)

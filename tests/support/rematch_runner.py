@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Looks at a lake again (`wirelag rematch`) for tests, in children that can be killed or halted at a point.
+
+`python -m support.rematch_runner` reads one JSON job a line and forks a child for each, so that imports are
+paid once. It answers with the child's process id at once, at the end with its exit code, negative for a
+signal.
+"""
+
+import json
+import os
+import signal
+import sys
+
+from common.command import run_command
+from consumer.late.rematch import Rematch
+from lake.late import Late
+
+WINDOW_NS = 60 * 10**9
+
+
+def main() -> None:
+    """Serve jobs until standard input ends."""
+    for line in sys.stdin:
+        job = json.loads(line)
+        pid = os.fork()
+        if pid == 0:
+            os._exit(run_command("rematch", lambda job=job: _look(job)))  # type: ignore[misc]
+        print(pid, flush=True)  # noqa: T201 - the first answer
+        _, status = os.waitpid(pid, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)  # noqa: T201 - the second
+
+
+def _look(job: dict[str, str]) -> None:
+    def trace(point: str) -> None:
+        if point == job["point"]:
+            os.kill(os.getpid(), signal.SIGSTOP if job["how"] == "halt" else signal.SIGKILL)
+
+    Rematch(Late.open(job["lake"], trace=trace), WINDOW_NS).once()
+
+
+if __name__ == "__main__":
+    main()
