@@ -12,12 +12,10 @@ from deltalake.exceptions import CommitFailedError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from common.units import Duration
 from lake import delta, housekeeping
 from lake.errors import LakeUnavailableError
 from lake.facts import Facts
 from lake.maintain import VACUUMED
-from lake.settings import KeepSettings, MaintainSettings
 from schemas.tables import KINDS
 from support.earlier import LATER_COLUMNS
 from tests.lake.keeping import HOUR_NS, counts, maintainer
@@ -29,7 +27,6 @@ from tests.lake.synthetic import (
     TOPIC_ID,
     advance,
     expected,
-    flush,
     part,
     stored,
 )
@@ -112,43 +109,6 @@ def test_files_of_an_earlier_version_get_the_columns_that_came_since(folder: str
     assert found[:20] == [row | dict.fromkeys(LATER_COLUMNS) for row in rows]
     assert found[20]["opener"] == "name-0"
     assert facts.position(TOPIC_ID, 0) == 25
-
-
-def test_whole_hours_go_when_their_time_is_over(facts: Facts, folder: str) -> None:
-    advance(facts, range(2), 5, HOUR_AT + 20)
-    keep = KeepSettings(match=Duration.parse("2h"), histogram=Duration.parse("400d"))
-    over = (HOUR + 1) * HOUR_NS + keep.match.nanoseconds  # type: ignore[union-attr]
-    assert ("delete old hours", "match") not in counts(maintainer(folder, keep=keep, now_ns=over - 1).run())
-    made = maintainer(folder, keep=keep, now_ns=over).run()
-    assert made.done["delete old hours", "match"].rows == 2 * HOUR_AT
-    left = [row for row in expected("match", range(2), HOUR_AT + 20) if int(str(row["tick"])) >= HOUR_AT]
-    assert stored(facts, "match") == left
-    assert stored(facts, "histogram") == expected("histogram", range(2), HOUR_AT + 20)
-    advance(facts, range(2), 5, HOUR_AT + 30)
-
-
-def test_progress_rows_that_a_take_over_needs_are_never_deleted(folder: str) -> None:
-    """One partition stands still for a year: the row of its position and the one before it stay."""
-    now = [NOW]
-    facts = Facts.open(folder, now_ns=lambda: now[0])
-    advance(facts, range(2), 5, 10)
-    now[0] += HOUR_NS
-    advance(facts, range(2), 5, 15)
-    facts.commit([flush(1, 15)])
-    now[0] += HOUR_NS
-    advance(facts, range(1), 5, 40)
-    keep = KeepSettings(progress=Duration.parse("168h"))
-    made = maintainer(folder, keep=keep, now_ns=NOW + 9000 * HOUR_NS).run()
-    assert ("delete old hours", "progress") not in made.done
-    advance(Facts.open(folder, now_ns=lambda: now[0]), range(1, 2), 5, 40)
-    made = maintainer(folder, keep=keep, now_ns=NOW + 9000 * HOUR_NS).run()
-    # Of the last hour both of the newest rows are needed; in the two before is nothing that is.
-    assert {row["from_offset"] for row in stored(facts, "progress")} >= {35}
-    assert min(int(str(row["from_offset"])) for row in stored(facts, "progress")) == 15
-    for partition in range(2):
-        assert facts.resume(TOPIC_ID, partition) is not None
-    assert facts.known_topic_ids(TOPIC) == {TOPIC_ID}
-    assert not made.failed
 
 
 @pytest.mark.parametrize("win", ["merge", "writer", "migrate"])
@@ -320,16 +280,3 @@ def test_writers_and_maintainers_in_any_order_keep_every_row(
         for kind in EVENT_KINDS:
             rows = [row for row in stored(facts[0], kind) if row["topic_partition"] == number]
             assert rows == expected(kind, range(number, number + 1), end)
-
-
-def test_settings_name_what_is_refused() -> None:
-    for wrong, text in {
-        "open-file": lambda: MaintainSettings(open_file=5),  # type: ignore[arg-type]
-        "vacuum-retention: found 167h": lambda: MaintainSettings(vacuum_retention=Duration.parse("167h")),
-        "keep-states": lambda: MaintainSettings(keep_states=Duration.parse("59m")),
-    }.items():
-        with pytest.raises(ValueError, match=wrong):
-            text()
-    with pytest.raises(ValueError, match="progress: found 1d; allowed is 7d or more"):
-        KeepSettings(progress=Duration.parse("24h"))
-    assert set(KeepSettings.__struct_fields__) == set(KINDS)
