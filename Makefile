@@ -10,7 +10,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python
 # Those of the packages that exist, so that a tool never meets a missing folder
 PACKAGES := $(wildcard agent bpf common consumer history lake schemas wirelag)
-CHECKED := $(PACKAGES) $(wildcard demo bench/*.py tests/support tests/conftest.py deploy/*.py)
+CHECKED := $(PACKAGES) $(wildcard demo bench/*.py tests/support tests/fuzz tests/conftest.py deploy/*.py)
 C_SOURCES := $(wildcard bpf/*.c bpf/*.h)
 
 .PHONY: help
@@ -114,6 +114,13 @@ faults: ## the fault matrix: what was produced against what was stored; writes d
 	$(PYTHON) -m deploy.faults_page .cache/faults/outcomes.jsonl > .cache/faults/page.md
 	[ $$status -ne 0 ] || cp .cache/faults/page.md docs/faults.md
 	exit $$status
+
+FUZZ_SECONDS := 60
+
+.PHONY: fuzz
+fuzz: ## fuzz all that reads bytes from outside; FUZZ_SECONDS=600 for each target, FUZZ=toml for one
+	@scripts/setup
+	PYTHONPATH=.:tests $(PYTHON) -m fuzz.main --seconds $(FUZZ_SECONDS) --corpus .cache/fuzz/corpus --crashers .cache/fuzz $(FUZZ)
 
 .PHONY: docs
 docs: ## write docs/wire-format.md and docs/metrics.md from the code
