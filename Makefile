@@ -60,7 +60,7 @@ kafka: ## a real one-node Apache Kafka in the foreground, with wirelag's topics
 	@exec scripts/kafka $(KAFKA_ARGS)
 
 .PHONY: bench
-bench: bench-kernel bench-agent bench-harm bench-rate bench-host bench-size bench-consumer bench-spool ## every benchmark (root)
+bench: bench-kernel bench-agent bench-harm bench-rate bench-host bench-size bench-consumer bench-spool bench-produce ## every benchmark (root)
 
 .PHONY: bench-kernel
 bench-kernel: ## cost of one event in the kernel (root)
@@ -88,6 +88,11 @@ bench-consumer: ## events a second through the consumer, recorded traffic replay
 	mkdir -p .cache/bench
 	$(PYTHON) -m bench.recorded.capture .cache/bench/recorded
 	$(PYTHON) -m bench.consumer --recorded .cache/bench/recorded
+
+.PHONY: bench-produce
+bench-produce: ## the way to Kafka, against librdkafka's own C interface, 3 minutes
+	@scripts/setup --kafka --programs
+	$(PYTHON) -m bench.produce
 
 .PHONY: bench-host
 bench-host: ## CPU, memory and bytes a day of an idle and of a lightly used host (root)
