@@ -10,7 +10,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python
 # Those of the packages that exist, so that a tool never meets a missing folder
 PACKAGES := $(wildcard agent bpf common consumer history lake schemas wirelag)
-CHECKED := $(PACKAGES) $(wildcard demo bench/*.py tests/support tests/conftest.py deploy/*.py)
+CHECKED := $(PACKAGES) $(wildcard demo bench/*.py tests/support tests/fuzz tests/conftest.py deploy/*.py)
 C_SOURCES := $(wildcard bpf/*.c bpf/*.h)
 
 .PHONY: help
@@ -60,7 +60,7 @@ kafka: ## a real one-node Apache Kafka in the foreground, with wirelag's topics
 	@exec scripts/kafka $(KAFKA_ARGS)
 
 .PHONY: bench
-bench: bench-kernel bench-agent bench-harm bench-rate bench-host bench-size bench-consumer bench-spool bench-lake ## every benchmark (root)
+bench: bench-kernel bench-agent bench-harm bench-rate bench-host bench-size bench-consumer bench-spool bench-lake bench-produce ## every benchmark (root)
 
 .PHONY: bench-kernel
 bench-kernel: ## cost of one event in the kernel (root)
@@ -88,6 +88,11 @@ bench-consumer: ## events a second through the consumer, recorded traffic replay
 	mkdir -p .cache/bench
 	$(PYTHON) -m bench.recorded.capture .cache/bench/recorded
 	$(PYTHON) -m bench.consumer --recorded .cache/bench/recorded
+
+.PHONY: bench-produce
+bench-produce: ## the way to Kafka, against librdkafka's own C interface, 3 minutes
+	@scripts/setup --kafka --programs
+	$(PYTHON) -m bench.produce
 
 .PHONY: bench-host
 bench-host: ## CPU, memory and bytes a day of an idle and of a lightly used host (root)
@@ -119,6 +124,13 @@ faults: ## the fault matrix: what was produced against what was stored; writes d
 	$(PYTHON) -m deploy.faults_page .cache/faults/outcomes.jsonl > .cache/faults/page.md
 	[ $$status -ne 0 ] || cp .cache/faults/page.md docs/faults.md
 	exit $$status
+
+FUZZ_SECONDS := 60
+
+.PHONY: fuzz
+fuzz: ## fuzz all that reads bytes from outside; FUZZ_SECONDS=600 for each target, FUZZ=toml for one
+	@scripts/setup
+	PYTHONPATH=.:tests $(PYTHON) -m fuzz.main --seconds $(FUZZ_SECONDS) --corpus .cache/fuzz/corpus --crashers .cache/fuzz $(FUZZ)
 
 .PHONY: docs
 docs: ## write docs/wire-format.md and docs/metrics.md from the code

@@ -33,9 +33,9 @@ Port = Annotated[int, Meta(ge=1, le=65535)]
 class HostSection(Settings, frozen=True):
     """Who this agent is."""
 
-    host_name: Annotated[str, Meta(description="name of this host in every answer; empty: its node name")] = (
-        ""
-    )
+    host_name: Annotated[
+        str, Meta(max_length=255, description="name of this host in every answer; empty: its node name")
+    ] = ""
     fleet_key_file: Annotated[
         Path | None,
         Meta(description="file with the fleet-wide secret that names connections; not set: a fixed key"),

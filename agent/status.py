@@ -146,7 +146,9 @@ def read_all(folder: Path) -> Iterator[Status]:
         return
     except PermissionError as error:
         raise RuntimeFailure(f"{folder} cannot be read: run as root, or as the agent's user") from error
-    except msgspec.MsgspecError as error:
+    except NotADirectoryError as error:
+        raise RuntimeFailure(f"{folder} is no folder: is agent.runtime-dir that of the agent?") from error
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise RuntimeFailure(f"{folder} holds the status of another version: {error}") from error
 
 

@@ -5,6 +5,7 @@ What delivery rests on (acknowledged by all, idempotent, positions kept by us an
 here and cannot be set otherwise; every other librdkafka property can, in `[kafka.options]`.
 """
 
+import re
 from typing import Annotated, Literal
 
 from msgspec import Meta, field
@@ -40,6 +41,10 @@ _MOST_RECORD = ByteSize.parse("1MB")  # a broker takes 1,048,588 B unless told o
 _LEAST_BUFFER = ByteSize.parse("1MiB")
 
 
+_SERVER = re.compile(r"(\w+://)?([^\s,/:]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?")
+_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
+
+
 class KafkaSettings(Settings, frozen=True):
     """Where Kafka is, which topics, and how a client of it behaves."""
 
@@ -73,7 +78,14 @@ class KafkaSettings(Settings, frozen=True):
     ] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse options that a guarantee rests on, secrets in clear, and sizes no broker takes."""
+        """Refuse what no broker takes, options that a guarantee rests on, and secrets in clear."""
+        if not all(_SERVER.fullmatch(one.strip()) for one in self.bootstrap_servers.split(",")):
+            found = f"bootstrap-servers: found {self.bootstrap_servers!r}"
+            raise ValueError(f"{found}; allowed is host:port, several with commas")
+        for name in ("events_topic", "control_topic", "latency_topic", "poison_topic"):
+            if not _TOPIC.fullmatch(getattr(self, name)):
+                found = f"{name.replace('_', '-')}: found {getattr(self, name)!r}"
+                raise ValueError(f"{found}; allowed are 1 to 249 letters, digits, '.', '_' and '-'")
         for key in self.options:
             if key in _OURS:
                 raise ValueError(f"options: {key!r} is decided by wirelag and cannot be set")

@@ -5,12 +5,17 @@ Lines of libraries that use Python's own logging (librdkafka's among them) pass 
 """
 
 import logging
+import re
 import sys
 from typing import Literal, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from common.throttle import Throttle
+
+_DIGITS = re.compile(r"[0-9]+")
+_SUBJECTS = 256
 LogFormat = Literal["auto", "json", "console"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -57,8 +62,29 @@ def setup_logging(
 
 
 class _Forward(logging.Handler):
-    """Hands the records of Python's own logging to structlog."""
+    """Hands the records of Python's own logging to structlog; the same line every ten seconds at most.
+
+    Lines that differ in numbers alone are the same: librdkafka tells of each attempt to connect, twenty a
+    second.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._throttle = Throttle()
+        self._subjects: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        silent = self._throttle.due(self._subject(text))
+        if silent is None:
+            return
+        more = {"more": silent} if silent else {}
         logger = structlog.get_logger()
-        logger.log(record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info)
+        logger.log(record.levelno, text, logger=record.name, exc_info=record.exc_info, **more)
+
+    def _subject(self, text: str) -> str:
+        subject = _DIGITS.sub("0", text)
+        if len(self._subjects) >= _SUBJECTS:
+            self._throttle, self._subjects = Throttle(), set()
+        self._subjects.add(subject)
+        return subject

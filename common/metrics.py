@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector, make_wsgi_app
 
 from common.errors import ConfigError
 from common.health import Check, Health
+from common.listen import parse_listen
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -28,21 +29,6 @@ def new_registry() -> CollectorRegistry:
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     return registry
-
-
-def parse_listen(text: str) -> tuple[str, int]:
-    """`127.0.0.1:9464` or `[::1]:9464` as host and port; with a port alone (`9464`) the host is 127.0.0.1.
-
-    Raises:
-        ConfigError: it is none of these.
-    """
-    host, colon, port = text.rpartition(":")
-    host = host if colon else "127.0.0.1"
-    if not host or not port.isdigit() or int(port) > 65535:  # noqa: PLR2004 - the largest port
-        raise ConfigError(
-            f"metrics-listen: found {text!r}; allowed is host:port or a port, such as 127.0.0.1:9464"
-        )
-    return host.strip("[]"), int(port)
 
 
 @contextmanager

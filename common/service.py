@@ -15,6 +15,8 @@ from msgspec import Meta
 
 from common.command import run_command
 from common.config.settings import Settings
+from common.errors import ConfigError
+from common.listen import parse_listen
 from common.log import LogFormat, LogLevel
 
 __all__ = ["ServiceSettings", "run_command", "stop_on_signals"]
@@ -31,6 +33,14 @@ class ServiceSettings(Settings, frozen=True):
         str,
         Meta(description="host:port, or a port on 127.0.0.1, for /metrics, /livez and /readyz; empty is off"),
     ] = ""
+
+    def __post_init__(self) -> None:
+        """Refuse an address that nothing could listen at."""
+        if self.metrics_listen:
+            try:
+                parse_listen(self.metrics_listen)
+            except ConfigError as error:
+                raise ValueError(str(error)) from error
 
 
 @contextmanager

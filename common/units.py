@@ -32,6 +32,9 @@ _BYTES = {
     "TB": 10**12,
     "TiB": 2**40,
 }
+_SHOWN = 40
+_LARGEST = 2**63 - 1
+"""Of the smallest units: 292 years, 8 EiB. What is larger is a slip of the hand."""
 
 
 class UnitError(ValueError):
@@ -48,14 +51,14 @@ class Duration(float):
         """Read `text` such as `1.5h`.
 
         Raises:
-            UnitError: `text` is not a number followed by one of the units.
+            UnitError: `text` is not a number followed by one of the units, finer than 1 ns or over 292 years.
         """
         return cls(_scaled(text, _NANOSECONDS, "duration", "200ms") / 10**9)
 
     @property
     def nanoseconds(self) -> int:
         """The whole number of nanoseconds nearest to it."""
-        return round(self * 10**9)
+        return round(Decimal(float.__repr__(self)) * 10**9)  # float arithmetic is not exact above 104 days
 
     def __str__(self) -> str:
         return _printed(self.nanoseconds, _NANOSECONDS, "s")
@@ -74,7 +77,8 @@ class ByteSize(int):
         """Read `text` such as `64MiB` (powers of 1024) or `1MB` (powers of 1000).
 
         Raises:
-            UnitError: `text` is not a number followed by one of the units, or not a whole number of bytes.
+            UnitError: `text` is not a number followed by one of the units, no whole number of bytes, or
+                2^63 of them or more.
         """
         return cls(_scaled(text, _BYTES, "size", "64MiB"))
 
@@ -90,17 +94,25 @@ def _scaled(text: str, units: dict[str, int], what: str, example: str) -> int:
     allowed = f"a number and one of {', '.join(units)}, such as {example!r}"
     found = _NUMBER_AND_UNIT.fullmatch(text.strip())
     if not found:
-        raise UnitError(f"found {text!r}, which is no {what}; allowed is {allowed}")
+        raise UnitError(f"found {_short(text)}, which is no {what}; allowed is {allowed}")
     number, unit = found.groups()
     if not unit and Decimal(number) == 0:
         return 0
     factor = units.get(unit.replace("µ", "u"))
     if factor is None:
-        raise UnitError(f"found {text!r} {_why(unit)}; allowed is {allowed}")
+        raise UnitError(f"found {_short(text)} {_why(unit)}; allowed is {allowed}")
     scaled = Decimal(number) * factor
+    if scaled > _LARGEST:
+        raise UnitError(f"found {_short(text)}, which is too large; allowed is {allowed}")
     if scaled != scaled.to_integral_value():
-        raise UnitError(f"found {text!r}, which is finer than 1 {next(iter(units))}; allowed is {allowed}")
+        raise UnitError(
+            f"found {_short(text)}, which is finer than 1 {next(iter(units))}; allowed is {allowed}"
+        )
     return int(scaled)
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
 
 
 def _why(unit: str) -> str:

@@ -6,6 +6,7 @@ files is an empty table with its columns; columns that an older file lacks are n
 """
 
 from collections.abc import Mapping
+from functools import cached_property
 
 import pyarrow.dataset
 
@@ -19,12 +20,18 @@ _GLOB = frozenset("*?[]{}")
 
 
 class Source:
-    """One version of a lake. Raises LakeError where there is none; never makes one."""
+    """One version of a lake, opened when the first question needs it: what is asked is judged before.
+
+    Raises LakeError then, where there is none; never makes one.
+    """
 
     def __init__(self, uri: str, storage_options: Mapping[str, str] | None = None) -> None:
         self.uri = uri
         self._options = dict(storage_options or {})
-        self._facts = Facts.open(uri, storage_options=self._options, create=False)
+
+    @cached_property
+    def _facts(self) -> Facts:
+        return Facts.open(self.uri, storage_options=self._options, create=False)
 
     def engine(self, spans: Mapping[str, Span | None]) -> Engine:
         """Return an engine with a table for each kind, some rows out of its span; None is all times."""

@@ -19,7 +19,7 @@ from deltalake.fs import DeltaStorageHandler
 from deltalake.schema import Schema
 from deltalake.transaction import AddAction, RemoveAction
 
-from lake.errors import LakeUnavailableError
+from lake.errors import LakeUnavailableError, reason
 from lake.parquet import DataFile, LiveFile
 from lake.settings import VACUUM_HOURS
 from lake.storage import Storage, local_root
@@ -31,10 +31,11 @@ _NO_HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_lo
 
 def open_storage(uri: str, options: Mapping[str, str]) -> Storage:
     """Return the files of a table: the folder itself, or the object store, with deltalake's own client."""
-    root = local_root(uri)
-    if root is not None:
-        return Storage(uri, pa.fs.SubTreeFileSystem(str(root), pa.fs.LocalFileSystem()), root)
-    return Storage(uri, pa.fs.PyFileSystem(_ObjectStore(uri, dict(options))), None)
+    with _trying(f"open {uri}"):
+        root = local_root(uri)
+        if root is not None:
+            return Storage(uri, pa.fs.SubTreeFileSystem(str(root), pa.fs.LocalFileSystem()), root)
+        return Storage(uri, pa.fs.PyFileSystem(_ObjectStore(uri, dict(options))), None)
 
 
 @contextmanager
@@ -44,7 +45,7 @@ def _trying(what: str) -> Iterator[None]:
         yield
     except Exception as error:
         raise LakeUnavailableError(
-            f"cannot {what}: {error}; check the path, and that the storage is reachable and not full"
+            f"cannot {what}: {reason(error)}; check the path, and that the storage is reachable and not full"
         ) from error
 
 

@@ -13,7 +13,12 @@ calls `Facts.resume` for its partitions and reads Kafka from there.
 A misuse of the interface (one partition twice in a commit, unknown columns) is a plain ValueError.
 """
 
+import re
+
 from common.errors import RuntimeFailure
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_FRAMES = re.compile(r"\n\s*[0-9]+: .*", re.DOTALL)
 
 
 class LakeError(RuntimeFailure):
@@ -38,3 +43,9 @@ class LakeCorruptError(LakeError):
 
 class LakeUnavailableError(LakeError):
     """The table could not be read or written."""
+
+
+def reason(error: Exception) -> str:
+    """Return what deltalake says on one line, without its colours, arrows and the way through its code."""
+    text = _FRAMES.sub("", _COLOURS.sub("", str(error))).replace("↳", "\n")
+    return ": ".join(line.strip().rstrip(":") for line in text.splitlines() if line.strip())

@@ -13,7 +13,16 @@ from cyclopts import Parameter
 
 from wirelag.output import Column, write_csv, write_json, write_table
 
-Lake = Annotated[str, Parameter("--lake", env_var="WIRELAG_LAKE", help="folder or URI of the lake")]
+
+def _not_empty(_type: object, text: str) -> None:
+    if not text.strip():
+        raise ValueError("found ''; allowed is a folder or a URI")
+
+
+Lake = Annotated[
+    str,
+    Parameter("--lake", env_var="WIRELAG_LAKE", validator=_not_empty, help="folder or URI of the lake"),
+]
 From = Annotated[str, Parameter("--from", allow_leading_hyphen=True, help="first moment asked for")]
 To = Annotated[
     str, Parameter("--to", allow_leading_hyphen=True, help="moment at which the time asked for ends")

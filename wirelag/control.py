@@ -133,6 +133,7 @@ def _give(action: "Action", hosts: tuple[str, ...], words: Words, kafka: Kafka) 
 
     settings, seconds = _settings(kafka), _duration("--wait", words.wait)
     topic = settings.control_topic
+    _order(action, hosts, words, [])  # so that what cannot be ordered is said before Kafka is asked
     order = _order(action, hosts, words, [one.number for one in _orders(settings)])
     send(settings, topic, ORDERS, order.key(), encode(order))
     print(f"order {order.number}  {_said(order)}")
@@ -156,7 +157,7 @@ def _order(action: "Action", hosts: tuple[str, ...], words: Words, numbers: list
     now = time.time_ns()
     # Above all that are there: clocks differ, and the last word has to be the last.
     number = max([now, *(one + 1 for one in numbers)])
-    until = now + _duration("--for", words.duration).nanoseconds if words.duration else 0
+    until = now + _lasting(words.duration) if words.duration else 0
     by = f"{getpass.getuser()}@{os.uname().nodename}"[:64]
     made = order.Order(order.VERSION, number, hosts, action, now, words.why, by, until)
     try:
@@ -216,6 +217,13 @@ def _order_row(order: "Order") -> dict[str, Any]:
     import msgspec
 
     return {"kind": "order", **msgspec.to_builtins(order)}
+
+
+def _lasting(text: str) -> int:
+    found = _duration("--for", text).nanoseconds
+    if not found:
+        raise ConfigError(f"--for: found {text!r}; allowed is more than 0s, or no --for at all")
+    return found
 
 
 def _duration(name: str, text: str) -> "Duration":

@@ -49,7 +49,7 @@ def _json(value: bytes) -> Line:
     if not isinstance(found, dict):
         return _unknown(value, "not-json", "no object")
     kind = found.get("type")
-    if kind not in {"heartbeat", "order"}:
+    if kind not in ("heartbeat", "order"):  # no set: what is asked for may be a list
         return {"kind": "latency" if "record_id" in found else "json", **found}
     try:
         decoded = control.decode(value) if kind == "heartbeat" else order.decode(value)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The commands of the live programs. They say on standard error when they have begun."""
 
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -9,16 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from agent.commands.options import NO_FILTERS, Config, Filters, Json, Overrides, settings_of
+from agent.commands.options import NO_FILTERS, Config, Filters, Json, Overrides, duration, settings_of
 from common.errors import ConfigError
 from common.service import stop_on_signals
-from common.units import Duration, UnitError
 
 if TYPE_CHECKING:
     from agent.live.choice import Choice
     from agent.live.source import Live, Program
 
 MOST_SECONDS = 10.0
+MOST_PORT, MOST_PID = 65_535, 2**22
 READY = "wirelag-agent: tracing; Ctrl-C ends"
 
 
@@ -46,7 +47,7 @@ def count(
     from agent.kernel.capture import Capture  # noqa: PLC0415 - numpy and more, which `--help` does without
     from agent.live import count as counting  # noqa: PLC0415
 
-    pace = counting.Pace(_positive("--interval", interval), times, time.monotonic)
+    pace = counting.Pace(_positive("--interval", interval), _at_least_one("--times", times), time.monotonic)
     chosen = _choice(filters)
     capture = chosen.capture(settings_of(config, overrides).capture)
     if by == "host" and chosen.by_process:
@@ -87,7 +88,7 @@ def trace(
         return
     from agent.live.trace import Trace  # noqa: PLC0415 - as above
 
-    wait_ns = _duration("--wait", wait).nanoseconds
+    wait_ns = duration("--wait", wait).nanoseconds
     _run(filters, config, overrides, lambda live, chosen: Trace(live, chosen, wait_ns, json=json))
 
 
@@ -136,6 +137,7 @@ def top(
 
     if look.interval > MOST_SECONDS:
         raise ConfigError(f"--interval: found {look.interval}; allowed is up to {MOST_SECONDS}")
+    _at_least_one("--rows", look.rows)
     plan = Plan(_positive("--interval", look.interval), look.rows, look.once, time.monotonic)
     controls = Controls(look.sort, look.by)
     with screen(json=json, once=look.once) as drawn:
@@ -204,6 +206,12 @@ def _say_ready() -> None:
 def _choice(filters: Filters) -> "Choice":
     from agent.live.choice import Choice  # noqa: PLC0415 - as above
 
+    for name, found, most in (("--port", filters.port, MOST_PORT), ("--pid", filters.pid, MOST_PID)):
+        for one in found:
+            if not 1 <= one <= most:
+                raise ConfigError(f"{name}: found {one}; allowed is 1 to {most}")
+    if "" in filters.comm:
+        raise ConfigError("--comm: found ''; allowed is a process's name")
     return Choice(
         ports=filters.port,
         netns=filters.netns,
@@ -214,13 +222,12 @@ def _choice(filters: Filters) -> "Choice":
 
 
 def _positive(name: str, value: float) -> float:
-    if value <= 0:
+    if not (value > 0 and math.isfinite(value)):
         raise ConfigError(f"{name}: found {value}; allowed is more than 0")
     return value
 
 
-def _duration(name: str, text: str) -> Duration:
-    try:
-        return Duration.parse(text)
-    except UnitError as error:
-        raise ConfigError(f"{name}: {error}") from error
+def _at_least_one(name: str, value: int | None) -> int | None:
+    if value is not None and value < 1:
+        raise ConfigError(f"{name}: found {value}; allowed is 1 or more")
+    return value

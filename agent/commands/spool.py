@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from agent.commands.options import Config, Json, Overrides, settings_of
+from agent.commands.options import Config, Json, Overrides, duration, settings_of
 from common.errors import ConfigError, RuntimeFailure
 from common.log import setup_logging
-from common.units import Duration
 
 if TYPE_CHECKING:
     from agent.settings import AgentSettings
@@ -69,7 +68,7 @@ def drain(*, config: Config = None, overrides: Overrides = None, patience: str =
     from agent.ledger import Ledger  # noqa: PLC0415
     from agent.spool.keeper import Keeper  # noqa: PLC0415
 
-    settings, seconds = settings_of(config, overrides), Duration.parse(patience)
+    settings, seconds = settings_of(config, overrides), duration("--patience", patience)
     setup_logging(settings.service.log_format, "warning", service="wirelag-agent")
     keeper = Keeper(_store(settings, settings.kafka.shards), settings.kafka.buffer)
     delivery = SpooledDelivery(settings.kafka, Ledger(), keeper, Pace(QUICKLY, 0.0), seconds)
@@ -113,7 +112,7 @@ def drop(
 
     settings = settings_of(config, overrides)
     path = _path(settings)
-    if not path.exists():
+    if not _is_there(path):
         print("the spool is empty")
         return
     folder = Folder(path)
@@ -160,10 +159,24 @@ def _reports(settings: "AgentSettings", *, verify: bool) -> "list[FileReport]":
     from agent.spool.inspect import reports  # noqa: PLC0415 - only where it is needed
 
     path = _path(settings)
+    return list(reports(path, verify=verify)) if _is_there(path) else []
+
+
+def _is_there(path: Path) -> bool:
+    """Say whether there is a folder.
+
+    Raises:
+        RuntimeFailure: it cannot be read, or is something else.
+    """
     try:
-        return list(reports(path, verify=verify)) if path.exists() else []
+        next(path.iterdir(), None)
+    except FileNotFoundError:
+        return False
     except PermissionError as error:
         raise RuntimeFailure(f"{path} cannot be read: run as root, or as the agent's user") from error
+    except NotADirectoryError as error:
+        raise RuntimeFailure(f"{path} is no folder: is spool.path that of the agent?") from error
+    return True
 
 
 def _store(settings: "AgentSettings", shards: int) -> "Store":

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from agent.spool.errors import FileDamagedError, FileNewerError, FileUnwritableError
 from agent.spool.record import Record, Run, crcs, mark_crc
+from agent.spool.refusals import REFUSALS, is_full, is_passing
 
 FORMAT = 1
 """``PRAGMA user_version``. Columns may be added without a new one; it rises one release after its reader."""
@@ -40,19 +41,6 @@ _HEADS = (
     "SELECT id, shard, sequence, events, oldest_ns, head_crc FROM record WHERE id > ? AND id <= ? ORDER BY id"
 )
 _ROW = "SELECT shard, sequence, events, oldest_ns, head_crc, crc, value FROM record WHERE id = ?"
-_NO_SPACE = {
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_IOERR_WRITE,
-    sqlite3.SQLITE_IOERR_SHMSIZE,
-}
-_PASSING = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY} | {
-    sqlite3.SQLITE_LOCKED,
-    sqlite3.SQLITE_NOMEM,
-    sqlite3.SQLITE_PERM,
-    sqlite3.SQLITE_READONLY,
-}
-_DAMAGED = {sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS}
 Head = tuple[int, Record | None]
 """Number of a row, and what its head says (without the value); None: nothing that can be believed."""
 
@@ -72,11 +60,11 @@ class SpoolFile:
         self._db = _open(path, "rw" if write else "ro")
         try:
             self.run, self.realtime_offset_ns = self._beginning()
-        except (sqlite3.Error, TypeError, ValueError) as error:
+        except (*REFUSALS, TypeError, ValueError) as error:
             self.close()
             text = f"{path.name}: {error}"
-            if _is_passing(error):
-                raise FileUnwritableError(text, full=_is_full(error)) from error
+            if is_passing(error):
+                raise FileUnwritableError(text, full=is_full(error)) from error
             raise FileDamagedError(text) from error
         except FileNewerError:
             self.close()
@@ -111,9 +99,9 @@ class SpoolFile:
                 _close(db)
             made = cls(path)
             made._db.execute(f"PRAGMA wal_autocheckpoint = {max(4, min(log_bytes, LARGEST_LOG) // PAGE)}")
-        except (sqlite3.Error, FileDamagedError, FileUnwritableError) as error:
+        except (*REFUSALS, FileDamagedError, FileUnwritableError) as error:
             remove(path)
-            raise FileUnwritableError(str(error), full=_is_full(error)) from error
+            raise FileUnwritableError(str(error), full=is_full(error)) from error
         return made
 
     def append(self, first_row: int, records: list[Record]) -> None:
@@ -130,10 +118,10 @@ class SpoolFile:
             self._db.execute("BEGIN IMMEDIATE")
             self._db.executemany(_INSERT, rows)
             self._db.execute("COMMIT")
-        except sqlite3.Error as error:
-            with contextlib.suppress(sqlite3.Error):
+        except REFUSALS as error:
+            with contextlib.suppress(*REFUSALS):
                 self._db.execute("ROLLBACK")
-            raise FileUnwritableError(str(error), full=_is_full(error)) from error
+            raise FileUnwritableError(str(error), full=is_full(error)) from error
 
     def read(self, row: int) -> Record | None:
         """Return a record, None where it is damaged or gone."""
@@ -143,7 +131,7 @@ class SpoolFile:
             ).fetchone()
             record = Record(shard, sequence, events, oldest_ns, value)
             return record if crcs(row, record) == (head_crc, crc) else None
-        except (sqlite3.Error, TypeError, ValueError, OverflowError, struct.error):
+        except (*REFUSALS, TypeError, ValueError, OverflowError, struct.error):
             return None
 
     def heads(self) -> Iterator[Head]:
@@ -165,7 +153,7 @@ class SpoolFile:
                     yield row, _believed(row, Record(shard, sequence, events, oldest_ns, b""), head_crc)
                 yield from ((lost, None) for lost in range(after + 1, last + 1))
                 after = last
-            except (sqlite3.Error, TypeError):
+            except (*REFUSALS, TypeError):
                 after += 1
                 yield after, None
 
@@ -174,7 +162,7 @@ class SpoolFile:
             last = self._db.execute("SELECT coalesce(max(id), 0) FROM record").fetchone()[0]
             if 0 <= last <= sum(size(self.path)):  # each row takes some bytes
                 return int(last)
-        except (sqlite3.Error, TypeError) as error:
+        except (*REFUSALS, TypeError) as error:
             raise FileDamagedError(f"{self.path.name}: {error}") from error
         raise FileDamagedError(f"{self.path.name}: {last} rows do not fit")
 
@@ -183,7 +171,7 @@ class SpoolFile:
         try:
             found = self._db.execute("SELECT shard, row, crc FROM drained").fetchall()
             return {shard: row for shard, row, crc in found if mark_crc(shard, row) == crc}
-        except (sqlite3.Error, TypeError, struct.error):
+        except (*REFUSALS, TypeError, struct.error):
             return {}
 
     def mark(self, marks: dict[int, int]) -> None:
@@ -193,15 +181,15 @@ class SpoolFile:
             self._db.execute("BEGIN IMMEDIATE")
             self._db.executemany("INSERT OR REPLACE INTO drained VALUES (?, ?, ?)", rows)
             self._db.execute("COMMIT")
-        except sqlite3.Error:
-            with contextlib.suppress(sqlite3.Error):
+        except REFUSALS:
+            with contextlib.suppress(*REFUSALS):
                 self._db.execute("ROLLBACK")
 
     def damage(self) -> str:
         """Return what SQLite finds wrong with the file's structure, empty: nothing."""
         try:
             found = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
-        except (sqlite3.Error, TypeError) as error:
+        except (*REFUSALS, TypeError) as error:
             return str(error)
         return "" if found == "ok" else str(found)
 
@@ -215,7 +203,7 @@ def is_empty(path: Path) -> bool:
     try:
         with contextlib.closing(_open(path, "rw")) as db:
             return not db.execute(_TABLES).fetchone()
-    except (sqlite3.Error, FileUnwritableError):
+    except (*REFUSALS, FileUnwritableError):
         return False
 
 
@@ -253,8 +241,8 @@ def _open(path: Path, mode: str) -> sqlite3.Connection:
     db = _connect(path, mode)
     try:
         db.execute(_TABLES).fetchone()
-    except sqlite3.Error as error:
-        if not _is_passing(error):
+    except REFUSALS as error:
+        if not is_passing(error):
             return db  # whoever reads it will see
         _close(db)
         db = _connect(path, mode, "PRAGMA locking_mode = EXCLUSIVE")
@@ -265,27 +253,17 @@ def _connect(path: Path, mode: str, *first: str) -> sqlite3.Connection:
     where = f"{path.absolute().as_uri()}?mode={mode}"
     try:
         db = sqlite3.connect(where, uri=True, isolation_level=None, check_same_thread=False)
-    except sqlite3.Error as error:
-        raise FileUnwritableError(f"{path.name}: {error}", full=_is_full(error)) from error
-    with contextlib.suppress(sqlite3.Error):  # of a damaged file, which its first reader will tell
+    except REFUSALS as error:
+        raise FileUnwritableError(f"{path.name}: {error}", full=is_full(error)) from error
+    with contextlib.suppress(*REFUSALS):  # of a damaged file, which its first reader will tell
         for statement in (*first, "PRAGMA synchronous = FULL", "PRAGMA cell_size_check = ON"):
             db.execute(statement)
     return db
 
 
 def _close(db: sqlite3.Connection) -> None:
-    with contextlib.suppress(sqlite3.Error):
+    with contextlib.suppress(*REFUSALS):
         db.close()
-
-
-def _is_full(error: BaseException) -> bool:
-    return getattr(error, "sqlite_errorcode", None) in _NO_SPACE or getattr(error, "full", False)
-
-
-def _is_passing(error: BaseException) -> bool:
-    """Say whether the cause is the system's state, not the file's."""
-    code = getattr(error, "sqlite_errorcode", 0)
-    return code not in _DAMAGED and code & 0xFF in _PASSING
 
 
 def _sides(path: Path) -> tuple[Path, Path]:

@@ -18,6 +18,9 @@ from common.units import ByteSize, Duration, UnitError
 S = TypeVar("S", bound=Settings)
 Keys = tuple[str, ...]
 
+_SHOWN = 200
+"""Characters of a value that is refused."""
+
 _MESSAGE = re.compile(r"(?P<reason>.*?)(?: - at `\$\.?(?P<path>.*)`)?", re.DOTALL)
 
 
@@ -185,4 +188,5 @@ def _explain_entry(kind: type[Settings], listed: Entry, where: str, reason: str)
 
 
 def _shown(entry: Entry) -> str:
-    return "***" if is_secret(entry.keys[-1]) else repr(entry.value)
+    text = repr(entry.value)
+    return "***" if is_secret(entry.keys[-1]) else text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

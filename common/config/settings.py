@@ -109,6 +109,8 @@ def _limits(meta: msgspec.Meta) -> list[str]:
     limits = [f"{sign} {bound}" for sign, bound in signs.items() if bound is not None]
     if meta.min_length:
         limits.append("that is not empty" if meta.min_length == 1 else f"of at least {meta.min_length}")
+    if meta.max_length is not None:
+        limits.append(f"of at most {meta.max_length}")
     return limits + ([f"matching {meta.pattern}"] if meta.pattern else [])
 
 

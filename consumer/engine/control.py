@@ -85,7 +85,7 @@ class ControlEngine:
         """Return the engine that ``snapshot`` was taken of; raises SnapshotError where it does not fit."""
         try:
             state = msgspec.msgpack.decode(unseal(blob), type=_State)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise SnapshotError(f"snapshot cannot be read: {error}") from error
         check_fits((state.version, state.topic_partition), (VERSION, topic_partition))
         engine = cls(topic_partition, settings)

@@ -65,7 +65,8 @@ class KafkaSource:
         self._in_process: bool | None = None
         with translated("Kafka client"):
             self._consumer = Consumer(self._options, logger=logging.getLogger("librdkafka"))
-            self._admin = AdminClient(admin)
+            # Silent but for emergencies: nobody polls it for its lines, and the consumer has the same to say.
+            self._admin = AdminClient({"log_level": 2, **admin})
 
     def describe(self, names: Iterable[str]) -> dict[str, Topic]:
         """Return what the broker says of these topics now; ConfigError where one does not exist."""

@@ -64,3 +64,14 @@ def test_console_is_for_people():
     structlog.get_logger().info("started", hooks=5)
     assert "started" in stream.getvalue()
     assert "hooks=5" in stream.getvalue()
+
+
+def test_a_library_that_repeats_itself_is_heard_once() -> None:
+    """Lines of a library that differ in numbers alone are one in ten seconds; another text is another."""
+    stream = io.StringIO()
+    setup_logging("json", stream=stream)
+    for number in range(1_000):
+        logging.getLogger("library").error("attempt %d failed after %d ms", number, 7 * number)
+    logging.getLogger("library").error("gave up")
+    said = [json.loads(line)["event"] for line in stream.getvalue().splitlines()]
+    assert said == ["attempt 0 failed after 0 ms", "gave up"]

@@ -126,7 +126,7 @@ def test_vanished_file_is_one_clear_line(write: Write, lake: Path) -> None:
 def test_no_lake_is_not_made(tmp_path: Path) -> None:
     """Asking where no lake is makes none."""
     with pytest.raises(RuntimeFailure, match="there is no lake"):
-        Source(str(tmp_path / "none"))
+        Source(str(tmp_path / "none")).engine({"match": None})
     assert not (tmp_path / "none").exists()
 
 
