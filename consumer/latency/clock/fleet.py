@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Brings the pairs of a fleet to common times, and lets them agree. Pure.
 
-A pair's solution runs on its first host's clock. Clocks that are seconds apart and run 50 ppm unlike would make
-that an error of its own (10 s * 50 ppm = 500 us), so each pair is asked at the times that its first host's clock
-showed at the common time.
+A pair's solution runs on its first host's clock. Clocks that are seconds apart and run 50 ppm unlike would
+make that an error of its own (10 s * 50 ppm = 500 us), so each pair is asked at the times that its first
+host's clock showed at the common time.
 """
 
 from collections import deque

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The straight line with the most room between points above it and points below it. Pure, exact.
 
-The room D(b) = min(y - b t) above - max(y - b t) below is concave and piecewise linear in the slope b, and bends
-only at slopes of edges of the two hulls. So its greatest value, and the slopes at which it is not negative, are
-found by looking at those slopes alone: what a linear program would find, without one.
+The room D(b) = min(y - b t) above - max(y - b t) below is concave and piecewise linear in the slope b, and
+bends only at slopes of edges of the two hulls. So its greatest value, and the slopes at which it is not
+negative, are found by looking at those slopes alone: what a linear program would find, without one.
 """
 
 from typing import NamedTuple

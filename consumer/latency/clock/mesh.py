@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the clocks of many hosts are, so that all pairs agree: the likeliest values, and bounds. Pure.
 
-The likeliest values are weighted least squares over all pairs that talk, with Huber's weights so that one pair
-with unlike delays there and back moves little. The bounds are shortest paths: if B is at most x ahead of A, and
-C at most y ahead of B, then C is at most x + y ahead of A. A path around that comes back to its start below zero
-contradicts itself: then something that was taken for granted does not hold, and it is said, not averaged.
+The likeliest values are weighted least squares over all pairs that talk, with Huber's weights so that one
+pair with unlike delays there and back moves little. The bounds are shortest paths: if B is at most x ahead
+of A, and C at most y ahead of B, then C is at most x + y ahead of A. A path around that comes back to its
+start below zero contradicts itself: then something that was taken for granted does not hold, and it is
+said, not averaged.
 """
 
 from typing import NamedTuple
@@ -19,7 +20,7 @@ from consumer.latency.clock.line import F64
 HUBER = 1.345
 ROUNDS = 5
 LOPSIDED = 0.05
-"""How much of a bound's half width is taken for the error that unlike delays there and back make (one sigma)."""
+"""The error that unlike delays there and back make, one sigma, as a share of the bound's half width."""
 LEAST_SIGMA_NS = 100.0
 
 I64 = NDArray[np.int64]
@@ -45,9 +46,9 @@ class Mesh(NamedTuple):
     """The answer, at (q,) times."""
 
     offset: F64
-    """(h, q) each host's clock minus that of the first host of its group, ns; nan where not connected then."""
+    """(h, q) each host's clock minus that of the first of its group, ns; nan where not connected then."""
     ahead: F64
-    """(h, h, q) the most that [x, y]: y's clock can be ahead of x's, ns; the least is minus that of [y, x]."""
+    """(h, h, q) [x, y]: the most that y's clock can be ahead of x's, ns; the least is minus [y, x]."""
     group: I64
     """(h,) hosts of one number are joined by pairs that talk."""
     contradicted: Bools
@@ -65,7 +66,7 @@ def agree(hosts: int, edges: Edges) -> Mesh:
     _, group = connected_components(graph, directed=False)
     direct = _direct(hosts, edges)
     ahead = _shortest(direct)
-    contradicted = (ahead[np.arange(hosts), np.arange(hosts)] < 0).any(axis=0)
+    contradicted: Bools = np.asarray((ahead[np.arange(hosts), np.arange(hosts)] < 0).any(axis=0))
     ahead[:, :, contradicted] = direct[:, :, contradicted]
     return Mesh(_likeliest(hosts, edges), ahead, group.astype(np.int64), contradicted)
 
@@ -96,7 +97,7 @@ def _likeliest(hosts: int, edges: Edges) -> F64:
     base = np.where(known, 1 / np.where(known, sigma, 1) ** 2, 0.0)
     values, weights = np.where(known, edges.at, 0.0), base
     first = _first_joined(hosts, edges, known)
-    offset = np.zeros((hosts, edges.at.shape[1]))
+    offset: F64 = np.zeros((hosts, edges.at.shape[1]))
     for _ in range(1 + ROUNDS):
         offset = _least_squares(edges, values, weights, first)
         rest = np.abs(values - offset[edges.b] + offset[edges.a]) / sigma
@@ -109,23 +110,18 @@ def _likeliest(hosts: int, edges: Edges) -> F64:
 def _least_squares(edges: Edges, values: F64, weights: F64, first: I64) -> F64:
     """Solve the normal equations for each time; a first host is held at 0 by a weight of its own."""
     hosts, times = first.shape
-    matrix = np.zeros((times, hosts, hosts))
-    right = np.zeros((times, hosts))
-    w = weights.T
-    for a, b, sign in (
-        (edges.a, edges.a, 1),
-        (edges.b, edges.b, 1),
-        (edges.a, edges.b, -1),
-        (edges.b, edges.a, -1),
-    ):
-        np.add.at(matrix, (slice(None), a, b), sign * w)
-    np.add.at(right, (slice(None), edges.b), w * values.T)
-    np.add.at(right, (slice(None), edges.a), -w * values.T)
-    held = (first == np.arange(hosts)[:, None]).T
-    at = np.nonzero(held)
-    matrix[at[0], at[1], at[1]] += np.maximum(weights.max(initial=0.0), 1.0)
-    solved: F64 = np.linalg.solve(matrix, right[:, :, None])[:, :, 0].T
-    return solved - np.take_along_axis(solved, first, axis=0)
+    matrix = np.zeros((hosts, hosts, times))
+    right = np.zeros((hosts, times))
+    pulls = weights * values
+    for one, other, pull in ((edges.a, edges.b, -pulls), (edges.b, edges.a, pulls)):
+        np.add.at(matrix, (one, one), weights)
+        np.add.at(matrix, (one, other), -weights)
+        np.add.at(right, one, pull)
+    own = np.arange(hosts)
+    matrix[own, own] += (first == own[:, None]) * max(float(weights.max(initial=0.0)), 1.0)
+    solved = np.linalg.solve(np.moveaxis(matrix, 2, 0), right.T[:, :, None])[:, :, 0].T
+    offset: F64 = solved - np.take_along_axis(solved, first, axis=0)
+    return offset
 
 
 def _first_joined(hosts: int, edges: Edges, known: Bools) -> I64:

@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """How far the clock of host B is ahead of A's over a window, with bounds at any time. Pure.
 
-Within a piece the truth is taken to be a line that fits (its slope lies between `least_slope` and `most_slope`)
-plus a wander of at most WANDER. So each message bounds it at other times as well, ever more loosely; the tightest
-of all those is the bound. Between two pieces both apply at their loosest.
+Within a piece the truth is taken to be a line that fits (its slope lies between `least_slope` and
+`most_slope`) plus a wander of at most WANDER. So each message bounds it at other times as well, ever more
+loosely; the tightest of all those is the bound. Between two pieces, and until the later one is settled, both
+apply at their loosest: there the truth is on its way from one line to the other.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-from consumer.latency.clock.line import STEEPEST, F64, Line, Points
+from consumer.latency.clock.line import F64, STEEPEST, Points
 from consumer.latency.clock.pieces import Piece, pieces
 
 WANDER = 0.2e-6
@@ -57,25 +58,41 @@ class Pair(NamedTuple):
         return [_change(a, b) for a, b in zip(self.pieces, self.pieces[1:], strict=False)]
 
     def bounds(self, time: F64) -> Bounds:
-        """Return the bounds at (q,) times on A's clock; without pieces they are infinite, and `at` is nan."""
+        """Return the bounds at (q,) times on A's clock; where nothing is known infinite, and `at` nan."""
         low, high = np.full(time.size, np.inf), np.full(time.size, -np.inf)
         at = np.full(time.size, np.nan)
-        for piece, (begin, end) in zip(self.pieces, self._reach(), strict=True):
+        for number, (begin, end) in enumerate(self._reach()):
             inside = (time >= begin) & (time <= end)
-            one = _within(piece, time[inside])
+            one = self._within(number, time[inside])
             low[inside] = np.minimum(low[inside], one.low)
             high[inside] = np.maximum(high[inside], one.high)
-            nearest = inside & (np.isnan(at) | (time >= piece.begin))
-            at[nearest] = piece.line.value(time[nearest])
-        nowhere = low > high
-        low[nowhere], high[nowhere] = -np.inf, np.inf
+            nearest = inside & (np.isnan(at) | (time >= self.pieces[number].begin))
+            at[nearest] = self.pieces[number].line.value(time[nearest])
+        unknown = ~(np.isfinite(low) & np.isfinite(high))
+        low[unknown], high[unknown], at[unknown] = -np.inf, np.inf, np.nan
         return Bounds(low, np.clip(at, low, high), high)
 
+    def _within(self, number: int, time: F64) -> Bounds:
+        piece = self.pieces[number]
+        line = piece.line
+        faster = line.most_slope - line.slope + WANDER
+        slower = line.slope - line.least_slope + WANDER
+        ends = {"first": number == 0, "last": number == len(self.pieces) - 1}
+        unseen = piece.unseen(time, **ends)
+        centre = line.value(time)
+        above, below = (
+            _loosened(piece, points, time, (unseen, piece.unseen(points.time, **ends)), rates)
+            for points, rates in ((piece.above, (faster, slower)), (piece.below, (slower, faster)))
+        )
+        return Bounds(centre - below, centre, centre + above)
+
     def _reach(self) -> list[tuple[float, float]]:
-        """Return where each piece may hold: up to the first word of its neighbours against it, else for ever."""
+        """Return where each piece may hold: until its neighbour speaks against it and is settled."""
+        if not self.pieces:
+            return []
         neighbours = list(zip(self.pieces, self.pieces[1:], strict=False))
-        ends = [_first_against(b, a) for a, b in neighbours] + [np.inf]
-        begins = [-np.inf] + [_last_against(a, b) for a, b in neighbours]
+        ends = [max(_first_against(b, a), b.settled()[0]) for a, b in neighbours] + [np.inf]
+        begins = [-np.inf] + [min(_last_against(a, b), a.settled()[1]) for a, b in neighbours]
         return list(zip(begins, ends, strict=True))
 
 
@@ -103,24 +120,24 @@ def tightest(points: Points, slope: float, sign: float) -> Points:
     return Points(points.time[first], points.value[first])
 
 
-def _within(piece: Piece, time: F64) -> Bounds:
-    line = piece.line
-    faster = line.most_slope - line.slope + WANDER
-    slower = line.slope - line.least_slope + WANDER
-    centre = line.value(time)
-    # A message on the other side of a step may be wrong by the step, and then by what is over its own delay.
-    hidden = max(0.0, piece.unseen - line.room)
-    above = _loosened(line, piece.above, time, (faster, slower), 1.0)
-    below = _loosened(line, piece.below, time, (slower, faster), -1.0)
-    return Bounds(centre - below - hidden, centre, centre + above + hidden)
+def _loosened(
+    piece: Piece, points: Points, time: F64, unseen: tuple[F64, F64], rates: tuple[float, float]
+) -> F64:
+    """Return (q,) the least distance from the line that points leave.
 
-
-def _loosened(line: Line, points: Points, time: F64, rates: tuple[float, float], sign: float) -> F64:
-    """Return (q,) the least distance from the line that a point leaves, after and before it at these rates."""
-    distance = sign * (points.value - line.value(points.time))
+    Args:
+        piece: whose line it is.
+        points: (n,) above the line, or below it.
+        time: (q,) times asked for.
+        unseen: (q,) and (n,) the largest step that nothing shows, there and at the points. With one between,
+            a bound is wrong by the step less the message's own delay, which may be next to nothing.
+        rates: how fast the truth may leave the line towards the points, after a point and before it.
+    """
+    distance = np.abs(points.value - piece.line.value(points.time))
     since = time[:, None] - points.time
     drift = np.where(since >= 0, rates[0] * since, -rates[1] * since)
-    least: F64 = (distance + drift).min(axis=1)
+    hidden = np.maximum(unseen[0][:, None], unseen[1])
+    least: F64 = (distance + drift + hidden).min(axis=1)
     return least
 
 

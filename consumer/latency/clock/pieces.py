@@ -1,23 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cuts a window where no single straight line tells what one clock did against the other. Pure.
 
-A cut is made where the messages prove it (no line fits at all), and where two lines have so much more room than
-one that chance does not explain it: a step smaller than the round trip leaves room for a false line, but takes
-half of itself away from it. A step is never smoothed away; a change of rate (a slew) is cut likewise.
+A cut is made where the messages prove it (no line fits at all), and where two lines have so much more room
+than one that chance does not explain it: a step smaller than the round trip leaves room for a false line,
+but takes half of itself away from it. A step is never smoothed away; a change of rate (a slew) is cut
+likewise.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-from consumer.latency.clock.line import STEEPEST, F64, Line, Points, fit
+from consumer.latency.clock.line import F64, STEEPEST, Line, Points, fit
 
 CHANCE = 9.0
 """Room that two lines may win by chance, in mean distances of a point from its floor per point at that side.
 Of 20,000 windows of 60 s with exponential jitter and no step, 4 were cut (tests/consumer/latency/clock)."""
 LEAST_ROOM_NS = 500.0
 """What is won must be more than this, whatever the jitter: stamps themselves take time."""
-_FEW = 3
+FEW = 3
 """Points a side must have, above and below, to be cut off for more room; a proof needs one of each."""
 
 
@@ -33,11 +34,29 @@ class Piece(NamedTuple):
     noise: float
     """How far chance may move the line here, ns."""
 
-    @property
-    def unseen(self) -> float:
-        """Return the largest step in the middle that would not be cut for, ns: it takes half of itself as room,
-        and either half of the points has twice the noise."""
-        return max(2 * LEAST_ROOM_NS, 8 * self.noise)
+    def unseen(self, time: F64, *, first: bool, last: bool) -> F64:
+        """Return (q,) the largest step that nothing would have shown there, ns; inf at an open end.
+
+        A step takes half of itself as room, and is cut for where that is more than chance, of which there is
+        more the fewer points the smaller side has.
+        `first` and `last` say whether nothing is known before and after this piece.
+        """
+        noise = np.zeros(time.size)
+        few = np.zeros(time.size, dtype=bool)
+        for points in (self.above, self.below):
+            before = np.searchsorted(points.time, time, side="right")
+            after = points.time.size - before
+            few |= (points.time.size < 2 * FEW) | (first & (before < FEW)) | (last & (after < FEW))
+            noise += scatter(self.line, points) / np.maximum(np.minimum(before, after), 1)
+        return np.where(few, np.inf, 2 * np.maximum(LEAST_ROOM_NS, CHANCE * noise))
+
+    def settled(self) -> tuple[float, float]:
+        """Return the times from which, and up to which, FEW points of either kind speak for the line."""
+        kinds = (self.above.time, self.below.time)
+        return (
+            max(float(time[min(FEW, time.size) - 1]) for time in kinds),
+            min(float(time[-min(FEW, time.size)]) for time in kinds),
+        )
 
 
 def pieces(
@@ -115,10 +134,10 @@ def _room(above: Points, below: Points, steepest: tuple[float, float]) -> float:
 
 
 def _noise(line: Line, above: Points, below: Points) -> float:
-    return CHANCE * (_scatter(line, above) / above.time.size + _scatter(line, below) / below.time.size)
+    return CHANCE * (scatter(line, above) / above.time.size + scatter(line, below) / below.time.size)
 
 
-def _scatter(line: Line, points: Points) -> float:
+def scatter(line: Line, points: Points) -> float:
     """Return the mean distance of points from the one nearest to the line."""
     distance = np.abs(points.value - line.value(points.time))
     return float(distance.mean() - distance.min())
@@ -126,7 +145,7 @@ def _scatter(line: Line, points: Points) -> float:
 
 def _enough(points: Points, times: F64) -> "np.typing.NDArray[np.bool_]":
     before = np.searchsorted(points.time, times)
-    return (before >= _FEW) & (points.time.size - before >= _FEW)
+    return (before >= FEW) & (points.time.size - before >= FEW)
 
 
 def _parts(above: Points, below: Points, at: float) -> tuple[tuple[Points, Points], tuple[Points, Points]]:
