@@ -28,7 +28,7 @@ def to_raw(monotonic: I64, readings: Readings) -> I64:
     """
     known, offset = readings
     if known.size == 1:
-        known, offset = np.repeat(known, 2) + [0, 1], np.repeat(offset, 2)
+        known, offset = np.array([known[0], known[0] + 1]), np.repeat(offset, 2)
     right = np.clip(np.searchsorted(known, monotonic), 1, known.size - 1)
     run = known[right] - known[right - 1]
     rise = offset[right] - offset[right - 1]
