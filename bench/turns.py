@@ -17,7 +17,7 @@ from bench.report import report
 from consumer.latency.intervals import I64
 from consumer.latency.turns.network import meet
 from consumer.latency.turns.state import Ends, nothing, step
-from consumer.latency.turns.tables import ARRIVED, READ, SENT, Moves, no_exchanges
+from consumer.latency.turns.tables import ARRIVED, READ, SENT, Moves, join, no_exchanges, take
 
 RATE = 2_000_000
 ROUNDS = 3
@@ -58,9 +58,8 @@ def traffic(connections: int, exchanges: int, first: int, parts: int) -> Moves:
     for part in range(parts):
         add(0, ARRIVED, answer + part * RESPONSE // parts, RESPONSE // parts, 150_000 + part * 5_000)
         add(0, READ, answer + part * RESPONSE // parts, RESPONSE // parts, 153_000 + part * 5_000)
-    every = Moves(*(np.concatenate(column) for column in zip(*columns, strict=True)))
-    order = np.lexsort((every.time, every.end))
-    return Moves(*(column[order] for column in every))
+    every = join(*(Moves(*one) for one in columns))
+    return take(every, np.lexsort((every.time, every.end)))
 
 
 def measured(connections: int, exchanges: int, parts: int) -> Cost:

@@ -12,10 +12,10 @@ import numpy as np
 
 from consumer.latency.intervals import I32, Bools
 from consumer.latency.turns.runs import Runs
-from consumer.latency.turns.tables import Exchanges, no_exchanges
+from consumer.latency.turns.tables import EARLY, PAUSED, Exchanges, no_exchanges
 
-PAUSE = 3
-"""A request whose parts lie more than 1/PAUSE of its turn apart is taken for several."""
+PART = 3
+"""A request whose parts lie more than 1/PART of its turn apart is PAUSED."""
 
 
 class Found(NamedTuple):
@@ -50,7 +50,7 @@ def find(runs: Runs, client: Bools) -> Found:
             runs.first[answer],
             runs.offset[answer],
             np.where(asking, runs.last_process[ask], runs.first_process[answer]),
-            early | (runs.pause[ask] > turn // PAUSE),
+            (EARLY * early + PAUSED * (runs.pause[ask] > turn // PART)).astype(np.int8),
             runs.born[again],
         ),
         unproved,

@@ -11,7 +11,9 @@ from consumer.latency.intervals import I64
 LEAST = 20
 """Exchanges that a figure needs."""
 PER_CENT = 1
-"""Of 100 exchanges, fewer than this may be pipelined."""
+"""Of 100 exchanges, fewer than this may be spoiled."""
+SPOILED = 2
+"""A marked exchange is two requests or more told as one: two turns that are not told, or wrong."""
 
 
 class Verdict(IntEnum):
@@ -27,5 +29,5 @@ def judge(exchanges: I64, pipelined: I64) -> NDArray[np.int8]:
 
     ``pipelined`` counts those among ``exchanges`` that are marked. Sums of parts are judged like one.
     """
-    told = np.where(100 * pipelined >= PER_CENT * exchanges, Verdict.PIPELINED, Verdict.VALID)
+    told = np.where(100 * SPOILED * pipelined >= PER_CENT * exchanges, Verdict.PIPELINED, Verdict.VALID)
     return np.where(exchanges < LEAST, Verdict.TOO_FEW, told).astype(np.int8)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from consumer.latency.intervals import I64, Bools, Index
-from consumer.latency.turns.tables import Exchanges, join, no_exchanges, take
+from consumer.latency.turns.tables import EARLY, Exchanges, join, no_exchanges, take
 
 
 class Joined(NamedTuple):
@@ -31,8 +31,9 @@ class Joined(NamedTuple):
 
     @property
     def pipelined(self) -> Bools:
-        """(n,) marked by either end."""
-        return self.client.pipelined | self.server.pipelined
+        """(n,) paused when sent, or known for early at the server; pauses on the way mean nothing."""
+        early: Bools = (self.server.marks & EARLY) != 0
+        return self.client.pipelined | early
 
 
 def meet(waiting: Exchanges, new: Exchanges, client: Bools, expire_before: int) -> tuple[Exchanges, Joined]:

@@ -15,6 +15,11 @@ from consumer.latency.intervals import I32, I64, Arrivals, Bools, Index, Receive
 ARRIVED, READ, SENT = 0, 1, 2
 """What a move is. At one instant they come in this order: nothing is answered before it was read."""
 
+PAUSED = 1
+"""The request's parts lie apart, by more than a third of the turn: perhaps it is more than one."""
+EARLY = 2
+"""At a server: bytes after the request were in the kernel before the response began. This is proof."""
+
 
 class Moves(NamedTuple):
     """What ends saw: calls that moved bytes [begin, stop), and arrivals, with ``begin`` = ``stop``."""
@@ -50,14 +55,21 @@ class Exchanges(NamedTuple):
     """Of the call that moved the first response byte."""
     process: I32
     """Who sent: the response at the server, the request at the client."""
-    pipelined: Bools
-    """This end saw that the request is not one, or not the only one on its way."""
+    marks: NDArray[np.int8]
+    """PAUSED and EARLY: why this end takes the request for more than one, 0 = it does not."""
     born: I64
+    """Of the call that proved it."""
 
     @property
     def turn(self) -> I64:
         """Think time at a server, response time at a client: ns, never negative."""
         return self.answered - self.asked
+
+    @property
+    def pipelined(self) -> Bools:
+        """This end saw signs that another request was on its way."""
+        told: Bools = self.marks != 0
+        return told
 
 
 class Totals(NamedTuple):
@@ -137,4 +149,4 @@ def no_moves() -> Moves:
 def no_exchanges() -> Exchanges:
     """Return a table of no rows."""
     wide, narrow = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int32)
-    return Exchanges(narrow, wide, wide, wide, wide, wide, narrow, np.zeros(0, dtype=bool), wide)
+    return Exchanges(narrow, wide, wide, wide, wide, wide, narrow, narrow.astype(np.int8), wide)
