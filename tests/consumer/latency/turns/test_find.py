@@ -2,17 +2,18 @@
 """Which exchanges one end tells."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from consumer.latency.intervals import Arrivals, Receives, Sends
 from consumer.latency.turns.state import nothing, step
-from consumer.latency.turns.tables import ARRIVED, EARLY, PAUSED, READ, SENT, Totals, closing, join
+from consumer.latency.turns.tables import ARRIVED, EARLY, PAUSED, READ, SENT, Totals, closing, join, no_moves
 from consumer.latency.turns.tables import moves as seen_at_ends
 from support.exchanges import SERVER, Event, Style, dice, talk
 from tests.consumer.latency.flows import Event as FlowEvent
 from tests.consumer.latency.flows import table
-from tests.consumer.latency.turns.oracle import ends, in_parts, moves, once, proved, rows, scripts
+from tests.consumer.latency.turns.oracle import LAST, ends, in_parts, moves, once, proved, rows, scripts
 
 COUNT = 3
 
@@ -130,6 +131,19 @@ def test_a_request_in_parts_is_one_unless_it_pauses():
         script += [(SENT, 9, 10, 30, 30)]
         told = rows(once(moves([Event(0, k, a, b, t, u) for k, a, b, t, u in script]), 1).exchanges)
         assert [row.marks for row in told] == [marks]
+
+
+@pytest.mark.parametrize("cut", [False, True], ids=["in one stretch", "in two"])
+def test_the_time_of_a_part_that_was_lost_is_no_pause(cut):
+    """Its bytes are missing between the two others, so nothing is known of the time between."""
+    script = [(READ, 0, 5, 0), (READ, 8, 10, 90), (SENT, 0, 4, 100), (READ, 10, 20, 200)]
+    for marks, first in ((0, 8), (PAUSED, 5)):
+        script[1] = (READ, first, 10, 90)
+        seen = moves([Event(1, k, a, b, t, t) for k, a, b, t in script])
+        state, before = step(nothing(), seen, ends(2, settled=50 if cut else LAST))
+        _, after = step(state, no_moves(), ends(2))
+        told = rows(join(before.exchanges, after.exchanges))
+        assert [(row.name, row.marks) for row in told] == [((1, 10, 0), marks)]
 
 
 def test_time_inside_a_send_that_blocks_is_no_pause():
