@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether turns mean anything: enough exchanges, and hardly any that are pipelined."""
+
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consumer.latency.intervals import I64
+
+LEAST = 20
+"""Exchanges that a figure needs."""
+PER_CENT = 1
+"""Of 100 exchanges, fewer than this may be spoiled."""
+SPOILED = 2
+"""A marked exchange is two requests or more told as one: two turns that are not told, or wrong."""
+
+
+class Verdict(IntEnum):
+    """May turns be published? All but the first say why they are invalid."""
+
+    VALID = 0
+    TOO_FEW = 1
+    PIPELINED = 2
+
+
+def judge(exchanges: I64, pipelined: I64) -> NDArray[np.int8]:
+    """Return the `Verdict` on each of (n,) sums of one connection's or one edge's exchanges.
+
+    ``pipelined`` counts those among ``exchanges`` that are marked. Sums of parts are judged like one.
+    """
+    told = np.where(100 * SPOILED * pipelined >= PER_CENT * exchanges, Verdict.PIPELINED, Verdict.VALID)
+    return np.where(exchanges < LEAST, Verdict.TOO_FEW, told).astype(np.int8)

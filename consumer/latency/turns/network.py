@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Network time: client turn - server turn of the same exchange, joined by byte positions, with no clock.
+
+Each difference is of stamps of one host, so clocks need not agree. An exchange that both ends saw has one
+name, (connection, request end, response begin). Where the two ends agree on one of the positions and not on
+the other, requests or responses crossed on the way: the client's is *crossed*, which proves pipelining.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from consumer.latency.intervals import I64, Bools, Index
+from consumer.latency.turns.tables import EARLY, Exchanges, join, no_exchanges, take
+
+
+class Joined(NamedTuple):
+    """The same exchanges as both ends saw them, row by row; ``crossed`` stands for itself."""
+
+    client: Exchanges
+    server: Exchanges
+    crossed: Exchanges
+    """Of clients: the server saw another request end or response begin."""
+    alone: Exchanges
+    """Of either end: not seen by the other within the horizon."""
+
+    @property
+    def network(self) -> I64:
+        """(n,) ns: the request's and the response's way together; never negative but for clock rates."""
+        return self.client.turn - self.server.turn
+
+    @property
+    def pipelined(self) -> Bools:
+        """(n,) paused when sent, or known for early at the server; pauses on the way mean nothing."""
+        early: Bools = (self.server.marks & EARLY) != 0
+        return self.client.pipelined | early
+
+
+def meet(waiting: Exchanges, new: Exchanges, client: Bools, expire_before: int) -> tuple[Exchanges, Joined]:
+    """Join what waits and what is new; what was born up to ``expire_before`` (broker ms) waits no longer.
+
+    ``client`` is by end number. Returns what waits still, and what is decided. Each end names an exchange
+    once.
+    """
+    every = join(waiting, new)
+    if not every.end.size:
+        none = no_exchanges()
+        return none, Joined(none, none, none, none)
+    connection, asks = every.end >> 1, client[every.end]
+    order = np.lexsort((~asks, every.response_begin, every.request_end, connection))
+    at = _partners(order, asks, connection, every.request_end, every.response_begin)
+    mine, theirs = order[at], order[at + 1]
+    rest = np.ones(every.end.size, dtype=bool)
+    rest[mine] = rest[theirs] = False
+    left = np.flatnonzero(rest)
+    crossed = np.zeros(every.end.size, dtype=bool)
+    for column in (every.request_end, every.response_begin):
+        ordered = left[np.lexsort((~asks[left], column[left], connection[left]))]
+        crossed[ordered[_partners(ordered, asks, connection, column)]] = True
+    rest &= ~crossed
+    old = rest & (every.born <= expire_before)
+    told = Joined(take(every, mine), take(every, theirs), take(every, crossed), take(every, old))
+    return take(every, rest & ~old), told
+
+
+def _partners(order: Index, asks: Bools, *names: I64) -> Index:
+    """Return the places in the order at which a client's row is followed by a server's of equal names."""
+    here, there = order[:-1], order[1:]
+    equal = asks[here] & ~asks[there]
+    for name in names:
+        equal &= name[here] == name[there]
+    return np.flatnonzero(equal)
+
+
+def bounded(waiting: Exchanges, most: int) -> tuple[Exchanges, Exchanges]:
+    """Return the ``most`` youngest that wait, and those that must go."""
+    excess = max(waiting.end.size - most, 0)
+    oldest = np.zeros(waiting.end.size, dtype=bool)
+    oldest[np.argsort(waiting.born, kind="stable")[:excess]] = True
+    return take(waiting, ~oldest), take(waiting, oldest)

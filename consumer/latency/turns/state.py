@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Exchanges of a stream of moves, a stretch at a time: at most three runs of each end are kept between.
+
+What is told depends on which moves came before their end's time passed them, not on their order nor on how
+they were cut into stretches. A move that comes later than that is late: counted, and as good as lost.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consumer.latency.intervals import I32, I64, Bools
+from consumer.latency.turns.find import find
+from consumer.latency.turns.runs import Runs, joined, no_runs, runs_of, tails
+from consumer.latency.turns.tables import Exchanges, Moves, join, made, no_moves, take
+
+
+class Ends(NamedTuple):
+    """What the caller knows of each end now, (ends,) each."""
+
+    client: Bools
+    """It opened the connection: its sends are requests, the other end's are responses."""
+    whole: Bools
+    """No move of it was left out on purpose; those of other ends are not looked at."""
+    settled: I64
+    """All moves before this time (the end's CLOCK_MONOTONIC) have come; never lowered."""
+
+
+class State(NamedTuple):
+    """What is kept between stretches; the columns by end have one entry an end."""
+
+    waiting: Moves
+    """Moves that others may still come before."""
+    runs: Runs
+    done: I64
+    """By end: up to when moves were taken."""
+    arrived: I64
+    """By end: where the last arrival was."""
+    touched: I64
+    """By end: the broker's time of its newest move, ms."""
+    exchanges: I64
+    """By end: told so far."""
+    pipelined: I64
+    """By end: of these, with the mark."""
+
+
+class Told(NamedTuple):
+    """What a stretch brought."""
+
+    exchanges: Exchanges
+    """By end and, of one end, in order."""
+    unproved: I32
+    """The end of each response that a hole next to it kept from being told."""
+    late: I32
+    """The end of each move that came too late."""
+    thinned: int
+    """Moves of ends that are not whole."""
+
+
+class Evicted(NamedTuple):
+    """What had to go."""
+
+    ends: I32
+    moves: I32
+    """The end of each waiting move that was let go."""
+
+
+def nothing() -> State:
+    """Return the state before the first move."""
+    none = np.zeros(0, dtype=np.int64)
+    return State(no_moves(), no_runs(), none, none, none, none, none)
+
+
+def step(state: State, new: Moves, ends: Ends) -> tuple[State, Told]:
+    """Take new moves, in any order, and tell the exchanges that are decided; no argument is changed."""
+    state = _with_room(state, ends.client.size)
+    kept, thinned = _only(new, ends.whole[new.end])
+    kept, late = _in_time(kept, state.done)
+    state = state._replace(touched=_touched(state.touched, kept))
+    ready, waiting = _split(join(state.waiting, kept), ends.settled)
+    runs, arrived = runs_of(ready, ends.client, state.arrived)
+    quiet, active = _concerned(state.runs, runs)
+    told, active = _find(joined(active, runs, ends.client.size), ends.client)
+    state = state._replace(
+        waiting=waiting,
+        runs=join(quiet, active),
+        done=np.maximum(state.done, ends.settled),
+        arrived=arrived,
+        exchanges=state.exchanges + _per_end(told.exchanges.end, state.done.size),
+        pipelined=state.pipelined + _per_end(told.exchanges.end[told.exchanges.pipelined], state.done.size),
+    )
+    return state, told._replace(late=late, thinned=thinned)
+
+
+def _find(runs: Runs, client: Bools) -> tuple[Told, Runs]:
+    found = find(runs, client)
+    none = np.zeros(0, dtype=np.int32)
+    return Told(found.exchanges, found.unproved, none, 0), take(runs, tails(runs))
+
+
+def _with_room(state: State, ends: int) -> State:
+    more = ends - state.done.size
+    if not more:
+        return state
+    columns = [np.append(column, np.zeros(more, dtype=np.int64)) for column in state[2:]]
+    return State(state.waiting, state.runs, *columns)
+
+
+def _only(moves: Moves, wanted: Bools) -> tuple[Moves, int]:
+    if wanted.all():
+        return moves, 0
+    return take(moves, wanted), int(np.count_nonzero(~wanted))
+
+
+def _in_time(moves: Moves, done: I64) -> tuple[Moves, I32]:
+    late = moves.time < done[moves.end]
+    if not late.any():
+        return moves, moves.end[:0]
+    return take(moves, ~late), moves.end[late]
+
+
+def _split(moves: Moves, settled: I64) -> tuple[Moves, Moves]:
+    ready = moves.time < settled[moves.end]
+    if ready.all():
+        return moves, no_moves()
+    return take(moves, ready), take(moves, ~ready)
+
+
+def _concerned(known: Runs, new: Runs) -> tuple[Runs, Runs]:
+    """Return the runs of ends that nothing new is of, and the others."""
+    if not known.end.size:
+        return known, known
+    named = np.zeros(int(max(known.end.max(), new.end.max(initial=0))) + 1, dtype=bool)
+    named[new.end] = True
+    concerned = named[known.end]
+    return take(known, ~concerned), take(known, concerned)
+
+
+def _touched(touched: I64, moves: Moves) -> I64:
+    answer = touched.copy()
+    order = np.argsort(moves.born, kind="stable")  # of one end, the last assignment stays
+    answer[moves.end[order]] = moves.born[order]
+    return np.maximum(answer, touched)
+
+
+def _per_end(end: I32, ends: int) -> I64:
+    return np.bincount(end, minlength=ends).astype(np.int64)
+
+
+def bounded(state: State, most_ends: int, most_moves: int) -> tuple[State, Evicted]:
+    """Forget the ends not heard for longest, and of the moves that wait the oldest, beyond these numbers.
+
+    Both are as good as lost: what follows is told again once bytes next to each other are seen.
+    """
+    live = np.unique(np.concatenate((state.runs.end, state.waiting.end)))
+    excess = max(live.size - most_ends, 0)
+    gone = np.sort(live[np.argsort(state.touched[live], kind="stable")[:excess]])
+    kept = np.ones(state.done.size, dtype=bool)
+    kept[gone] = False
+    waiting = take(state.waiting, kept[state.waiting.end])
+    excess = max(waiting.end.size - most_moves, 0)
+    oldest = np.sort(np.lexsort((waiting.time, waiting.born))[:excess])
+    dropped = np.concatenate((state.waiting.end[~kept[state.waiting.end]], waiting.end[oldest]))
+    columns = [np.where(kept, column, 0) for column in (state.arrived, state.touched)]
+    state = state._replace(
+        waiting=take(waiting, np.delete(np.arange(waiting.end.size), oldest)),
+        runs=take(state.runs, kept[state.runs.end]),
+        arrived=columns[0],
+        touched=columns[1],
+    )
+    return state, Evicted(gone, dropped)
+
+
+def renumbered(state: State, number: I32) -> State:
+    """Return the state with new end numbers: ``number`` (ends,) maps old to new, -1 = forgotten."""
+    kept = np.flatnonzero(number >= 0)
+    waiting = take(state.waiting, number[state.waiting.end] >= 0)
+    runs = take(state.runs, number[state.runs.end] >= 0)
+    columns = []
+    for column in state[2:]:
+        moved = np.zeros(kept.size, dtype=np.int64)
+        moved[number[kept]] = column[kept]
+        columns.append(moved)
+    return State(waiting._replace(end=number[waiting.end]), runs._replace(end=number[runs.end]), *columns)
+
+
+def arrays(state: State) -> dict[str, NDArray[Any]]:
+    """Return the state as named (n,) arrays, for a snapshot."""
+    found: dict[str, NDArray[Any]] = dict(zip(State._fields[2:], state[2:], strict=True))
+    found |= {f"waiting.{name}": column for name, column in state.waiting._asdict().items()}
+    found |= {f"runs.{name}": column for name, column in state.runs._asdict().items()}
+    return found
+
+
+def restored(found: dict[str, NDArray[Any]]) -> State:
+    """Return the state that ``arrays`` was given."""
+    like = nothing()
+    waiting = made(like.waiting, [found[f"waiting.{name}"] for name in Moves._fields])
+    runs = made(like.runs, [found[f"runs.{name}"] for name in Runs._fields])
+    return State(waiting, runs, *(found[name] for name in State._fields[2:]))
