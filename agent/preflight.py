@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agent import cgroups
+from agent.arrival import brokers_ports
 from agent.delivery.kafka import KafkaDelivery
 from agent.kernel.capture import Capture
 from agent.ledger import Ledger
-from agent.service import brokers_ports, capture_settings
+from agent.service import capture_settings
 from agent.settings import AgentSettings
 from agent.spool.folder import is_held
 from common.errors import RuntimeFailure

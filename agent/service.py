@@ -8,14 +8,15 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import structlog
 
+from agent.arrival import Arrival
 from agent.brakes.brakes import Brakes, Means
 from agent.brakes.budget import SpentFile
 from agent.brakes.kernel_time import KernelTime
 from agent.brakes.switch import Switch
-from agent.brokers import is_local, ports_left_out
 from agent.control import heartbeat
 from agent.delivery.choose import delivery_of
 from agent.delivery.kafka import KafkaDelivery
@@ -70,12 +71,6 @@ def capture_settings(section: CaptureSection, left_out: tuple[int, ...] = ()) ->
     )
 
 
-def brokers_ports(section: CaptureSection, delivery: KafkaDelivery) -> tuple[int, ...]:
-    """Return the ports of Kafka that are not traced here; the topics were checked before."""
-    netns = tuple(map(namespace_of, section.netns))
-    return ports_left_out(section.exclude_brokers, delivery.brokers, netns, is_local)
-
-
 def process_name(pid: int) -> str | None:
     """Return the name of a process of this host, None if it has gone."""
     try:
@@ -91,6 +86,32 @@ def make_directory(settings: AgentSettings) -> Directory:
     labels = host_labels(time.monotonic_ns)
     labels.fill()
     return Directory(settings.fleet_key(), process_name, labels.of)
+
+
+class _Works(NamedTuple):
+    """The parts of a run that turn together."""
+
+    loop: Loop
+    switch: Switch
+    brakes: Brakes
+    delivery: KafkaDelivery
+    identity: Identity
+    arrival: Arrival
+    orders: Orders
+
+
+class _Alive:
+    """Tells systemd's watchdog, from the loop that works, as often as systemd wants to hear it."""
+
+    def __init__(self) -> None:
+        self._every = systemd.watchdog_interval()
+        self._next = 0.0
+
+    def say(self, now: float) -> None:
+        """The loop turns."""
+        if self._every is not None and now >= self._next:
+            self._next = now + self._every
+            systemd.notify("WATCHDOG=1")
 
 
 class AgentService:
@@ -124,17 +145,34 @@ class AgentService:
         )
         offset_ns = system_clock().realtime_offset_ns
         delivery = delivery_of(settings.kafka, settings.spool, self.ledger, Run(*identity), offset_ns)
-        delivery.check_topic()
         delivery.begin()
+        try:
+            with Arrival(settings, delivery, self.exposed) as arrival:
+                if arrival.wait(stop):
+                    self._trace(arrival, delivery, identity, stop, on_started)
+        finally:
+            delivery.end()
+
+    def _trace(
+        self,
+        arrival: Arrival,
+        delivery: KafkaDelivery,
+        identity: Identity,
+        stop: threading.Event,
+        on_started: Callable[[], None],
+    ) -> None:
+        settings, left_out = self._settings, arrival.ports
         directory = make_directory(settings)
         packer = Packer(identity, directory, settings.batch.max_events, settings.batch.max_age.nanoseconds)
-        left_out = brokers_ports(settings.capture, delivery)
         capture = Capture(capture_settings(settings.capture, left_out))
         parts = Parts(capture, directory, packer, delivery, self.ledger)
         loop = Loop(parts, system_clock, settings.batch.max_age.nanoseconds // PASSES_PER_AGE)
         self.audit = loop.audit_soon
         switch = Switch(parts, loop)
-        brakes = self._brakes(switch, delivery, identity)
+        orders = Orders(settings.kafka, identity.host)
+        if arrival.open:
+            orders.open(delivery.control_partitions)
+        brakes = self._brakes(switch, delivery, orders)
         brakes.begin(time.monotonic())
         self._meter = Meter(time.monotonic, cpu_seconds)
         figures = Figures(identity, self.ledger, delivery, self._meter, brakes, left_out)
@@ -144,26 +182,19 @@ class AgentService:
         self._log.info(said, host=identity.host, shards=identity.shards, key=self._key_id(), **more)
         systemd.notify("READY=1")
         on_started()
+        works = _Works(loop, switch, brakes, delivery, identity, arrival, orders)
         try:
-            self._turn(loop, switch, brakes, delivery, identity, stop)
+            self._turn(works, stop)
         finally:
             systemd.notify("STOPPING=1")
             self._reporter.close()
-            self._finish(switch, brakes, delivery, identity)
+            self._finish(works)
 
-    def _turn(
-        self,
-        loop: Loop,
-        switch: Switch,
-        brakes: Brakes,
-        delivery: KafkaDelivery,
-        identity: Identity,
-        stop: threading.Event,
-    ) -> None:
-        capture = switch.capture
+    def _turn(self, works: "_Works", stop: threading.Event) -> None:
+        capture, switch = works.switch.capture, works.switch
         flush = min(self._settings.capture.flush, LONGEST_FLUSH_SECONDS)
-        every = self._settings.agent.heartbeat
         next_beat = next_turn = time.monotonic()
+        alive = _Alive()
         quiet = 0
         while not stop.is_set():
             if switch.on:
@@ -172,52 +203,59 @@ class AgentService:
                 now = time.monotonic()
                 if now < next_turn and capture.held < ENOUGH_RECORDS:
                     continue
-                quiet = 0 if loop.turn() else quiet + 1
+                quiet = 0 if works.loop.turn() else quiet + 1
                 idle = IDLE_FLUSH_SECONDS if quiet > IDLE_TURNS else LONGEST_FLUSH_SECONDS
                 next_turn = now + (idle if quiet else flush)
             else:
                 stop.wait(LONGEST_FLUSH_SECONDS)
                 now = time.monotonic()
-            delivery.poll()
+            works.delivery.poll()
             self.exposed.pulse.beat()
-            if brakes.tick(now) or now >= next_beat:
-                next_beat = now + every
+            alive.say(now)
+            if works.arrival.poll():
+                self._kafka_came(works)
+            if works.brakes.tick(now) or now >= next_beat:
+                next_beat = now + self._settings.agent.heartbeat
                 if switch.on:
-                    loop.count(capture.counters())
+                    works.loop.count(capture.counters())
                 self.exposed.latest = self._reporter.write()
-                self._beat(delivery, identity, brakes, final=False)
-                systemd.notify("WATCHDOG=1")
+                self._beat(works, final=False)
 
-    def _finish(self, switch: Switch, brakes: Brakes, delivery: KafkaDelivery, identity: Identity) -> None:
+    def _kafka_came(self, works: "_Works") -> None:
+        """Kafka has answered after the start: listen to orders, and leave its ports out."""
+        ports = works.arrival.ports
+        self._log.info("Kafka answers, and its topics fit", left_out=ports)
+        works.orders.open(works.delivery.control_partitions)
+        if set(ports) - set(self._reporter.left_out):
+            works.switch.capture.leave_out(ports)
+            self._reporter.left_out = ports
+            works.brakes.attach_anew("to leave out the ports of Kafka")
+
+    def _finish(self, works: "_Works") -> None:
+        delivery = works.delivery
         cost = self._meter.read()
-        counters = switch.detach()
+        counters = works.switch.detach()
         left = delivery.close(LAST_DELIVERY_SECONDS, time.monotonic)
-        self._beat(delivery, identity, brakes, final=True)
+        self._beat(works, final=True)
         delivery.close(FINAL_SECONDS, time.monotonic)
         delivery.end()
-        brakes.close()
+        works.brakes.close()
         totals = {f"{t.stage}/{t.reason}": t.events for t in self.ledger.totals() if t.events}
         records = {"records": delivery.records, "bytes": delivery.record_bytes, "undelivered": left}
         kernel_ns = counters.run_time_ns if counters else 0
         self._log.info("stopped", **records, totals=totals, kernel_ns=kernel_ns, **cost)
 
-    def _beat(self, delivery: KafkaDelivery, identity: Identity, brakes: Brakes, *, final: bool) -> None:
+    def _beat(self, works: "_Works", *, final: bool) -> None:
+        identity = works.identity
+        outstanding = works.delivery.outstanding
         beat = heartbeat(
-            identity,
-            self._beats,
-            system_clock(),
-            self.ledger,
-            delivery.outstanding,
-            agent=VERSION,
-            final=final,
+            identity, self._beats, system_clock(), self.ledger, outstanding, agent=VERSION, final=final
         )
         self._beats += 1
-        delivery.send_control(identity.host.encode(), control.encode(brakes.standing.on(beat)))
+        works.delivery.send_control(identity.host.encode(), control.encode(works.brakes.standing.on(beat)))
 
-    def _brakes(self, switch: Switch, delivery: KafkaDelivery, identity: Identity) -> Brakes:
+    def _brakes(self, switch: Switch, delivery: KafkaDelivery, orders: Orders) -> Brakes:
         settings = self._settings
-        orders = Orders(settings.kafka, identity.host)
-        orders.open(delivery.control_partitions)
         kernel_time = KernelTime(runstats.enable)
         spent = SpentFile(self._state_folder() / f"bytes-{self._name()}.json")
         return Brakes(settings.brakes, Means(switch, orders, delivery, cpu_seconds, kernel_time, spent))

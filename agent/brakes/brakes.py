@@ -126,6 +126,12 @@ class Brakes:
         after = self.standing
         return (before.state, before.order) != (after.state, after.order)
 
+    def attach_anew(self, why: str) -> None:
+        """Detach where it is attached: the next tick attaches again, with what the capture was told since."""
+        if self._means.switch.on:
+            self._why = why
+            self._detach()
+
     def close(self) -> None:
         """End what was opened; the capture is not part of it."""
         self._means.orders.close()
