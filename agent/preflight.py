@@ -32,6 +32,8 @@ def check(settings: AgentSettings, *, offline: bool) -> Iterator[str]:
     yield f"labels: {labels(settings, cgroups.mount_point())}"
     yield f"kernel ok: {Capture(capture_settings(settings.capture)).probe()}"
     yield f"spool: {spool(settings.spool.folder)}"
+    for path in settings.kafka.security.readable_by_others():
+        yield f"warning: {path} holds a secret and every user may read it (chmod o-r)"
     if offline:
         yield "kafka: not asked (--offline)"
         return

@@ -6,6 +6,7 @@ does not say and settings do not hold.
 """
 
 import re
+from collections.abc import Mapping
 from typing import NamedTuple
 
 _NOISE = re.compile(r" \((after \d+ms )?in state \w+(, \d+ identical error\(s\) suppressed)?\)$")
@@ -91,15 +92,24 @@ def explained(said: str) -> str:
     return text
 
 
-def unusable(said: str) -> str:
-    """Return why a client cannot be made, with the settings that it was made of."""
-    named = [f"kafka.security.{key}" for words, key in _FILES.items() if words in said]
-    return f"{', '.join(named) or 'kafka.options'}: {said}"
+def unusable(said: str, options: Mapping[str, object]) -> str:
+    """Return why a client cannot be made of these options, with the settings that they come from."""
+    for name, key in _FILES.items():
+        if name in said:
+            path = options.get(name)
+            hint = "" if "password" in name or path is None else f"{path}: "
+            return f"kafka.security.{key}: {hint}{said}"
+    return f"kafka.options: {said}"
 
 
 def tells_a_cause(said: str) -> bool:
     """Whether this says more than that no broker could be reached."""
     return _ALL_DOWN.match(said) is None
+
+
+def leaves_open_why(said: str) -> bool:
+    """Whether a look of our own at the broker may tell more."""
+    return "certificate verify failed" in said or not is_of_security(said)
 
 
 def is_of_security(said: str) -> bool:

@@ -25,7 +25,7 @@ from agent.spool.limits import Figures
 from common.errors import ConfigError, RuntimeFailure, TopicMismatchError
 from common.kafka import KafkaSettings
 from common.kafka_probe import addresses, diagnosed
-from common.kafka_trouble import explained, is_of_security, tells_a_cause, unusable
+from common.kafka_trouble import explained, is_of_security, leaves_open_why, tells_a_cause, unusable
 from common.throttle import Throttle
 
 METADATA_SECONDS = 10.0
@@ -80,7 +80,7 @@ class KafkaDelivery:
         try:
             return Producer(options, logger=logging.getLogger("librdkafka"))
         except KafkaException as error:
-            raise ConfigError(unusable(error.args[0].str())) from error
+            raise ConfigError(unusable(error.args[0].str(), options)) from error
 
     @property
     def standing(self) -> Figures | None:
@@ -134,9 +134,10 @@ class KafkaDelivery:
         if threading.current_thread() is threading.main_thread():
             self._serve(0)  # the client tells the cause in a call-back
         told = self.last_error or explained(said)
-        seen = diagnosed(self._settings.bootstrap_servers, self._settings.security)
-        if is_of_security(told) or seen:
-            return f"{where} cannot be used: {seen or told}"
+        if leaves_open_why(told):
+            told = diagnosed(self._settings.bootstrap_servers, self._settings.security) or told
+        if is_of_security(told) or "kafka." in told:
+            return f"{where} cannot be used: {told}"
         return f"{where} does not answer ({told}): is it up, and is kafka.bootstrap-servers its address?"
 
     def _serve(self, seconds: float) -> None:
