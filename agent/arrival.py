@@ -18,7 +18,7 @@ from agent.exposed import Exposed
 from agent.settings import AgentSettings, CaptureSection, namespace_of
 from common import systemd
 
-START_SECONDS = 5.0
+START_SECONDS = 3.0
 """How long Kafka may take for an answer until the agent starts without it."""
 TURN_SECONDS = 0.05
 

@@ -64,7 +64,7 @@ class SpooledDelivery(KafkaDelivery):
     def resume(self) -> None:
         """The topics fit: what waited goes, after a random while."""
         super().resume()
-        self._pace.start(time.monotonic())
+        self._pace.arrived(time.monotonic())  # Kafka has answered: nothing needs to be tried first
 
     def send(self, value: bytes, ticket: Ticket) -> None:
         """Hand over one encoded batch; never blocks, and never waits for the disk."""
