@@ -50,6 +50,18 @@ BATCH_EVENTS = 256
 PASSES_PER_AGE = 4
 """How often, within the age that a batch may reach, few events are packed all the same."""
 
+CHANGEABLE = (
+    *(
+        "brakes.max-cpu-percent",
+        "brakes.max-events-per-second",
+        "brakes.max-bytes-per-day",
+        "brakes.off-file",
+    ),
+    *("spool.max-bytes", "spool.max-disk-share", "spool.file-bytes", "spool.when-full"),
+    *("spool.after", "spool.drain"),
+)
+"""Settings that `AgentService.change` takes over."""
+
 
 def capture_settings(section: CaptureSection, left_out: tuple[int, ...] = ()) -> CaptureSettings:
     """Return what the kernel needs to know: names of namespaces and cgroups become inode numbers.
@@ -123,6 +135,7 @@ class AgentService:
         self._beats = 0
         self.ledger = Ledger()
         self.exposed = Exposed(settings.service.metrics_listen)
+        self._changed: AgentSettings | None = None
         self.audit: Callable[[], None] = lambda: None
         """While it runs: has open connections tell their accounts with their next events."""
 
@@ -134,6 +147,10 @@ class AgentService:
         """
         with only_agent(self._settings.host(), render(self._settings.capture)), self.exposed.served():
             self._run(stop, on_started)
+
+    def change(self, settings: AgentSettings) -> None:
+        """Have the loop take over what of these settings it can while it turns (`CHANGEABLE`); any thread."""
+        self._changed = settings
 
     def _run(self, stop: threading.Event, on_started: Callable[[], None]) -> None:
         settings = self._settings
@@ -214,6 +231,10 @@ class AgentService:
             alive.say(now)
             if works.arrival.poll():
                 self._kafka_came(works)
+            changed, self._changed = self._changed, None
+            if changed is not None:
+                works.brakes.change(changed.brakes)
+                works.delivery.change(changed.spool)
             if works.brakes.tick(now) or now >= next_beat:
                 next_beat = now + self._settings.agent.heartbeat
                 if switch.on:

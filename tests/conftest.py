@@ -7,6 +7,7 @@ one is marked `kafka` by that.
 """
 
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,6 +63,14 @@ def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKafka]:
     """The session's broker with TLS and SASL, its users and its token server. Do not stop it."""
     with SecureKafka(tmp_path_factory.mktemp("secure")) as running:
         yield running
+
+
+@pytest.fixture
+def free_port() -> Iterator[int]:
+    """A port of 127.0.0.1 on which nothing listens, and nothing will while the test runs."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from agent.brokers import Broker
 from agent.delivery.outstanding import Outstanding, Ticket
 from agent.ledger import DELIVERED, Ledger
 from agent.spool.limits import Figures
+from agent.spool.settings import SpoolSection
 from common.errors import ConfigError, RuntimeFailure, TopicMismatchError
 from common.kafka import KafkaSettings
 from common.kafka_probe import addresses, diagnosed
@@ -89,6 +90,9 @@ class KafkaDelivery:
 
     def begin(self) -> None:
         """Be ready for ``send``."""
+
+    def change(self, section: SpoolSection) -> None:
+        """Go on with other limits of the spool, should there be one."""
 
     def resume(self) -> None:
         """The topics fit: what waited may go."""

@@ -19,6 +19,7 @@ from agent.ledger import DELIVERED, Ledger
 from agent.spool.keeper import Keeper, Taken
 from agent.spool.limits import Figures
 from agent.spool.record import Loss, Record
+from agent.spool.settings import SpoolSection
 from common.kafka import KafkaSettings
 
 IDLE_SECONDS = 0.05
@@ -60,6 +61,12 @@ class SpooledDelivery(KafkaDelivery):
         if self._held.total():
             self._log.info("spool holds records of earlier runs", records=self._held.total())
             self._pace.start(time.monotonic())
+
+    def change(self, section: SpoolSection) -> None:
+        """Go on with other limits; those of what is on the disk already hold once more comes in."""
+        self._after = section.after
+        self._pace.change(section.drain, section.after)
+        self.spool.change(section.limits)
 
     def resume(self) -> None:
         """The topics fit: what waited goes, after a random while."""

@@ -67,7 +67,7 @@ class KafkaSource:
         self._why = ""
         try:
             self._consumer = Consumer(self._options, logger=logging.getLogger("librdkafka"))
-            self._admin = AdminClient({**admin, "error_cb": self._hear})
+            self._admin = AdminClient({**admin, "error_cb": self._hear})  # type: ignore[dict-item]
         except KafkaException as error:
             raise ConfigError(f"Kafka client: {unusable(error.args[0].str(), admin)}") from error
 
