@@ -61,7 +61,7 @@ class Arrival:
             ConfigError: the topics are not those of the settings.
         """
         patience = time.monotonic() + START_SECONDS
-        told = False
+        told, watchdog = False, systemd.Watchdog()
         while not (stop.is_set() or self.poll()):
             self._delivery.poll()  # it tells why there is no answer
             self._exposed.pulse.beat()
@@ -72,8 +72,7 @@ class Arrival:
                     break
                 self._log.warning("waiting for Kafka: there is no spool that could bridge it (spool.path)")
                 systemd.notify("READY=1\nSTATUS=waiting for Kafka")
-            if told:
-                systemd.notify("WATCHDOG=1")
+            watchdog.turned(time.monotonic())
             stop.wait(TURN_SECONDS)
         if not self.open:
             self.ports = brokers_ports(self._settings.capture, self._delivery)

@@ -112,20 +112,6 @@ class _Works(NamedTuple):
     orders: Orders
 
 
-class _Alive:
-    """Tells systemd's watchdog, from the loop that works, as often as systemd wants to hear it."""
-
-    def __init__(self) -> None:
-        self._every = systemd.watchdog_interval()
-        self._next = 0.0
-
-    def say(self, now: float) -> None:
-        """The loop turns."""
-        if self._every is not None and now >= self._next:
-            self._next = now + self._every
-            systemd.notify("WATCHDOG=1")
-
-
 class AgentService:
     """One agent run. Constructing it touches nothing; ``run`` starts and stops everything."""
 
@@ -211,8 +197,8 @@ class AgentService:
         capture, switch = works.switch.capture, works.switch
         flush = min(self._settings.capture.flush, LONGEST_FLUSH_SECONDS)
         next_beat = next_turn = time.monotonic()
-        alive = _Alive()
-        quiet = 0
+        watchdog = systemd.Watchdog()
+        quiet, clients = 0, works.delivery.clients
         while not stop.is_set():
             if switch.on:
                 # Returns early where a ring fills up: then turns come as often as the load asks for.
@@ -228,9 +214,12 @@ class AgentService:
                 now = time.monotonic()
             works.delivery.poll()
             self.exposed.pulse.beat()
-            alive.say(now)
+            watchdog.turned(now)
             if works.arrival.poll():
                 self._kafka_came(works)
+            if works.delivery.clients != clients:
+                clients = works.delivery.clients
+                works.orders.renew()
             changed, self._changed = self._changed, None
             if changed is not None:
                 works.brakes.change(changed.brakes)

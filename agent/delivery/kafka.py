@@ -51,7 +51,8 @@ class KafkaDelivery:
         self._log = structlog.get_logger()
         self._throttle = Throttle(SAY_SECONDS)
         self.last_error = ""
-        """Kafka's, empty: none since the last record arrived."""
+        self.clients = 0
+        """Made since the start: another one may know another secret."""
         self._producer = self._make_producer()
         self._fatal = False
         """The producer takes nothing any more, or is to be made anew."""
@@ -77,6 +78,7 @@ class KafkaDelivery:
             ConfigError: a file cannot be used, or librdkafka does not know an option.
         """
         self._stamp = self._settings.security.stamp()
+        self.clients += 1
         options = {**self._settings.producer(), "error_cb": self._on_error}
         try:
             return Producer(options, logger=logging.getLogger("librdkafka"))

@@ -8,6 +8,8 @@ import pytest
 
 from support.faults import Faults
 from support.kafka import KafkaNode, KafkaNodeError
+from support.sender import SHARDS
+from support.topics import Topics
 
 
 @pytest.fixture
@@ -31,3 +33,9 @@ def node(_node: KafkaNode) -> Iterator[KafkaNode]:
         _node.resume()
     except KafkaNodeError:
         _node.start()
+
+
+@pytest.fixture
+def topic(node: KafkaNode) -> str:
+    """Of records that `Sender` sends, on that broker."""
+    return Topics(node.bootstrap)("events", SHARDS)
