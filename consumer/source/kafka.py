@@ -23,7 +23,7 @@ from confluent_kafka.admin import AdminClient
 
 from common.errors import ConfigError, RuntimeFailure
 from common.kafka_security import Options
-from common.kafka_trouble import explained, tells_a_cause, unusable
+from common.kafka_trouble import explained, is_of_security, tells_a_cause, unusable
 from common.throttle import Throttle
 from consumer.engine import Record
 from consumer.source.topics import Mark, Partition, Topic
@@ -61,7 +61,7 @@ class KafkaSource:
 
     def __init__(self, options: Options, admin: Options) -> None:
         self._throttle = Throttle()
-        self._options = {**options, "enable.partition.eof": True}
+        self._options = {**options, "enable.partition.eof": True, "error_cb": self._hear}
         self._ends: dict[Partition, int] = {}
         self._in_process: bool | None = None
         self._why = ""
@@ -179,9 +179,11 @@ class KafkaSource:
         return self._in_process
 
     def _hear(self, error: KafkaError) -> None:
-        """The client tells why it cannot reach a broker."""
+        """The client tells why it cannot reach a broker, or what it is refused for."""
         if not self._why or tells_a_cause(error.str()):
             self._why = explained(error.str())
+        if is_of_security(error.str()) and (silent := self._throttle.due("refused")) is not None:
+            log.warning("Kafka refuses this client", error=self._why, more=silent)
 
     def _count_partitions(self, name: str) -> int:
         with translated(f"topic {name}"):

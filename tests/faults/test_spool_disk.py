@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The disk under the agent's spool is full, turns bits or tears a file: counted to the event, and used again."""
+"""The disk under the agent's spool is full, turns bits or is torn: counted to the event, used again."""
 
 import itertools
 import os
