@@ -3,6 +3,7 @@
 
 import signal
 import sys
+from collections.abc import Callable
 from functools import partial
 
 from cyclopts import App
@@ -15,6 +16,7 @@ from agent.commands.doctor import doctor
 from agent.commands.options import Config, Overrides, settings_of
 from agent.commands.spool import spool
 from agent.commands.status import status
+from agent.settings import AgentSettings
 from agent.version import VERSION
 from common.config import render
 from common.errors import ConfigError
@@ -32,14 +34,17 @@ app = App(
 @app.command
 def run(*, config: Config = None, overrides: Overrides = None) -> None:
     """Trace until SIGTERM or Ctrl-C, then deliver what is left and say what became of every event."""
-    from agent.service import AgentService  # noqa: PLC0415 - loads BCC, which `check` and `--help` do without
+    from agent.service import CHANGEABLE, AgentService  # noqa: PLC0415 - loads BCC, which `check` and `--help` do without
 
     settings = settings_of(config, overrides)
     setup_logging(settings.service.log_format, settings.service.log_level, service="wirelag-agent")
     service = AgentService(settings)
     signal.signal(AUDIT_SIGNAL, lambda _number, _frame: service.audit())
     read = partial(settings_of, config, overrides)
-    reload = Reloader(settings, read, logging_of("wirelag-agent", lambda new: new.service))
+    apply: dict[str, Callable[[AgentSettings], None]]
+    apply = logging_of("wirelag-agent", lambda new: new.service)
+    apply |= dict.fromkeys(CHANGEABLE, service.change)
+    reload = Reloader(settings, read, apply)
     with stop_on_signals(reload if config else None) as stop:
         service.run(stop)
 

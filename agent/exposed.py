@@ -22,6 +22,8 @@ class Exposed:
     def __init__(self, listen: str) -> None:
         self._listen = listen
         self.pulse = Pulse(PATIENCE_SECONDS)
+        self.waiting = ""
+        """For what, before all can go its way; empty: for nothing."""
         self.latest: Status | None = None
         """Of the last heartbeat, None before the first."""
         self.address: tuple[str, int] | None = None
@@ -40,7 +42,7 @@ class Exposed:
         from agent.metrics import registry_of  # noqa: PLC0415 - memory that an agent without metrics keeps
         from common.metrics import serve_metrics  # noqa: PLC0415 - the same
 
-        health = Health(self.pulse.trouble, lambda: unready(self.latest))
+        health = Health(self.pulse.trouble, lambda: self.waiting or unready(self.latest))
         with serve_metrics(registry_of(lambda: self.latest), self._listen, health) as self.address:
             yield
 

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from agent import cgroups
 from agent.about import config_id
+from agent.arrival import brokers_ports
 from agent.delivery.kafka import KafkaDelivery
 from agent.kernel.capture import Capture
 from agent.ledger import Ledger
 from agent.privacy.told import privacy, readable
-from agent.service import brokers_ports, capture_settings
+from agent.service import capture_settings
 from agent.settings import AgentSettings
 from agent.spool.folder import is_held
 from common.errors import RuntimeFailure
@@ -34,6 +35,8 @@ def check(settings: AgentSettings, *, offline: bool) -> Iterator[str]:
     yield f"labels: {labels(settings, cgroups.mount_point())}"
     yield f"kernel ok: {Capture(capture_settings(settings.capture)).probe()}"
     yield f"spool: {spool(settings.spool.folder)}"
+    for path in settings.kafka.security.readable_by_others():
+        yield f"warning: {path} holds a secret and every user may read it (chmod o-r)"
     if offline:
         yield "kafka: not asked (--offline)"
         return

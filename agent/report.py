@@ -90,6 +90,8 @@ class Reporter:
         self._now_ns = now_ns
         self._started_ns = now_ns()
         self._day = DayRate()
+        self.left_out = figures.left_out
+        """Ports of brokers."""
         self._log = structlog.get_logger()
         try:
             self._file.open()
@@ -111,7 +113,7 @@ class Reporter:
 
     def status(self) -> Status:
         """Return how things stand."""
-        identity, ledger, delivery, meter, brakes, left_out = self._figures
+        identity, ledger, delivery, meter, brakes, _ = self._figures
         now, events = self._now_ns(), ledger.total(*ATTEMPTED)
         standing, sampled = brakes.standing, ledger.total(*SAMPLED)
         day, oldest = self._day.update(now, delivery.record_bytes), delivery.outstanding.oldest_ns()
@@ -146,7 +148,7 @@ class Reporter:
             kept=events - sampled,
             sampled=sampled,
             bytes_per_day=None if day is None else round(day),
-            ports_left_out=left_out,
+            ports_left_out=self.left_out,
             **_spool(delivery.standing),
         )
 

@@ -8,15 +8,16 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import structlog
 
 from agent.about import about
+from agent.arrival import Arrival
 from agent.brakes.brakes import Brakes, Means
 from agent.brakes.budget import SpentFile
 from agent.brakes.kernel_time import KernelTime
 from agent.brakes.switch import Switch
-from agent.brokers import is_local, ports_left_out
 from agent.control import heartbeat, with_earlier
 from agent.delivery.choose import delivery_of
 from agent.delivery.kafka import KafkaDelivery
@@ -50,6 +51,18 @@ BATCH_EVENTS = 256
 PASSES_PER_AGE = 4
 """How often, within the age that a batch may reach, few events are packed all the same."""
 
+CHANGEABLE = (
+    *(
+        "brakes.max-cpu-percent",
+        "brakes.max-events-per-second",
+        "brakes.max-bytes-per-day",
+        "brakes.off-file",
+    ),
+    *("spool.max-bytes", "spool.max-disk-share", "spool.file-bytes", "spool.when-full"),
+    *("spool.after", "spool.drain"),
+)
+"""Settings that `AgentService.change` takes over."""
+
 
 def capture_settings(section: CaptureSection, left_out: tuple[int, ...] = ()) -> CaptureSettings:
     """Return what the kernel needs to know: names of namespaces and cgroups become inode numbers.
@@ -71,12 +84,6 @@ def capture_settings(section: CaptureSection, left_out: tuple[int, ...] = ()) ->
     )
 
 
-def brokers_ports(section: CaptureSection, delivery: KafkaDelivery) -> tuple[int, ...]:
-    """Return the ports of Kafka that are not traced here; the topics were checked before."""
-    netns = tuple(map(namespace_of, section.netns))
-    return ports_left_out(section.exclude_brokers, delivery.brokers, netns, is_local)
-
-
 def process_name(pid: int) -> str | None:
     """Return the name of a process of this host, None if it has gone."""
     try:
@@ -95,6 +102,18 @@ def make_directory(settings: AgentSettings) -> Directory:
     return Directory(settings.fleet_key(), process_name, labels.of, veil)
 
 
+class _Works(NamedTuple):
+    """The parts of a run that turn together."""
+
+    loop: Loop
+    switch: Switch
+    brakes: Brakes
+    delivery: KafkaDelivery
+    identity: Identity
+    arrival: Arrival
+    orders: Orders
+
+
 class AgentService:
     """One agent run. Constructing it touches nothing; ``run`` starts and stops everything."""
 
@@ -105,6 +124,7 @@ class AgentService:
         self._about = about(settings)
         self.ledger = Ledger()
         self.exposed = Exposed(settings.service.metrics_listen)
+        self._changed: AgentSettings | None = None
         self.audit: Callable[[], None] = lambda: None
         """While it runs: has open connections tell their accounts with their next events."""
 
@@ -117,6 +137,10 @@ class AgentService:
         with only_agent(self._settings.host(), render(self._settings.capture)), self.exposed.served():
             self._run(stop, on_started)
 
+    def change(self, settings: AgentSettings) -> None:
+        """Have the loop take over what of these settings it can while it turns (`CHANGEABLE`); any thread."""
+        self._changed = settings
+
     def _run(self, stop: threading.Event, on_started: Callable[[], None]) -> None:
         settings = self._settings
         identity = Identity(
@@ -127,17 +151,34 @@ class AgentService:
         )
         offset_ns = system_clock().realtime_offset_ns
         delivery = delivery_of(settings.kafka, settings.spool, self.ledger, Run(*identity), offset_ns)
-        delivery.check_topic()
         delivery.begin()
+        try:
+            with Arrival(settings, delivery, self.exposed) as arrival:
+                if arrival.wait(stop):
+                    self._trace(arrival, delivery, identity, stop, on_started)
+        finally:
+            delivery.end()
+
+    def _trace(
+        self,
+        arrival: Arrival,
+        delivery: KafkaDelivery,
+        identity: Identity,
+        stop: threading.Event,
+        on_started: Callable[[], None],
+    ) -> None:
+        settings, left_out = self._settings, arrival.ports
         directory = make_directory(settings)
         packer = Packer(identity, directory, settings.batch.max_events, settings.batch.max_age.nanoseconds)
-        left_out = brokers_ports(settings.capture, delivery)
         capture = Capture(capture_settings(settings.capture, left_out))
         parts = Parts(capture, directory, packer, delivery, self.ledger)
         loop = Loop(parts, system_clock, settings.batch.max_age.nanoseconds // PASSES_PER_AGE)
         self.audit = loop.audit_soon
         switch = Switch(parts, loop)
-        brakes = self._brakes(switch, delivery, identity)
+        orders = Orders(settings.kafka, identity.host)
+        if arrival.open:
+            orders.open(delivery.control_partitions)
+        brakes = self._brakes(switch, delivery, orders)
         brakes.begin(time.monotonic())
         self._meter = Meter(time.monotonic, cpu_seconds)
         figures = Figures(identity, self.ledger, delivery, self._meter, brakes, left_out)
@@ -147,27 +188,20 @@ class AgentService:
         self._log.info(said, host=identity.host, shards=identity.shards, key=self._key_id(), **more)
         systemd.notify("READY=1")
         on_started()
+        works = _Works(loop, switch, brakes, delivery, identity, arrival, orders)
         try:
-            self._turn(loop, switch, brakes, delivery, identity, stop)
+            self._turn(works, stop)
         finally:
             systemd.notify("STOPPING=1")
             self._reporter.close()
-            self._finish(switch, brakes, delivery, identity)
+            self._finish(works)
 
-    def _turn(
-        self,
-        loop: Loop,
-        switch: Switch,
-        brakes: Brakes,
-        delivery: KafkaDelivery,
-        identity: Identity,
-        stop: threading.Event,
-    ) -> None:
-        capture = switch.capture
+    def _turn(self, works: "_Works", stop: threading.Event) -> None:
+        capture, switch = works.switch.capture, works.switch
         flush = min(self._settings.capture.flush, LONGEST_FLUSH_SECONDS)
-        every = self._settings.agent.heartbeat
         next_beat = next_turn = time.monotonic()
-        quiet = 0
+        watchdog = systemd.Watchdog()
+        quiet, clients = 0, works.delivery.clients
         while not stop.is_set():
             if switch.on:
                 # Returns early where a ring fills up: then turns come as often as the load asks for.
@@ -175,55 +209,71 @@ class AgentService:
                 now = time.monotonic()
                 if now < next_turn and capture.held < ENOUGH_RECORDS:
                     continue
-                quiet = 0 if loop.turn() else quiet + 1
+                quiet = 0 if works.loop.turn() else quiet + 1
                 idle = IDLE_FLUSH_SECONDS if quiet > IDLE_TURNS else LONGEST_FLUSH_SECONDS
                 next_turn = now + (idle if quiet else flush)
             else:
                 stop.wait(LONGEST_FLUSH_SECONDS)
                 now = time.monotonic()
-            delivery.poll()
+            works.delivery.poll()
             self.exposed.pulse.beat()
-            if brakes.tick(now) or now >= next_beat:
-                next_beat = now + every
+            watchdog.turned(now)
+            if works.arrival.poll():
+                self._kafka_came(works)
+            if works.delivery.clients != clients:
+                clients = works.delivery.clients
+                works.orders.renew()
+            changed, self._changed = self._changed, None
+            if changed is not None:
+                works.brakes.change(changed.brakes)
+                works.delivery.change(changed.spool)
+            if works.brakes.tick(now) or now >= next_beat:
+                next_beat = now + self._settings.agent.heartbeat
                 if switch.on:
-                    loop.count(capture.counters())
+                    works.loop.count(capture.counters())
                 self.exposed.latest = self._reporter.write()
-                self._beat(delivery, identity, brakes, capture.means, final=False)
-                systemd.notify("WATCHDOG=1")
+                self._beat(works, final=False)
 
-    def _finish(self, switch: Switch, brakes: Brakes, delivery: KafkaDelivery, identity: Identity) -> None:
+    def _kafka_came(self, works: "_Works") -> None:
+        """Kafka has answered after the start: listen to orders, and leave its ports out."""
+        ports = works.arrival.ports
+        self._log.info("Kafka answers, and its topics fit", left_out=ports)
+        works.orders.open(works.delivery.control_partitions)
+        if set(ports) - set(self._reporter.left_out):
+            works.switch.capture.leave_out(ports)
+            self._reporter.left_out = ports
+            works.brakes.attach_anew("to leave out the ports of Kafka")
+
+    def _finish(self, works: "_Works") -> None:
+        delivery = works.delivery
         cost = self._meter.read()
-        counters = switch.detach()
+        counters = works.switch.detach()
         left = delivery.close(LAST_DELIVERY_SECONDS, time.monotonic)
-        self._beat(delivery, identity, brakes, switch.capture.means, final=True)
+        self._beat(works, final=True)
         delivery.close(FINAL_SECONDS, time.monotonic)
         delivery.end()
-        brakes.close()
+        works.brakes.close()
         totals = {f"{t.stage}/{t.reason}": t.events for t in self.ledger.totals() if t.events}
         records = {"records": delivery.records, "bytes": delivery.record_bytes, "undelivered": left}
         kernel_ns = counters.run_time_ns if counters else 0
         self._log.info("stopped", **records, totals=totals, kernel_ns=kernel_ns, **cost)
 
-    def _beat(
-        self, delivery: KafkaDelivery, identity: Identity, brakes: Brakes, backend: str, *, final: bool
-    ) -> None:
+    def _beat(self, works: "_Works", *, final: bool) -> None:
+        identity, delivery, standing = works.identity, works.delivery, works.delivery.standing
         clock, out = system_clock(), delivery.outstanding
         beat = heartbeat(identity, self._beats, clock, self.ledger, out, agent=VERSION, final=final)
-        beat = with_earlier(beat, None if delivery.standing is None else delivery.standing.earlier_ns)
         told = self._about.on(
-            brakes.standing.on(beat),
-            backend=backend,
-            spool=delivery.standing,
+            works.brakes.standing.on(with_earlier(beat, None if standing is None else standing.earlier_ns)),
+            backend=works.switch.capture.means,
+            spool=standing,
             now_ns=beat.sent_at_ns,
             left=delivery.left,
         )
         self._beats += 1
         delivery.send_control(identity.host.encode(), control.encode(told))
 
-    def _brakes(self, switch: Switch, delivery: KafkaDelivery, identity: Identity) -> Brakes:
+    def _brakes(self, switch: Switch, delivery: KafkaDelivery, orders: Orders) -> Brakes:
         settings = self._settings
-        orders = Orders(settings.kafka, identity.host)
-        orders.open(delivery.control_partitions)
         kernel_time = KernelTime(runstats.enable)
         spent = SpentFile(self._state_folder() / f"bytes-{self._name()}.json")
         return Brakes(settings.brakes, Means(switch, orders, delivery, cpu_seconds, kernel_time, spent))

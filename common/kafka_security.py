@@ -2,10 +2,13 @@
 """How a client proves who it is to Kafka, and Kafka to it: TLS, mutual TLS, SCRAM, OAUTHBEARER.
 
 Secrets are read from files when a client is made and are in no setting, so no dump of settings can hold one.
+A client that is made anew reads them anew.
 """
 
+import stat
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from msgspec import Meta
 
@@ -14,6 +17,7 @@ from common.errors import ConfigError
 
 Options = dict[str, str | int | float | bool]
 
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _ENCRYPTED_ONLY = {"plain": "a password", "oauthbearer": "a token"}
 
 
@@ -49,6 +53,10 @@ class SecuritySettings(Settings, frozen=True):
             raise ValueError("ca-file or certificate-file is set but tls is false; set tls = true")
         if bool(self.certificate_file) != bool(self.key_file):
             raise ValueError("certificate-file and key-file are only of use together")
+        if self.token_url and not _keeps_secrets(self.token_url):
+            raise ValueError(
+                f"token-url: found {self.token_url!r}; allowed is https://…, as a secret is sent there"
+            )
         missing = [key for key, value in self._needed() if not value]
         if missing:
             raise ValueError(f"mechanism {self.mechanism!r} needs {', '.join(missing)} as well")
@@ -73,6 +81,18 @@ class SecuritySettings(Settings, frozen=True):
         sasl = self.mechanism != "none"
         protocol = ("sasl_" if sasl else "") + ("ssl" if self.tls else "plaintext")
         return {"security.protocol": protocol} | self._tls_options() | (self._sasl_options() if sasl else {})
+
+    def stamp(self) -> tuple[tuple[int, int, int] | None, ...]:
+        """Return what changes when a file of these settings does, such as a password or a certificate."""
+        return tuple(_stamp(path) for path in (*self._secret_files(), self.ca_file, self.certificate_file))
+
+    def readable_by_others(self) -> list[Path]:
+        """Return the files with secrets that users other than their owner may read."""
+        found = [path for path in self._secret_files() if path is not None and path.exists()]
+        return [path for path in found if path.stat().st_mode & stat.S_IROTH]
+
+    def _secret_files(self) -> tuple[Path | None, ...]:
+        return self.password_file, self.client_secret_file, self.key_password_file, self.key_file
 
     def _tls_options(self) -> Options:
         return _present(
@@ -101,6 +121,21 @@ class SecuritySettings(Settings, frozen=True):
 
 def _present(options: dict[str, str | Path | None]) -> Options:
     return {key: str(value) for key, value in options.items() if value}
+
+
+def _keeps_secrets(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
+
+
+def _stamp(path: Path | None) -> tuple[int, int, int] | None:
+    if path is None:
+        return None
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _secret(key: str, path: Path | None) -> str | None:

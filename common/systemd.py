@@ -27,3 +27,18 @@ def watchdog_interval(environ: Mapping[str, str] = os.environ) -> float | None:
     microseconds = environ.get("WATCHDOG_USEC", "")
     ours = environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
     return int(microseconds) / 2e6 if microseconds.isdigit() and ours else None
+
+
+class Watchdog:
+    """Tells systemd, from the loop that works, that it turns: as often as systemd wants to hear it."""
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        self._environ = environ
+        self._every = watchdog_interval(environ)
+        self._next = 0.0
+
+    def turned(self, now: float) -> None:
+        """The loop has turned; ``now`` in seconds."""
+        if self._every is not None and now >= self._next:
+            self._next = now + self._every
+            notify("WATCHDOG=1", self._environ)

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures and rules for every test.
 
-`kafka` and `topics` give a real broker, started once for a session at the first test that asks; `kafka_node`
-gives a test a broker of its own, to stop and kill. Whoever uses one is marked `kafka` by that.
+`kafka` and `topics` give a real broker, started once for a session at the first test that asks, `secure` one
+that wants to know who comes; `kafka_node` gives a test a broker of its own, to stop and kill. Whoever uses
+one is marked `kafka` by that.
 """
 
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,13 +15,14 @@ import hypothesis
 import pytest
 
 from support.kafka import KafkaNode
+from support.secure import SecureKafka
 from support.topics import Topics
 
 # Cores are few and noisy: how long an example takes says nothing about the code.
 hypothesis.settings.register_profile("wirelag", deadline=None)
 hypothesis.settings.load_profile("wirelag")
 
-_BROKER_FIXTURES = {"kafka", "topics", "kafka_node"}
+_BROKER_FIXTURES = {"kafka", "topics", "kafka_node", "secure"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -53,6 +56,21 @@ def kafka(_session_node: KafkaNode) -> str:
 def topics(kafka: str) -> Topics:
     """`topics("events", 12)` makes a topic on the session's broker and returns its name."""
     return Topics(kafka)
+
+
+@pytest.fixture(scope="session")
+def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKafka]:
+    """The session's broker with TLS and SASL, its users and its token server. Do not stop it."""
+    with SecureKafka(tmp_path_factory.mktemp("secure")) as running:
+        yield running
+
+
+@pytest.fixture
+def free_port() -> Iterator[int]:
+    """A port of 127.0.0.1 on which nothing listens, and nothing will while the test runs."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
 
 
 @pytest.fixture

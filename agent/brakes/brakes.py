@@ -126,6 +126,23 @@ class Brakes:
         after = self.standing
         return (before.state, before.order) != (after.state, after.order)
 
+    def change(self, section: BrakesSection) -> None:
+        """Go on under other limits, from the share that is kept now; without any limit all is kept."""
+        limits = Limits(section.max_cpu_percent / 100, section.max_events_per_second)
+        self._governor = self._governor.under(limits) if section.limited else Governor(limits)
+        self._budget = DayBudget(
+            section.max_bytes_per_day, self._budget.spent, self._means.delivery.record_bytes
+        )
+        self._section = section
+        if self._means.switch.on and not section.limited:
+            self._sample(self._governor.share)
+
+    def attach_anew(self, why: str) -> None:
+        """Detach where it is attached: the next tick attaches again, with what the capture was told since."""
+        if self._means.switch.on:
+            self._why = why
+            self._detach()
+
     def close(self) -> None:
         """End what was opened; the capture is not part of it."""
         self._means.orders.close()

@@ -133,6 +133,12 @@ class Governor:
         """Attempts a second at the last cut."""
         self.attach()
 
+    def under(self, limits: Limits) -> "Governor":
+        """Return one that goes on from this share under other limits, with nothing seen yet."""
+        other = Governor(limits)
+        other._share, other._why = self._share, self._why
+        return other
+
     @property
     def share(self) -> Share:
         """What to keep now."""

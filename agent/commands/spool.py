@@ -180,13 +180,10 @@ def _is_there(path: Path) -> bool:
 
 
 def _store(settings: "AgentSettings", shards: int) -> "Store":
-    from agent.spool.limits import Limits  # noqa: PLC0415
     from agent.spool.record import NOBODY  # noqa: PLC0415 - only where it is needed
     from agent.spool.store import Store  # noqa: PLC0415
 
-    section = settings.spool
-    limits = Limits(section.max_bytes, section.max_disk_share, section.file_bytes, section.when_full)
-    return Store(_path(settings), limits, NOBODY._replace(shards=shards), 0)
+    return Store(_path(settings), settings.spool.limits, NOBODY._replace(shards=shards), 0)
 
 
 def _path(settings: "AgentSettings") -> Path:

@@ -6,7 +6,6 @@ from agent.delivery.pace import Pace
 from agent.delivery.spooled import SpooledDelivery
 from agent.ledger import Ledger
 from agent.spool.keeper import Keeper
-from agent.spool.limits import Limits
 from agent.spool.record import Run
 from agent.spool.settings import SpoolSection
 from agent.spool.store import Store
@@ -19,6 +18,5 @@ def delivery_of(
     """Return the delivery of one agent run; ``begin`` opens it."""
     if spool.folder is None:
         return KafkaDelivery(kafka, ledger)
-    limits = Limits(spool.max_bytes, spool.max_disk_share, spool.file_bytes, spool.when_full)
-    keeper = Keeper(Store(spool.folder, limits, run, realtime_offset_ns), kafka.buffer)
+    keeper = Keeper(Store(spool.folder, spool.limits, run, realtime_offset_ns), kafka.buffer)
     return SpooledDelivery(kafka, ledger, keeper, Pace(spool.drain, spool.after), spool.after)

@@ -15,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 
+import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from agent.brokers import Broker
@@ -22,8 +23,12 @@ from agent.delivery.outstanding import Outstanding, Ticket
 from agent.ledger import DELIVERED, Ledger
 from agent.spool.limits import Figures
 from agent.spool.record import Run
-from common.errors import RuntimeFailure, TopicMismatchError
+from agent.spool.settings import SpoolSection
+from common.errors import ConfigError, RuntimeFailure, TopicMismatchError
 from common.kafka import KafkaSettings
+from common.kafka_probe import addresses, diagnosed
+from common.kafka_trouble import explained, is_of_security, leaves_open_why, tells_a_cause, unusable
+from common.throttle import Throttle
 
 METADATA_SECONDS = 10.0
 GIVE_UP = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG, KafkaError.INVALID_MSG_SIZE})
@@ -32,6 +37,9 @@ OURS = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})  # noqa:
 """What ``recall`` makes of records."""
 RECALL_POLLS = 40
 RECALL_SECONDS = 0.005
+LOOK_SECONDS = 5.0
+"""How often, while Kafka refuses us, to look whether a file with a secret or a certificate has changed."""
+SAY_SECONDS = 60.0
 
 
 class KafkaDelivery:
@@ -41,24 +49,42 @@ class KafkaDelivery:
         self._settings = settings
         self._topic = settings.events_topic
         self._ledger = ledger
+        self._log = structlog.get_logger()
+        self._throttle = Throttle(SAY_SECONDS)
+        self.last_error = ""
+        self.clients = 0
+        """Made since the start: another one may know another secret."""
         self._producer = self._make_producer()
         self._fatal = False
-        """The producer takes nothing any more."""
+        """The producer takes nothing any more, or is to be made anew."""
+        self._look_at = 0.0
+        self.paused = False
+        """Whether the topics fit is not known yet: nothing is to go there."""
         self._waiting: deque[tuple[bytes, Ticket]] = deque()
         self._waiting_bytes = 0
         self.outstanding = Outstanding()
-        self.last_error = ""
         self.records = 0
         self.record_bytes = 0
         self.last_delivery_ns: int | None = None
         """CLOCK_MONOTONIC of the last report of a delivery."""
-        self.brokers: list[Broker] = []
+        self.brokers = [Broker(*one) for one in addresses(settings.bootstrap_servers)]
+        """Of the settings, and of the cluster once the topics were checked."""
         self.control_partitions = 0
-        """Both are known once the topics were checked."""
+        """Known once the topics were checked."""
 
     def _make_producer(self) -> Producer:
+        """Return a client of the settings, with secrets as their files hold them now.
+
+        Raises:
+            ConfigError: a file cannot be used, or librdkafka does not know an option.
+        """
+        self._stamp = self._settings.security.stamp()
+        self.clients += 1
         options = {**self._settings.producer(), "error_cb": self._on_error}
-        return Producer(options, logger=logging.getLogger("librdkafka"))
+        try:
+            return Producer(options, logger=logging.getLogger("librdkafka"))
+        except KafkaException as error:
+            raise ConfigError(unusable(error.args[0].str(), options)) from error
 
     @property
     def standing(self) -> Figures | None:
@@ -73,34 +99,38 @@ class KafkaDelivery:
     def begin(self) -> None:
         """Be ready for ``send``."""
 
-    def check_topic(self) -> None:
+    def change(self, section: SpoolSection) -> None:
+        """Go on with other limits of the spool, should there be one."""
+
+    def resume(self) -> None:
+        """The topics fit: what waited may go."""
+        self.paused = False
+
+    def check_topic(self, seconds: float = METADATA_SECONDS) -> None:
         """Refuse an events topic that is not cut into as many partitions as the settings have shards.
+
+        Another thread may call it, while this one polls.
 
         Raises:
             TopicMismatchError: it has another number; the two ends of a connection would part.
             RuntimeFailure: no broker answers, or this topic or the one of heartbeats does not exist.
         """
         shards = self._settings.shards
-        found = self._partitions(self._topic, shards)
+        found = self._partitions(self._topic, shards, seconds)
         if found != shards:
             raise TopicMismatchError(
                 f"topic {self._topic} has {found} partitions, kafka.shards is {shards}: "
                 f"set it to {found} on every agent and consumer, or use a new topic"
             )
-        self.control_partitions = self._partitions(self._settings.control_topic, 2)
+        self.control_partitions = self._partitions(self._settings.control_topic, 2, seconds)
 
-    def _partitions(self, topic: str, wanted: int) -> int:
+    def _partitions(self, topic: str, wanted: int, seconds: float) -> int:
         """Return how many partitions a topic has; ``wanted`` is what to create it with."""
         bootstrap = self._settings.bootstrap_servers
         try:
-            cluster = self._producer.list_topics(topic, timeout=METADATA_SECONDS)
+            cluster = self._producer.list_topics(topic, timeout=seconds)
         except KafkaException as error:
-            self._producer.poll(0)  # the client tells the cause in a call-back
-            reason = self.last_error or error.args[0].str()
-            raise RuntimeFailure(
-                f"Kafka at {bootstrap} does not answer ({reason}): "
-                "is it up, and is kafka.bootstrap-servers its address?"
-            ) from error
+            raise RuntimeFailure(self._no_answer(error.args[0].str())) from error
         self.brokers = [Broker(one.host, one.port) for one in cluster.brokers.values()]
         found = cluster.topics[topic]
         if found.error is not None:
@@ -109,6 +139,18 @@ class KafkaDelivery:
                 f"create it with {wanted} partition{'s' if wanted > 1 else ''} (deploy/README.md)"
             )
         return len(found.partitions)
+
+    def _no_answer(self, said: str) -> str:
+        """Return why no broker of the settings answers us, as exactly as can be found out."""
+        where = f"Kafka at {self._settings.bootstrap_servers}"
+        if threading.current_thread() is threading.main_thread():
+            self._serve(0)  # the client tells the cause in a call-back
+        told = self.last_error or explained(said)
+        if leaves_open_why(told):
+            told = diagnosed(self._settings.bootstrap_servers, self._settings.security) or told
+        if is_of_security(told) or "kafka." in told:
+            return f"{where} cannot be used: {told}"
+        return f"{where} does not answer ({told}): is it up, and is kafka.bootstrap-servers its address?"
 
     def _serve(self, seconds: float) -> None:
         """Take delivery reports, waiting so long for the first; learn of an error that ends the producer."""
@@ -125,13 +167,15 @@ class KafkaDelivery:
     def send_control(self, key: bytes, value: bytes) -> None:
         """Hand over a heartbeat; one that does not fit is replaced by the next."""
         try:
-            self._producer.produce(self._settings.control_topic, value, key, 0)
+            if not self.paused:
+                self._producer.produce(self._settings.control_topic, value, key, 0)
         except (BufferError, KafkaException) as error:
             self.last_error = str(error)
 
     def poll(self) -> None:
         """Take delivery reports and move what waited into the queue."""
         self._serve(0)
+        self._look_anew()
         if self._fatal:
             self._recall()
         for _ in range(len(self._waiting)):
@@ -173,7 +217,7 @@ class KafkaDelivery:
             if error.code() in GIVE_UP:
                 self._fail(ticket, error)
             else:
-                self.last_error = error.str()
+                self._tell(error.str())
                 self._returned(value, ticket)
         return True
 
@@ -191,13 +235,14 @@ class KafkaDelivery:
             self.records += 1
             self.record_bytes += len(value)
             self.last_delivery_ns = time.monotonic_ns()
+            self.last_error = ""
             self._arrived(ticket)
         elif error.code() in GIVE_UP:
             self._fail(ticket, error)
         else:
             self._fatal |= error.fatal()
             if error.code() not in OURS:
-                self.last_error = error.str()
+                self._tell(error.str())
             self._returned(value, ticket)
 
     def _arrived(self, ticket: Ticket) -> None:
@@ -219,13 +264,29 @@ class KafkaDelivery:
                 break
             self._serve(RECALL_SECONDS)
         if self._fatal and not len(self._producer):  # else at the next call: reports are still to come
-            old = [self._producer]
+            self._replace()
+
+    def _replace(self) -> None:
+        old = [self._producer]
+        try:
             self._producer, self._fatal = self._make_producer(), False
-            # Taking a client apart waits for its connections, which is not for the thread that traces.
-            threading.Thread(target=old.clear, name="old-producer", daemon=True).start()
+        except ConfigError as error:  # such as a file that is just being written: look again at the next call
+            self._tell(str(error))
+            return
+        # Taking a client apart waits for its connections, which is not for the thread that traces.
+        threading.Thread(target=old.clear, name="old-producer", daemon=True).start()
+
+    def _look_anew(self) -> None:
+        """While Kafka refuses us: where a password or a certificate was changed, go on with the new one."""
+        now = time.monotonic()
+        if self.last_error and now >= self._look_at:
+            self._look_at = now + LOOK_SECONDS
+            if self._settings.security.stamp() != self._stamp:
+                self._log.info("files of kafka.security have changed: the client is made anew")
+                self._fatal = True
 
     def _fail(self, ticket: Ticket, error: KafkaError) -> None:
-        self.last_error = error.str()
+        self._tell(error.str())
         self._given_up(ticket, error.name().strip("_").lower().replace("_", "-"))
 
     def _given_up(self, ticket: Ticket, reason: str) -> None:
@@ -234,4 +295,12 @@ class KafkaDelivery:
 
     def _on_error(self, error: KafkaError) -> None:
         self._fatal |= error.fatal()
-        self.last_error = error.str()
+        self._tell(error.str())
+
+    def _tell(self, said: str) -> None:
+        """Keep what Kafka said last, unless that only is that it cannot be reached; say why it refuses us."""
+        if self.last_error and not tells_a_cause(said):
+            return
+        self.last_error = explained(said)
+        if is_of_security(said) and (silent := self._throttle.due("refused")) is not None:
+            self._log.warning("Kafka refuses this client", error=self.last_error, more=silent)

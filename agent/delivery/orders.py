@@ -6,11 +6,13 @@ be read is passed over and said, a Kafka that is away keeps the last order in fo
 """
 
 import logging
+import threading
 import time
 
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 
+from common.errors import ConfigError
 from common.kafka import KafkaSettings
 from common.throttle import Throttle
 from schemas.errors import RecordError
@@ -51,10 +53,18 @@ class Orders:
         options = {**self._settings.consumer("wirelag-agent-orders"), **OPTIONS}
         try:
             self._consumer = Consumer(options, logger=logging.getLogger("librdkafka"))
-            self._consumer.assign([TopicPartition(topic, ORDERS, OFFSET_BEGINNING)])
-        except KafkaException as error:
+            self._consumer.assign([TopicPartition(topic, ORDERS, self._next_offset or OFFSET_BEGINNING)])
+        except (KafkaException, ConfigError) as error:
             self._log.warning("no orders: they cannot be read", topic=topic, error=str(error))
             self.close()
+
+    def renew(self) -> None:
+        """Go on where it was with a client that knows the secrets of now."""
+        if self._consumer is not None:
+            old, self._consumer = [self._consumer], None
+            self.open(ORDERS + 1)
+            # Taking a client apart waits for its connections, which is not for the thread that traces.
+            threading.Thread(target=lambda: old.pop().close(), name="old-orders", daemon=True).start()
 
     def catch_up(self, seconds: float) -> None:
         """Wait for the orders that are there already, at most so long."""

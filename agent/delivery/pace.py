@@ -31,6 +31,10 @@ class Pace:
         self.probing = True
         """Kafka has taken nothing from the spool since the last failure."""
 
+    def change(self, per_second: int, spread: float) -> None:
+        """Go on at another rate."""
+        self._per_second, self._spread = per_second, spread
+
     def start(self, now: float) -> None:
         """The spool held records when the agent started."""
         self._at = now + self._dice(0, self._spread)

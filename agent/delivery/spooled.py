@@ -12,8 +12,6 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 
-import structlog
-
 from agent.delivery.kafka import KafkaDelivery
 from agent.delivery.outstanding import Ticket
 from agent.delivery.pace import Pace
@@ -21,6 +19,7 @@ from agent.ledger import DELIVERED, Ledger
 from agent.spool.keeper import Keeper, Taken
 from agent.spool.limits import Figures
 from agent.spool.record import Loss, Record, Run
+from agent.spool.settings import SpoolSection
 from common.kafka import KafkaSettings
 
 IDLE_SECONDS = 0.05
@@ -48,10 +47,10 @@ class SpooledDelivery(KafkaDelivery):
         self._held: Counter[int] = Counter()
         """Shard -> records in the spool's hands, those that are out included."""
         self._recalls = 0
+        self._ended = False
         self.earlier: Counter[str] = Counter()
         """Events of earlier runs by what became of them: ``delivered``, or why they were lost."""
         self._of_others: Counter[tuple[Run, str]] = Counter()
-        self._log = structlog.get_logger()
 
     def begin(self) -> None:
         """Open the spool; what earlier runs left is delivered first, shard by shard.
@@ -64,10 +63,21 @@ class SpooledDelivery(KafkaDelivery):
             self._log.info("spool holds records of earlier runs", records=self._held.total())
             self._pace.start(time.monotonic())
 
+    def change(self, section: SpoolSection) -> None:
+        """Go on with other limits; those of what is on the disk already hold once more comes in."""
+        self._after = section.after
+        self._pace.change(section.drain, section.after)
+        self.spool.change(section.limits)
+
+    def resume(self) -> None:
+        """The topics fit: what waited goes, after a random while."""
+        super().resume()
+        self._pace.arrived(time.monotonic())  # Kafka has answered: nothing needs to be tried first
+
     def send(self, value: bytes, ticket: Ticket) -> None:
         """Hand over one encoded batch; never blocks, and never waits for the disk."""
         self.outstanding.open(ticket)
-        if self._held[ticket.shard]:
+        if self.paused or self._held[ticket.shard]:
             self._store(value, ticket)
             return
         self._live[ticket] = time.monotonic()
@@ -79,6 +89,7 @@ class SpooledDelivery(KafkaDelivery):
     def poll(self) -> None:
         """Take delivery reports, and move what is due between Kafka and the spool."""
         self._serve(0)
+        self._look_anew()
         now = time.monotonic()
         late = self._live and now - next(iter(self._live.values())) > self._after
         if self._back or self._fatal or late:
@@ -105,7 +116,10 @@ class SpooledDelivery(KafkaDelivery):
         return self._held.total()
 
     def end(self) -> None:
-        """Close the spool."""
+        """Close the spool; once."""
+        if self._ended:
+            return
+        self._ended = True
         self.spool.stop(FLUSH_SECONDS)
         if self.earlier:
             self._log.info("records of earlier runs", events=dict(self.earlier))
@@ -237,7 +251,7 @@ class SpooledDelivery(KafkaDelivery):
         self._of_others[run, reason] += events
 
     def _drain(self, now: float) -> None:
-        if not self._held.total() or not self._pace.is_open(now):
+        if self.paused or not self._held.total() or not self._pace.is_open(now):
             self.spool.give(0)
             return
         self.spool.give(ONE if self._pace.probing else ALL)

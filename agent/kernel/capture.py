@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import msgspec
+
 from agent.kernel import btf, counters, hooks, layout, memory, own, privileges, probes, source, testrun
 from agent.kernel.counters import Counters
 from agent.kernel.errors import HookRefusedError, KernelUnfitError
@@ -60,6 +62,11 @@ class Capture:
     def running(self) -> bool:
         """Whether it is attached."""
         return self._program is not None
+
+    def leave_out(self, ports: Iterable[int]) -> None:
+        """At the next `start` leave these ports out, too."""
+        left_out = tuple(sorted({*self._settings.exclude_ports, *ports}))
+        self._settings = msgspec.structs.replace(self._settings, exclude_ports=left_out)
 
     @property
     def hooks(self) -> str:

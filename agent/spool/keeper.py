@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import structlog
 
-from agent.spool.limits import Figures
+from agent.spool.limits import Figures, Limits
 from agent.spool.record import Given, Loss, Place, Record
 from agent.spool.store import Store
 
@@ -91,6 +91,10 @@ class Keeper:
             if len(self._records) == 1 or self._bytes >= ENOUGH_BYTES:
                 self._lock.notify()
         return True
+
+    def change(self, limits: Limits) -> None:
+        """Keep to other limits from the next transaction on."""
+        self._store.limits = limits
 
     def done(self, place: Place) -> None:
         """A record that was taken arrived, or was given up."""

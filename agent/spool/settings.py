@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from agent.spool.limits import FILES_AT_LEAST, WhenFull
+from agent.spool.limits import FILES_AT_LEAST, Limits, WhenFull
 from common.config import Settings
 from common.units import ByteSize, Duration
 
@@ -32,6 +32,11 @@ class SpoolSection(Settings, frozen=True):
     drain: Annotated[
         ByteSize, Meta(description="Bytes a second to give back, above those that come in meanwhile")
     ] = ByteSize.parse("4MiB")
+
+    @property
+    def limits(self) -> Limits:
+        """How much the folder may hold."""
+        return Limits(self.max_bytes, self.max_disk_share, self.file_bytes, self.when_full)
 
     def __post_init__(self) -> None:
         """Refuse what could not work."""

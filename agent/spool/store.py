@@ -33,7 +33,8 @@ class Store:
 
     def __init__(self, folder: Path, limits: Limits, run: Run, realtime_offset_ns: int) -> None:
         self._folder = Folder(folder)
-        self._limits = limits
+        self.limits = limits
+        """Another thread may put others here."""
         self._run = run
         self._offset_ns = realtime_offset_ns
         self._books: deque[Book] = deque()
@@ -176,7 +177,7 @@ class Store:
                 self._lose(records, "quota")
                 return
             while (error := self._refused(records)) is not None:
-                if not (error.full and self._books and self._limits.when_full == "drop-oldest"):
+                if not (error.full and self._books and self.limits.when_full == "drop-oldest"):
                     self._say(error)
                     self._lose(records, "disk-full" if error.full else "disk-error")
                     return
@@ -225,7 +226,7 @@ class Store:
         while self._bytes() + self._log_bytes + size > quota:
             if self._folder.drop_bad():
                 self._bad_bytes = self._folder.bad_bytes()
-            elif self._limits.when_full == "drop-oldest" and self._books:
+            elif self.limits.when_full == "drop-oldest" and self._books:
                 self._drop(self._books[0], "quota")
             else:
                 return False
@@ -293,8 +294,8 @@ class Store:
     def _quota(self) -> int:
         disk = os.statvfs(self._folder.path)
         return min(
-            int(self._limits.max_bytes), int(self._limits.max_disk_share * disk.f_frsize * disk.f_blocks)
+            int(self.limits.max_bytes), int(self.limits.max_disk_share * disk.f_frsize * disk.f_blocks)
         )
 
     def _file_bytes(self) -> int:
-        return min(self._limits.file_bytes, self._quota() // FILES_AT_LEAST)
+        return min(self.limits.file_bytes, self._quota() // FILES_AT_LEAST)

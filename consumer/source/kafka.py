@@ -23,6 +23,7 @@ from confluent_kafka.admin import AdminClient
 
 from common.errors import ConfigError, RuntimeFailure
 from common.kafka_security import Options
+from common.kafka_trouble import explained, is_of_security, tells_a_cause, unusable
 from common.throttle import Throttle
 from consumer.engine import Record
 from consumer.source.topics import Mark, Partition, Topic
@@ -60,13 +61,16 @@ class KafkaSource:
 
     def __init__(self, options: Options, admin: Options) -> None:
         self._throttle = Throttle()
-        self._options = {**options, "enable.partition.eof": True}
+        self._options = {**options, "enable.partition.eof": True, "error_cb": self._hear}
         self._ends: dict[Partition, int] = {}
         self._in_process: bool | None = None
-        with translated("Kafka client"):
+        self._why = ""
+        try:
             self._consumer = Consumer(self._options, logger=logging.getLogger("librdkafka"))
             # Silent but for emergencies: nobody polls it for its lines, and the consumer has the same to say.
-            self._admin = AdminClient({"log_level": 2, **admin})
+            self._admin = AdminClient({"log_level": 2, **admin, "error_cb": self._hear})  # type: ignore[dict-item]
+        except KafkaException as error:
+            raise ConfigError(f"Kafka client: {unusable(error.args[0].str(), admin)}") from error
 
     def describe(self, names: Iterable[str]) -> dict[str, Topic]:
         """Return what the broker says of these topics now; ConfigError where one does not exist."""
@@ -167,10 +171,20 @@ class KafkaSource:
         A real cluster may be without one for a moment; it must never be taken for a cluster without ids.
         """
         if self._in_process is None:
-            with translated("cluster"):
+            try:
                 cluster = self._admin.list_topics(timeout=REQUEST_SECONDS)
+            except KafkaException as error:
+                self._admin.poll(0)  # the client tells the cause in a call-back
+                raise RuntimeFailure(f"Kafka: {self._why or explained(error.args[0].str())}") from error
             self._in_process = str(cluster.cluster_id).startswith(IN_PROCESS)
         return self._in_process
+
+    def _hear(self, error: KafkaError) -> None:
+        """The client tells why it cannot reach a broker, or what it is refused for."""
+        if not self._why or tells_a_cause(error.str()):
+            self._why = explained(error.str())
+        if is_of_security(error.str()) and (silent := self._throttle.due("refused")) is not None:
+            log.warning("Kafka refuses this client", error=self._why, more=silent)
 
     def _count_partitions(self, name: str) -> int:
         with translated(f"topic {name}"):
@@ -189,7 +203,7 @@ class KafkaSource:
             where = f"topic {topic} partition {message.partition()}"
             raise RuntimeFailure(f"{where}: there is no record at our position any more: {error.str()}")
         elif (silent := self._throttle.due(error.name())) is not None:
-            log.warning("kafka", error=error.str(), code=error.name(), more=silent)
+            log.warning("kafka", error=explained(error.str()), code=error.name(), more=silent)
 
 
 @contextmanager
@@ -211,8 +225,8 @@ def translate(what: str, error: KafkaError) -> ConfigError | RuntimeFailure:
     if code == KafkaError._FENCED or code == KafkaError.FENCED_INSTANCE_ID:  # noqa: SLF001, PLR1714 - client's names
         return RuntimeFailure(f"{what}: another consumer runs under the same consumer.instance-id")
     if code in _OUTRIGHT or code == KafkaError._INVALID_ARG:  # noqa: SLF001 - the client's own name for it
-        return ConfigError(f"{what}: {error.str()}")
-    return RuntimeFailure(f"{what}: {error.str()}")
+        return ConfigError(f"{what}: {explained(error.str())}")
+    return RuntimeFailure(f"{what}: {explained(error.str())}")
 
 
 def topic_id(uuid: Uuid) -> str:

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from common.systemd import notify, watchdog_interval
+from common.systemd import Watchdog, notify, watchdog_interval
 
 
 @pytest.mark.parametrize("abstract", [False, True])
@@ -37,3 +37,20 @@ def test_systemd_that_is_gone_is_no_failure(tmp_path):
 )
 def test_watchdog_is_fed_twice_as_often_as_it_looks(environ, seconds):
     assert watchdog_interval(environ) == seconds
+
+
+def test_the_watchdog_hears_of_turns_as_often_as_it_asked(tmp_path):
+    """Not more often, and not at all where it did not ask."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(tmp_path / "notify"))
+        listener.settimeout(0)
+        environ = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "2000000"}
+        watchdog = Watchdog(environ)
+        for tenth in range(100, 131):
+            watchdog.turned(tenth / 10)
+        heard = [listener.recv(100) for _ in range(4)]
+        assert heard == [b"WATCHDOG=1"] * 4
+        del environ["WATCHDOG_USEC"]
+        Watchdog(environ).turned(1000.0)
+        with pytest.raises(BlockingIOError):
+            listener.recv(100)

@@ -55,14 +55,14 @@ def test_events_wait_for_a_host_whose_agent_says_that_it_is_behind(
     for minute in range(10):
         at_ms = minute * MINUTE_MS
         story.put(at_ms, after["alpha"][minute : minute + 1] if minute < 8 else [])
-        story.beat_at(at_ms, "alpha")
-        story.beat_at(at_ms, "beta", age_ms=at_ms, step_ns=step_ns)
+        story.beat_of(at_ms, "alpha")
+        story.beat_of(at_ms, "beta", age_ms=at_ms, step_ns=step_ns)
         story.pass_time(at_ms + MINUTE_MS // 2)
         if minute in {3, 9}:
             story.consume()
     assert unmatched(story.folder / "lake") == Counter()
     story.put(10 * MINUTE_MS, later)
-    story.beat_at(10 * MINUTE_MS, "beta", step_ns=step_ns)
+    story.beat_of(10 * MINUTE_MS, "beta", step_ns=step_ns)
     story.consume()
     story.pass_time(12 * MINUTE_MS)
     totals = story.consume()
@@ -91,12 +91,12 @@ def test_a_heartbeat_that_overtook_the_data_is_not_believed_yet(story: Story) ->
     """It says that all is in Kafka; the partition has not read it: what waits still waits."""
     before, after = story.talk(), story.talk()
     story.put(0, [*before["alpha"], *before["beta"], *after["alpha"]])
-    story.beat_at(1_000, "beta", age_ms=1_000)
+    story.beat_of(1_000, "beta", age_ms=1_000)
     story.pass_time(20_000)
     story.consume()
     there = {one.shard: one.sequence for one in after["beta"]}
     story.pass_time(2 * MINUTE_MS)
-    story.beat_at(2 * MINUTE_MS + 6_000, "beta", acknowledged=there)
+    story.beat_of(2 * MINUTE_MS + 6_000, "beta", acknowledged=there)
     story.consume()
     assert unmatched(story.folder / "lake") == Counter()
     story.put(2 * MINUTE_MS + 7_000, after["beta"])
@@ -111,7 +111,7 @@ def test_a_quiet_host_keeps_nobody_waiting(story: Story) -> None:
     before, after = story.talk(), story.talk()
     story.put(0, [*before["alpha"], *before["beta"], *after["alpha"]])
     for at_ms in range(0, 2 * MINUTE_MS, 10_000):
-        story.beat_at(at_ms, "beta")
+        story.beat_of(at_ms, "beta")
     story.pass_time(100_000)
     story.consume()
     found = unmatched(story.folder / "lake")
@@ -122,9 +122,9 @@ def test_a_dead_host_is_waited_for_as_long_as_it_may_be_silent(story: Story) -> 
     """After three minutes nothing is called unmatched, after seven all of it, since its peer is lost."""
     before, after = story.talk(), story.talk()
     story.put(0, [*before["alpha"], *before["beta"], *after["alpha"]])
-    story.beat_at(0, "beta")
+    story.beat_of(0, "beta")
     for minute, lost in ((3, False), (7, True)):
-        story.beat_at(minute * MINUTE_MS, "alpha")
+        story.beat_of(minute * MINUTE_MS, "alpha")
         story.pass_time(minute * MINUTE_MS)
         story.consume()
         assert set(unmatched(story.folder / "lake")) == ({"peer_lost"} if lost else set())
@@ -136,17 +136,17 @@ def replayed(story: Story) -> Story:
     before, after = story.talk(), story.talk(3)
     both = [*before["alpha"], *before["beta"]]
     story.put(0, both)
-    story.beat_at(0, "beta")
+    story.beat_of(0, "beta")
     story.put(1_000, after["alpha"])
     for minute in (3, 10):
         story.pass_time(minute * MINUTE_MS)
-        story.beat_at(minute * MINUTE_MS, "alpha")
+        story.beat_of(minute * MINUTE_MS, "alpha")
         story.consume()
     assert set(unmatched(story.folder / "lake")) == {"peer_lost"}
     story.put(3 * HOUR_MS, after["beta"])
-    story.beat_at(3 * HOUR_MS, "beta")
+    story.beat_of(3 * HOUR_MS, "beta")
     for minute in (2, 4):
-        story.beat_at(3 * HOUR_MS + minute * MINUTE_MS, "beta")
+        story.beat_of(3 * HOUR_MS + minute * MINUTE_MS, "beta")
         story.pass_time(3 * HOUR_MS + minute * MINUTE_MS)
         story.consume()
 

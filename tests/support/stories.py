@@ -28,7 +28,7 @@ SHARDS = 2
 
 
 class Story(World):
-    """A world whose records carry the times that `put` and `beat_at` give them, in ms after its begin."""
+    """A world whose records carry the times that `put` and `beat_of` give them, in ms after its begin."""
 
     def __init__(self, bootstrap: str, topics: Topics, folder: Path) -> None:
         def told(name: str, partitions: int, **config: str) -> str:
@@ -68,7 +68,7 @@ class Story(World):
             self._produce(self.events, batch_codec.encode(batch), None, batch.shard, at_ms)
         assert self._timed.flush(30) == 0
 
-    def beat_at(
+    def beat_of(
         self,
         at_ms: int,
         host: str,

@@ -50,12 +50,18 @@ class AgentProcess:
         self._command += [argument for text in own for argument in ("--set", text)]
         self.said: list[str] = []
         """Its log, as far as it was read."""
+        self._awaited: tuple[str, ...] = ("tracing", "not tracing")
         self.totals: dict[str, int] = {}
+
+    def begun(self, event: str) -> Self:
+        """Have ``with`` go on at such a line of its log, rather than once it traces."""
+        self._awaited = (event,)
+        return self
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(self._command, stderr=subprocess.PIPE, text=True)
         try:
-            self.read_until("tracing", "not tracing")
+            self.read_until(*self._awaited)
         except BaseException:
             self._process.kill()
             self._process.wait()
@@ -76,6 +82,18 @@ class AgentProcess:
             if kind is not None:
                 self._process.kill()
             self._process.wait()
+
+    def heard(self, event: str) -> bool:
+        """Say whether its log had such a line already."""
+        return any(f'"event": "{event}"' in line for line in self.said)
+
+    def terminate(self) -> None:
+        """Ask it to end in good order (SIGTERM)."""
+        self._process.send_signal(signal.SIGTERM)
+
+    def code(self) -> int:
+        """Return its exit code once it has ended."""
+        return self._process.wait(100)
 
     def kill(self) -> None:
         """End it as a crash would (SIGKILL): no last words; the block may still be left."""

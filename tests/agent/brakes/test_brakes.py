@@ -226,3 +226,33 @@ def test_the_heartbeat_carries_the_standing(tmp_path):
     )
     found = host.brakes.standing._replace(why="x" * 999).on(beat)
     assert (found.state, found.order, found.why, found.host) == ("stopped", 7, "x" * 256, "alpha")
+
+
+def test_limits_change_while_it_runs(tmp_path):
+    """A new limit thins from then on, a looser one and none at all give everything back."""
+    host = Host(tmp_path)
+    host.seconds(15, events=1000)
+    assert host.sampling == []
+    host.brakes.change(BrakesSection(off_file=host.off, max_cpu_percent=0.0, max_events_per_second=100))
+    host.seconds(15, events=1000)
+    assert host.brakes.standing.why == "max-events-per-second"
+    thinned = host.sampling[-1]
+    assert thinned < FULL
+    host.brakes.change(BrakesSection(off_file=host.off, max_cpu_percent=0.0, max_events_per_second=200))
+    assert host.brakes.standing.why == "max-events-per-second"
+    host.seconds(15, events=1000)
+    assert thinned < host.sampling[-1] < FULL
+    host.brakes.change(BrakesSection(off_file=host.off, max_cpu_percent=0.0))
+    assert host.sampling[-1] == FULL
+    assert host.brakes.standing.why == ""
+
+
+def test_the_days_bytes_change_while_it_runs(tmp_path):
+    """What was spent under the old allowance counts under the new one."""
+    host = Host(tmp_path, max_bytes_per_day=ByteSize(10**9))
+    host.record_bytes = 10**6
+    host.seconds(3, events=1000)
+    less = BrakesSection(off_file=host.off, max_cpu_percent=0.0, max_bytes_per_day=ByteSize(10**6))
+    host.brakes.change(less)
+    host.seconds(3, events=1000)
+    assert host.brakes.standing.why == "max-bytes-per-day: spent"
