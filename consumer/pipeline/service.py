@@ -20,6 +20,7 @@ from consumer.engine import Record
 from consumer.pipeline.cycle import Cycle, Marker
 from consumer.pipeline.metrics import Metrics
 from consumer.pipeline.owned import Owned, Source
+from consumer.pipeline.watch import Watch
 from consumer.pipeline.work import Work
 from consumer.source.topics import Partition
 from lake.errors import LakeCorruptError
@@ -55,6 +56,9 @@ class Reader(Source, Marker, Protocol):
     def ends(self) -> dict[Partition, int]:
         """Return the partition ends met since the last call."""
 
+    def astray(self) -> set[Partition]:
+        """Return the partitions whose reading ended since the last call: the broker has no record there."""
+
 
 @dataclass(frozen=True)
 class Pace:
@@ -84,6 +88,7 @@ class Service:
     stop: threading.Event
     alive: Callable[[], None]
     """Called at least each time the loop turns."""
+    watch: Watch
     clock: Callable[[], float] = time.monotonic
     pause: Callable[[float], object] | None = None
     """Waits so many seconds, or until told to stop."""
@@ -91,6 +96,7 @@ class Service:
     def __post_init__(self) -> None:
         self._throttle = Throttle()
         self._failures = 0
+        self._astray: set[Partition] = set()
         self._due = self.clock() + self.pace.cycle
         self.trouble: str | None = None
         """Why the last cycle failed, None where it did not: what the health check says."""
@@ -156,13 +162,26 @@ class Service:
         for partition, end in self.reader.ends().items():
             if partition in self.owned.works:
                 self.owned.works[partition].end = end
+        self._put_right()
+        self.watch.turn(list(self.owned.works.values()))
         size = sum(work.size for work in self.owned.works.values())
         if size >= self.pace.cycle_bytes or self.clock() >= self._due:
             self._run_cycle()
 
+    def _put_right(self) -> None:
+        """Go on in partitions in which the broker has no record at our place, or be stopped by the policy."""
+        self._astray |= self.reader.astray()
+        if self._astray:
+            try:
+                self.owned.put_right(self._astray)
+                self._astray = set()
+            except RuntimeFailure as error:
+                if (silent := self._throttle.due("astray")) is not None:
+                    log.warning("cannot go on in a partition yet", error=str(error), more=silent)
+
     def _at_end(self) -> bool:
         bounds = self.owned.bounds
-        return all(max(work.next_offset, work.end) >= bounds[p] for p, work in self.owned.works.items())
+        return all(max(work.kafka_offset, work.end) >= bounds[p] for p, work in self.owned.works.items())
 
     def _flush_idle(self) -> None:
         """Close what is open in partitions of which the broker says that there is nothing more to read."""
@@ -176,7 +195,7 @@ class Service:
 
     def _read_to_end(self, work: Work) -> bool:
         try:
-            return self.reader.watermarks(work.partition)[1] <= max(work.next_offset, work.end)
+            return self.reader.watermarks(work.partition)[1] <= max(work.kafka_offset, work.end)
         except RuntimeFailure as error:  # a broker that is away may have more for us
             if (silent := self._throttle.due("watermarks")) is not None:
                 log.warning(

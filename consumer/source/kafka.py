@@ -62,6 +62,7 @@ class KafkaSource:
         self._throttle = Throttle()
         self._options = {**options, "enable.partition.eof": True}
         self._ends: dict[Partition, int] = {}
+        self._astray: set[Partition] = set()
         self._in_process: bool | None = None
         with translated("Kafka client"):
             self._consumer = Consumer(self._options, logger=logging.getLogger("librdkafka"))
@@ -121,11 +122,27 @@ class KafkaSource:
         ends, self._ends = self._ends, {}
         return ends
 
+    def astray(self) -> set[Partition]:
+        """Return (and forget) the partitions whose reading ended since the broker has no record at our place.
+
+        Nothing more comes of one until ``seek``.
+        """
+        astray, self._astray = self._astray, set()
+        return astray
+
     def seek(self, offsets: Mapping[Partition, int]) -> None:
         """Read on from these Kafka offsets."""
         for position in _positions(offsets):
             with translated(f"seek in {position.topic} partition {position.partition}"):
-                self._consumer.seek(position)
+                try:
+                    self._consumer.seek(position)
+                except KafkaException as error:
+                    if error.args[0].code() != KafkaError._STATE:  # noqa: SLF001 - the client's own name for it
+                        raise
+                    # Its reading has ended (`astray`): a seek is refused, a new start is not.
+                    if _origin_of(position) in map(_origin_of, self._consumer.assignment()):
+                        self._consumer.incremental_unassign([position])
+                        self._consumer.incremental_assign([position])
 
     def watermarks(self, partition: Partition) -> tuple[int, int]:
         """Return the first Kafka offset there is and the one after the last, as the broker says now."""
@@ -185,8 +202,7 @@ class KafkaSource:
         elif error.fatal() or code in _OUTRIGHT:
             raise translate(f"reading {topic or ''}", error)
         elif code == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - the client's own name for it
-            where = f"topic {topic} partition {message.partition()}"
-            raise RuntimeFailure(f"{where}: there is no record at our position any more: {error.str()}")
+            self._astray.add(_origin(message))
         elif (silent := self._throttle.due(error.name())) is not None:
             log.warning("kafka", error=error.str(), code=error.name(), more=silent)
 
@@ -228,8 +244,12 @@ def _origin(message: Message) -> Partition:
     return Partition(message.topic() or "", message.partition() or 0)
 
 
+def _origin_of(position: TopicPartition) -> Partition:
+    return Partition(position.topic, position.partition)
+
+
 def _partitions(given: Iterable[TopicPartition]) -> list[Partition]:
-    return [Partition(one.topic, one.partition) for one in given]
+    return [_origin_of(one) for one in given]
 
 
 def _positions(offsets: Mapping[Partition, int]) -> list[TopicPartition]:

@@ -11,6 +11,7 @@ from consumer.pipeline.cycle import Cycle
 from consumer.pipeline.metrics import Metrics
 from consumer.pipeline.owned import Owned, Rules
 from consumer.pipeline.service import Pace, Service
+from consumer.pipeline.watch import Watch
 from support.fake_pipeline import FakeEngine, FakeKafka, FakeLake
 
 
@@ -47,6 +48,7 @@ class Bench:
             latency_topic="latency",
             throttle=Throttle(),
         )
+        watch = Watch(self.kafka, self.metrics, owned.check_unchanged, 10.0, lambda: self.now)
         pace = Pace(5.0, 10**9, 10.0, most_failures=most_failures)
         return Service(
             self.kafka,
@@ -56,6 +58,7 @@ class Bench:
             pace,
             self.stop,
             alive=self.tick,
+            watch=watch,
             clock=lambda: self.now,
             pause=lambda _seconds: None,
         )

@@ -13,7 +13,7 @@ import subprocess
 import time
 import uuid
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -51,6 +51,8 @@ class KafkaNode:
         port: int = 0,
         heap: str = "512m",
         properties: Mapping[str, str] | None = None,
+        listeners: Mapping[str, str] | None = None,
+        machine: Sequence[str] = (),
         libs: Path = LIBS,
     ) -> None:
         """Prepare a node that keeps all it has below `home`.
@@ -60,6 +62,8 @@ class KafkaNode:
             port: of the broker, any free one when 0.
             heap: of the Java machine.
             properties: over those of `_properties`.
+            listeners: more of them, name -> protocol, such as `SSL`; see `address`.
+            machine: options of the Java machine.
             libs: the folder with Kafka's jars.
         """
         self.home = home
@@ -67,7 +71,10 @@ class KafkaNode:
         self._libs = libs
         self._heap = heap
         self._extra = dict(properties or {})
+        self._machine = tuple(machine)
+        self._protocols = dict(listeners or {})
         self._broker_port = _Port(port)
+        self._ports = {name: _Port(0) for name in self._protocols}
         self._controller_port = _Port(0)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -75,6 +82,10 @@ class KafkaNode:
     def bootstrap(self) -> str:
         """The broker's address; the same for the node's whole life."""
         return f"127.0.0.1:{self._broker_port.number}"
+
+    def address(self, listener: str) -> str:
+        """Where one of the further listeners is."""
+        return f"127.0.0.1:{self._ports[listener].number}"
 
     @property
     def controller(self) -> int:
@@ -150,8 +161,8 @@ class KafkaNode:
     def close(self) -> None:
         """Stop it for good and give its ports back."""
         self.stop()
-        self._broker_port.release()
-        self._controller_port.release()
+        for port in (self._broker_port, self._controller_port, *self._ports.values()):
+            port.release()
 
     def __enter__(self) -> Self:
         try:
@@ -181,7 +192,7 @@ class KafkaNode:
         bound = ["setpriv", "--pdeathsig", "KILL", "--"]
         machine = ["-XX:TieredStopAtLevel=1", "-Djava.net.preferIPv4Stack=true"]
         logging = f"-Dlog4j2.configurationFile={LOGGING}"
-        return [*bound, "java", *machine, logging, "-cp", f"{self._libs}/*"]
+        return [*bound, "java", *machine, *self._machine, logging, "-cp", f"{self._libs}/*"]
 
     def _configure(self) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
@@ -205,15 +216,19 @@ class KafkaNode:
             raise KafkaNodeError(f"Kafka's storage could not be made:\n{done.stdout}{done.stderr}")
 
     def _properties(self) -> dict[str, str]:
-        broker, controller = self.bootstrap, f"127.0.0.1:{self._controller_port.number}"
+        controller = f"127.0.0.1:{self._controller_port.number}"
+        open_to = ",".join(
+            [f"PLAINTEXT://{self.bootstrap}", *(f"{n}://{self.address(n)}" for n in self._ports)]
+        )
+        protocols = {"PLAINTEXT": "PLAINTEXT", "CONTROLLER": "PLAINTEXT"} | self._protocols
         return {
             "process.roles": "broker,controller",
             "node.id": "1",
             "controller.quorum.voters": f"1@{controller}",
             "controller.listener.names": "CONTROLLER",
-            "listeners": f"PLAINTEXT://{broker},CONTROLLER://{controller}",
-            "advertised.listeners": f"PLAINTEXT://{broker}",
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "listeners": f"{open_to},CONTROLLER://{controller}",
+            "advertised.listeners": open_to,
+            "listener.security.protocol.map": ",".join(f"{n}:{p}" for n, p in protocols.items()),
             "log.dirs": str(self.home / "data"),
             "offsets.topic.replication.factor": "1",
             "offsets.topic.num.partitions": "4",
@@ -227,6 +242,11 @@ class KafkaNode:
             "broker.heartbeat.interval.ms": "500",
             "group.initial.rebalance.delay.ms": "0",
             "group.min.session.timeout.ms": "1000",
+            # Of the newer group protocol: who was killed is missed soon
+            "group.consumer.min.session.timeout.ms": "1000",
+            "group.consumer.session.timeout.ms": "3000",
+            "group.consumer.min.heartbeat.interval.ms": "100",
+            "group.consumer.heartbeat.interval.ms": "500",
             "auto.create.topics.enable": "false",
             **self._extra,
         }
