@@ -11,7 +11,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
 
-from support.accounts import account, events_below
+from support.accounts import Account, account, events_below
 from support.batches import Fleet
 from support.consumer import Runner, World, halted, wait_for
 from support.faults import Faults
@@ -43,6 +43,19 @@ class Sender:
             self.world.send(new)
             self.sent += new
 
+    def tell(self, faults: Faults, what: str, seconds: float | None = None) -> Account:
+        """Keep what became of all that was sent, and return it."""
+        told = account(lake(self.world))
+        faults.tell(
+            what,
+            events=self.fleet.events,
+            stored=told.stored,
+            lost=told.lost,
+            duplicates=told.duplicates,
+            recovery_seconds=seconds,
+        )
+        return told
+
 
 def lake(world: World) -> Path:
     return world.folder / "lake"
@@ -66,18 +79,10 @@ def test_records_deleted_below_the_position_are_counted_and_the_rest_is_stored(
     send(1)  # whose batches say what is missing
     assert runner.run(SKIP) == 0
 
-    told = account(lake(world))
+    told = send.tell(faults, "records deleted before they were read (4, by retention)", seconds)
     gone = events_below(send.sent, {0: (2, 5), 2: (2, 3)})
     assert told.records == {"truncated": 4}
     assert told.lost == {"consumer/gap": gone}
-    faults.tell(
-        "records deleted before they were read (4, retention)",
-        events=send.fleet.events,
-        stored=told.stored,
-        lost=told.lost,
-        duplicates=told.duplicates,
-        recovery_seconds=seconds,
-    )
     capsys.readouterr()
     assert main(["query", "losses", "--lake", str(lake(world)), "--csv"]) == 0
     assert ",consumer,truncated,4" in capsys.readouterr().out
@@ -105,17 +110,9 @@ def test_records_deleted_while_it_stands_still_are_counted(
     wait_for(lambda: _balanced(world, send))
     assert runner.stop(pid) == 0
 
-    told = account(lake(world))
+    told = send.tell(faults, "records deleted below a running consumer that stood still", seconds)
     assert set(told.lost) == {"consumer/gap"}
     assert 0 < told.records["truncated"] <= 48 * world.shards
-    faults.tell(
-        "records deleted below a running consumer that stood still",
-        events=send.fleet.events,
-        stored=told.stored,
-        lost=told.lost,
-        duplicates=told.duplicates,
-        recovery_seconds=seconds,
-    )
 
 
 def test_records_deleted_while_it_stands_still_end_it_where_it_is_to_stop(
@@ -144,30 +141,46 @@ def _balanced(world: World, send: Sender) -> bool:
     return told.stored + sum(told.lost.values()) == send.fleet.events
 
 
-def _cut(node: KafkaNode, topics: list[str], share: float) -> None:
-    """Lose the end of their partition 1, as a power cut loses what was in the page cache alone."""
-    node.kill()
-    for topic in topics:
-        (file,) = (node.home / "data" / f"{topic}-1").glob("*.log")
-        os.truncate(file, int(file.stat().st_size * share))
-    node.start()
+@pytest.fixture
+def cut(kafka_node: KafkaNode, tmp_path: Path, runner: Runner, faults: Faults) -> list["Sender"]:
+    """Two topics whose records were read when a power cut took the end of partition 1 from the broker's disk.
+
+    A consumer of a third topic ran on meanwhile, which is told on the way.
+    """
+    sends = [Sender(_world(kafka_node, tmp_path / name)) for name in ("seen", "unseen", "apart")]
+    for send in sends[:2]:
+        send(10)
+        runner.world = send.world
+        assert runner.run() == 0
+    apart = sends[2]
+    apart(5)
+    runner.world = apart.world
+    pid = runner.start(*QUICK, until_end=False)
+    wait_for(lambda: apart.world.matched() == apart.fleet.sends)
+    kafka_node.kill()
+    for send in sends[:2]:
+        (file,) = (kafka_node.home / "data" / f"{send.world.events}-1").glob("*.log")
+        os.truncate(file, file.stat().st_size // 2)
+    kafka_node.start()
+    begun = time.monotonic()
+    apart(5)
+    wait_for(lambda: apart.world.matched() == apart.fleet.sends)
+    seconds = time.monotonic() - begun
+    assert runner.stop(pid) == 0
+    apart.tell(faults, "broker killed and restarted under a consumer", seconds)
+    return sends
 
 
 def test_records_that_a_broker_lost_after_they_were_read_stay_and_their_offsets_are_read_again(
-    kafka_node: KafkaNode, tmp_path: Path, runner: Runner, faults: Faults
+    cut: list["Sender"], runner: Runner, faults: Faults
 ) -> None:
     """The position is above the broker's end and new records take the old offsets.
 
     In one topic that is seen. In the other the end has passed the position by the time anybody looks: there
     the batches' own counts tell what was passed over.
     """
-    worlds = [_world(kafka_node, tmp_path / name) for name in ("seen", "unseen")]
-    seen, unseen = sends = [Sender(world) for world in worlds]
-    for send in sends:
-        send(10)
-        runner.world = send.world
-        assert runner.run() == 0
-    _cut(kafka_node, [world.events for world in worlds], 0.5)
+    seen, unseen, _ = cut
+    runner.world = unseen.world
     unseen(20)
     assert runner.run() == 0
     runner.world = seen.world
@@ -181,20 +194,12 @@ def test_records_that_a_broker_lost_after_they_were_read_stay_and_their_offsets_
     seen(1)
     assert runner.run(SKIP) == 0
 
-    kept, passed = (account(lake(world)) for world in worlds)
+    text = "broker lost acknowledged records that were read (power cut), their offsets used again"
+    kept = seen.tell(faults, f"{text}; looked at once", seconds)
     assert (kept.lost, kept.records) == ({}, {})
     assert len(seen.world.rows("match")) == seen.fleet.sends
+    passed = unseen.tell(faults, f"{text}; looked later")
     assert passed.lost["consumer/gap"] > 0
-    text = "broker lost acknowledged records that were read (power cut), their offsets used again"
-    for send, told, what in ((seen, kept, "at once"), (unseen, passed, "later")):
-        faults.tell(
-            f"{text}; looked {what}",
-            events=send.fleet.events,
-            stored=told.stored,
-            lost=told.lost,
-            duplicates=told.duplicates,
-            recovery_seconds=seconds if send is seen else None,
-        )
 
 
 def _world(node: KafkaNode, folder: Path) -> World:
@@ -257,12 +262,5 @@ def test_another_topic_under_the_old_name_is_refused(
     assert message in runner.output.read_text()
     assert runner.run(SKIP) == 2
     assert message in runner.output.read_text()
-    told = account(lake(world))
     assert len(world.rows("match")) == send.fleet.sends
-    faults.tell(
-        fault,
-        events=send.fleet.events,
-        stored=told.stored,
-        lost=told.lost,
-        duplicates=told.duplicates,
-    )
+    send.tell(faults, fault)

@@ -30,8 +30,7 @@ def account(lake: Path) -> Account:
     for row in read_kind(lake, "ledger").select(["host", "stage", "reason", "events"]).to_pylist():
         if row["stage"] == "consumer":
             told[bool(row["host"]), row["reason"]] += row["events"]
-    matches = read_kind(lake, "match").select(_KEY).to_pylist()
-    assert len({tuple(row.values()) for row in matches}) == len(matches), "a match is there twice"
+    assert repeated(lake) == 0, "a match is there twice"
     lost = {f"consumer/{reason}": told[True, reason] for reason in ("gap", "squeezed", "earlier")}
     return Account(
         stored=told[True, "stored"],
@@ -39,6 +38,12 @@ def account(lake: Path) -> Account:
         duplicates=told[True, "duplicate"],
         records={reason: told[False, reason] for has, reason in told if not has},
     )
+
+
+def repeated(lake: Path) -> int:
+    """Return how many matches are in a lake more often than once."""
+    matches = read_kind(lake, "match").select(_KEY).to_pylist()
+    return len(matches) - len({tuple(row.values()) for row in matches})
 
 
 def events_below(sent: Iterable[tuple[int, bytes]], bounds: Mapping[int, tuple[int, int]]) -> int:
