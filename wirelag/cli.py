@@ -37,6 +37,9 @@ app.command(
 app.command(cat)
 app.command("wirelag.control:app", name="control", help="Have agents stop or start, and see that they did.")
 app.command(
+    "wirelag.topics:app", name="topics", help="Kafka's topics: make them, check them, who needs which rights."
+)
+app.command(
     "wirelag.config:app", name="config", help="The consumer's settings: in force, by default, as a schema."
 )
 app.command("wirelag.schema:app", name="schema", help="The wire format: show it, check it.")
