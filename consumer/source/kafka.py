@@ -32,10 +32,9 @@ IN_PROCESS = "mockCluster"
 """How the cluster id of librdkafka's in-process broker begins."""
 NO_TOPIC_ID = "no-topic-id"
 """Stands for the id where the broker tells none: librdkafka's in-process broker of the demo."""
-_OUTRIGHT = frozenset(
+_RIGHTS = frozenset({KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED})
+_OUTRIGHT = _RIGHTS | frozenset(
     {
-        KafkaError.TOPIC_AUTHORIZATION_FAILED,
-        KafkaError.GROUP_AUTHORIZATION_FAILED,
         KafkaError._AUTHENTICATION,  # noqa: SLF001 - the client's own name for it
         KafkaError.SASL_AUTHENTICATION_FAILED,
     }
@@ -200,7 +199,9 @@ class KafkaSource:
         if code == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's own name for it
             self._ends[_origin(message)] = message.offset() or 0
         elif error.fatal() or code in _OUTRIGHT:
-            raise translate(f"reading {topic or ''}", error)
+            group = code == KafkaError.GROUP_AUTHORIZATION_FAILED
+            what = f"group {self._options['group.id']}" if group else f"reading {topic or ''}".strip()
+            raise translate(what, error)
         elif code == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - the client's own name for it
             self._astray.add(_origin(message))
         elif (silent := self._throttle.due(error.name())) is not None:
@@ -220,11 +221,11 @@ def translate(what: str, error: KafkaError) -> ConfigError | RuntimeFailure:
     """Return our error for the client's: one for a person to mend, or one that may pass."""
     code = error.code()
     if code == KafkaError.UNKNOWN_TOPIC_OR_PART:
-        return ConfigError(
-            f"{what}: does not exist on this broker; create it first (wirelag topics shows how)"
-        )
+        return ConfigError(f"{what}: does not exist on this broker; create it first (wirelag topics create)")
     if code == KafkaError._FENCED or code == KafkaError.FENCED_INSTANCE_ID:  # noqa: SLF001, PLR1714 - client's names
         return RuntimeFailure(f"{what}: another consumer runs under the same consumer.instance-id")
+    if code in _RIGHTS:
+        return ConfigError(f"{what}: {error.str()}; `wirelag topics acl` prints the rights that are needed")
     if code in _OUTRIGHT or code == KafkaError._INVALID_ARG:  # noqa: SLF001 - the client's own name for it
         return ConfigError(f"{what}: {error.str()}")
     return RuntimeFailure(f"{what}: {error.str()}")
