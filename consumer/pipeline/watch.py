@@ -65,7 +65,7 @@ class Watch:
                 log.warning("cannot look at the topics", error=str(error), more=silent)
 
     def _measure(self, works: Sequence[Work]) -> None:
-        spans = self.source.spans([work.partition for work in works])
+        spans = self.source.spans([work.partition for work in works]) if works else {}
         keeping = {topic: self.source.keeping(topic) for topic in {work.partition.topic for work in works}}
         shares: dict[Partition, float] = {}
         for work in works:

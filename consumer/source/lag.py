@@ -6,6 +6,7 @@ is no error.
 """
 
 from collections.abc import Iterable
+from concurrent.futures import Future
 from typing import NamedTuple
 
 from confluent_kafka import KafkaException, TopicPartition
@@ -47,6 +48,8 @@ class KafkaLag:
     def __init__(self, options: Options) -> None:
         with translated("Kafka client"):
             self._admin = AdminClient(options)
+        self._asked: dict[str, Future[dict[str, ConfigEntry]]] = {}
+        self._known: dict[str, Keeping] = {}
 
     def spans(self, partitions: Iterable[Partition]) -> dict[Partition, Span]:
         """Return what there is of each partition now; RuntimeFailure where no broker tells in time."""
@@ -56,18 +59,14 @@ class KafkaLag:
         return {partition: Span(lows[partition], highs[partition]) for partition in lows}
 
     def keeping(self, topic: str) -> Keeping:
-        """Return how long a topic keeps its records."""
-        resource = ConfigResource(ResourceType.TOPIC, topic)
-        (future,) = self._admin.describe_configs([resource], request_timeout=REQUEST_SECONDS).values()
-        try:
-            found: dict[str, ConfigEntry] = future.result()
-            milliseconds = int(found["retention.ms"].value or -1)
-            size = int(found["retention.bytes"].value or -1)
-        except (KafkaException, KeyError):  # no right to ask, or the in-process broker
-            return NOT_KNOWN
-        if "delete" not in (found["cleanup.policy"].value or ""):
-            return Keeping(None, by_size=False)
-        return Keeping(milliseconds if milliseconds > 0 else None, by_size=size >= 0)
+        """Return how long a topic keeps its records, as told since the last call; never waits."""
+        asked = self._asked.get(topic)
+        if asked is not None and asked.done():
+            self._known[topic] = _keeping(asked)
+        if asked is None or asked.done():
+            resource = ConfigResource(ResourceType.TOPIC, topic)
+            (self._asked[topic],) = self._admin.describe_configs([resource]).values()
+        return self._known.get(topic, NOT_KNOWN)
 
     def _offsets(self, asked: list[TopicPartition], spec: OffsetSpec) -> dict[Partition, int]:
         wanted = dict.fromkeys(asked, spec)
@@ -76,3 +75,13 @@ class KafkaLag:
             with translated(f"offsets of {one.topic} partition {one.partition}"):
                 found[Partition(one.topic, one.partition)] = future.result().offset
         return found
+
+
+def _keeping(told: "Future[dict[str, ConfigEntry]]") -> Keeping:
+    try:
+        found = {name: str(entry.value) for name, entry in told.result().items()}
+        milliseconds, size = int(found["retention.ms"]), int(found["retention.bytes"])
+        deletes = "delete" in found["cleanup.policy"]
+    except (KafkaException, KeyError):  # no right to ask, or the in-process broker
+        return NOT_KNOWN
+    return Keeping(milliseconds if deletes and milliseconds > 0 else None, by_size=deletes and size >= 0)

@@ -12,6 +12,7 @@ from consumer.pipeline.metrics import Metrics
 from consumer.pipeline.owned import Owned, Rules
 from consumer.pipeline.service import Pace, Service
 from consumer.pipeline.watch import Watch
+from consumer.source.topics import OnTruncated
 from support.fake_pipeline import FakeEngine, FakeKafka, FakeLake
 
 
@@ -22,6 +23,7 @@ class Bench:
     kafka: FakeKafka = field(default_factory=FakeKafka)
     lake: FakeLake = field(default_factory=FakeLake)
     now: float = 0.0
+    on_truncated: OnTruncated = "stop"
 
     def __post_init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -35,7 +37,7 @@ class Bench:
             self.kafka,
             self.lake,  # type: ignore[arg-type]
             lambda _, state: FakeEngine.restored(state),
-            Rules("events", "control", 1),
+            Rules("events", "control", 1, on_truncated=self.on_truncated),
             clock=lambda: self.now,
         )
         cycle = Cycle(
@@ -76,7 +78,8 @@ class Bench:
         return [
             tick
             for part in self.lake.commits
-            for table in part.rows.values()
+            for kind, table in part.rows.items()
+            if kind == "histogram"
             for tick in table["tick"].to_pylist()
         ]
 
