@@ -189,19 +189,23 @@ class Service:
         for work in self.owned.works.values():
             if not work.flushed and now - work.quiet_since >= self.pace.idle_flush:
                 work.quiet_since = now  # asks again after another such time
-                if self._read_to_end(work):
+                at_end = self._is_read_to_end(work)
+                if at_end is None:
+                    return  # to ask for each of them would take as long again
+                if at_end:
                     work.flush()
                     self.metrics.flushes.inc()
 
-    def _read_to_end(self, work: Work) -> bool:
+    def _is_read_to_end(self, work: Work) -> bool | None:
+        """Return None where no broker tells: one that is away may have more for us."""
         try:
             return self.reader.watermarks(work.partition)[1] <= max(work.kafka_offset, work.end)
-        except RuntimeFailure as error:  # a broker that is away may have more for us
+        except RuntimeFailure as error:
             if (silent := self._throttle.due("watermarks")) is not None:
                 log.warning(
                     "cannot tell whether a partition is read to its end", error=str(error), more=silent
                 )
-            return False
+            return None
 
     def _run_cycle(self) -> bool:
         """Commit and publish; after a failure read again from the lake. Says whether all went well."""

@@ -25,14 +25,24 @@ def world(kafka: str, topics: Topics, tmp_path: Path) -> World:
 
 
 @pytest.fixture(scope="session")
-def _runner() -> Iterator[Runner]:
-    with Runner() as runner:
-        yield runner
+def _runners() -> Iterator[tuple[Runner, Runner]]:
+    with Runner() as one, Runner() as other:
+        yield one, other
 
 
 @pytest.fixture
-def runner(_runner: Runner, world: World) -> Iterator[Runner]:
+def runner(_runners: tuple[Runner, Runner], world: World) -> Iterator[Runner]:
     """Starts consumers of this test's world, all of a session out of one process that has imported it all."""
-    _runner.world = world
-    yield _runner
-    _runner.end()
+    yield from _lent(_runners[0], world)
+
+
+@pytest.fixture
+def other(_runners: tuple[Runner, Runner], world: World) -> Iterator[Runner]:
+    """The same, for a second consumer at a time."""
+    yield from _lent(_runners[1], world)
+
+
+def _lent(runner: Runner, world: World) -> Iterator[Runner]:
+    runner.world = world
+    yield runner
+    runner.end()

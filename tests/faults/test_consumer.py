@@ -80,22 +80,21 @@ def test_members_killed_at_every_point_of_a_commit_store_each_event_once(
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("group", [(), NEWER], ids=["classic", "KIP-848"])
 def test_a_member_that_joins_and_leaves_again_and_again_costs_time_only(
-    world: World, runner: Runner, faults: Faults, group: tuple[str, ...]
+    world: World, runner: Runner, other: Runner, faults: Faults, group: tuple[str, ...]
 ) -> None:
     """Every other time it is killed while it has partitions."""
     fleet, times = Fleet(shards=world.shards), faults.times(20, 2)
     protocol = "KIP-848" if group else "classic"
-    with Runner(world) as other:
-        pid = runner.start(*QUICK, *SHORT_SESSION[: 0 if group else 2], *group, until_end=False)
-        for number in range(times):
-            visitor = other.start(*QUICK, *SHORT_SESSION[: 0 if group else 2], *group, until_end=False)
-            until = time.monotonic() + (2 if faults.full else 0.5)
-            while time.monotonic() < until or "taken over" not in other.output.read_text():
-                world.send(fleet.talk(3))
-                time.sleep(0.05)  # the pace of the load
-            assert other.stop(visitor, signal.SIGKILL if number % 2 else signal.SIGTERM) in {0, -9}
-        told = settled(world, fleet)
-        assert runner.stop(pid) == 0
+    pid = runner.start(*QUICK, *SHORT_SESSION[: 0 if group else 2], *group, until_end=False)
+    for number in range(times):
+        visitor = other.start(*QUICK, *SHORT_SESSION[: 0 if group else 2], *group, until_end=False)
+        until = time.monotonic() + (2 if faults.full else 0.5)
+        while time.monotonic() < until or "taken over" not in other.output.read_text():
+            world.send(fleet.talk(3))
+            time.sleep(0.05)  # the pace of the load
+        assert other.stop(visitor, signal.SIGKILL if number % 2 else signal.SIGTERM) in {0, -9}
+    told = settled(world, fleet)
+    assert runner.stop(pid) == 0
     tell(faults, f"a member joins and leaves every 2 s ({protocol})", fleet, told, times=times)
 
 
@@ -107,51 +106,54 @@ def test_a_member_that_joins_and_leaves_again_and_again_costs_time_only(
     ],
 )
 def test_who_wakes_in_a_commit_after_its_session_commits_nothing(
-    world: World, runner: Runner, faults: Faults, point: str, refusal: str, group: tuple[str, ...]
+    world: World,
+    runner: Runner,
+    other: Runner,
+    faults: Faults,
+    point: str,
+    refusal: str,
+    group: tuple[str, ...],
 ) -> None:
     fleet = Fleet(shards=world.shards)
     talk_on(world, fleet)
-    with Runner(world) as other:
-        zombie = other.start(*QUICK, *group, until_end=False, halt=(point, 1))
-        wait_for(lambda: halted(zombie))
-        heir = runner.start(*QUICK, *group, until_end=False)
-        settled(world, fleet)
-        os.kill(zombie, signal.SIGCONT)
-        wait_for(lambda: refusal in other.output.read_text())
-        world.send(fleet.talk(20))
-        told = settled(world, fleet)
-        assert (other.stop(zombie), runner.stop(heir)) == (0, 0)
+    zombie = other.start(*QUICK, *group, until_end=False, halt=(point, 1))
+    wait_for(lambda: halted(zombie))
+    heir = runner.start(*QUICK, *group, until_end=False)
+    settled(world, fleet)
+    os.kill(zombie, signal.SIGCONT)
+    wait_for(lambda: refusal in other.output.read_text())
+    world.send(fleet.talk(20))
+    told = settled(world, fleet)
+    assert (other.stop(zombie), runner.stop(heir)) == (0, 0)
     protocol = "KIP-848" if group == NEWER else "classic"
     tell(faults, f"zombie woke at {point} of a commit beside its heir ({protocol})", fleet, told)
 
 
-def test_without_the_check_the_one_that_wakes_stores_all_again(world: World, runner: Runner) -> None:
+def test_without_the_check_the_one_that_wakes_stores_all_again(
+    world: World, runner: Runner, other: Runner
+) -> None:
     """The control of the tests above: they would see it."""
     fleet = Fleet(shards=world.shards)
     talk_on(world, fleet)
-    with Runner(world) as other:
-        zombie = other.start(
-            *QUICK, *SHORT_SESSION, until_end=False, halt=("before-state", 1), unchecked=True
-        )
-        wait_for(lambda: halted(zombie))
-        heir = runner.start(*QUICK, *SHORT_SESSION, until_end=False)
-        settled(world, fleet)
-        os.kill(zombie, signal.SIGCONT)
-        wait_for(lambda: repeated(world.folder / "lake") > 0)
-        assert other.stop(zombie, signal.SIGKILL) == -9
-        assert runner.stop(heir, signal.SIGKILL) == -9
+    zombie = other.start(*QUICK, *SHORT_SESSION, until_end=False, halt=("before-state", 1), unchecked=True)
+    wait_for(lambda: halted(zombie))
+    heir = runner.start(*QUICK, *SHORT_SESSION, until_end=False)
+    settled(world, fleet)
+    os.kill(zombie, signal.SIGCONT)
+    wait_for(lambda: repeated(world.folder / "lake") > 0)
+    assert other.stop(zombie, signal.SIGKILL) == -9
+    assert runner.stop(heir, signal.SIGKILL) == -9
 
 
 def test_two_consumers_that_both_read_every_partition_store_each_event_once(
-    world: World, runner: Runner, faults: Faults
+    world: World, runner: Runner, other: Runner, faults: Faults
 ) -> None:
     """In no group, each told to read all: only the lake is between them."""
     fleet = Fleet(shards=world.shards)
     for _ in range(8):
         world.send(fleet.talk(4))
-    with Runner(world) as other:
-        other.start(*SMALL, "consumer.cycle=20ms")
-        runner.start(*SMALL, "consumer.cycle=20ms")
-        assert 0 in {other.wait(), runner.wait()}
+    other.start(*SMALL, "consumer.cycle=20ms")
+    runner.start(*SMALL, "consumer.cycle=20ms")
+    assert 0 in {other.wait(), runner.wait()}
     assert runner.run(*SMALL) == 0
     tell(faults, "two consumers on every partition", fleet, settled(world, fleet))
