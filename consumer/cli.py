@@ -30,11 +30,13 @@ from consumer.pipeline.metrics import Metrics, Totals
 from consumer.pipeline.owned import MakeEngine, Owned, Rules
 from consumer.pipeline.peers import PeerWatch
 from consumer.pipeline.service import Pace, Service
+from consumer.pipeline.watch import Watch
 from consumer.pipeline.watermarks import Patience, Watermarks
 from consumer.pipeline.work import Engine
 from consumer.publish.kafka import Sender
 from consumer.settings import ENV_PREFIX, ConsumerSettings
 from consumer.source.kafka import KafkaSource
+from consumer.source.lag import KafkaLag
 from consumer.source.topics import Partition
 from lake.facts import Facts
 
@@ -158,7 +160,14 @@ def _service(
     own, kafka = settings.consumer, settings.kafka
     latency_topic = kafka.latency_topic if own.publish else ""
     outputs = tuple(filter(None, (kafka.poison_topic, latency_topic)))
-    rules = Rules(kafka.events_topic, kafka.control_topic, kafka.shards, own.accept_new_topic, outputs)
+    rules = Rules(
+        kafka.events_topic,
+        kafka.control_topic,
+        kafka.shards,
+        own.accept_new_topic,
+        own.on_truncated,
+        outputs,
+    )
     owned = Owned(reader, lake, engines(settings), rules)
     cycle = Cycle(
         lake=lake,
@@ -173,7 +182,8 @@ def _service(
     pace = Pace(
         own.cycle, own.cycle_bytes, own.idle_flush, own.poll_records, MOST_FAILURES if until_end else None
     )
-    return Service(reader, owned, cycle, metrics, pace, stop, lambda: None)
+    watch = Watch(KafkaLag(kafka.client()), metrics, owned.check_unchanged, own.idle_flush)
+    return Service(reader, owned, cycle, metrics, pace, stop, lambda: None, watch)
 
 
 def health_of(service: Service, pulse: Pulse) -> Health:

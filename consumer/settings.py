@@ -12,6 +12,7 @@ from common.kafka import GroupProtocol, KafkaSettings
 from common.service import ServiceSettings
 from common.units import ByteSize, Duration
 from consumer.engine.names import EdgeName
+from consumer.source.topics import OnTruncated
 from lake.settings import KeepSettings, MaintainSettings
 
 ENV_PREFIX = "WIRELAG_CONSUMER"
@@ -85,6 +86,12 @@ class ConsumeSettings(Settings, frozen=True):
     accept_new_topic: Annotated[
         bool, Meta(description="Go on in this lake although a topic was created anew")
     ] = False
+    on_truncated: Annotated[
+        OnTruncated,
+        Meta(
+            description="Records deleted before they were read: stop, or go on and enter them in the ledger"
+        ),
+    ] = "stop"
 
     def __post_init__(self) -> None:
         """Refuse times that cannot work."""

@@ -38,6 +38,9 @@ app.command(cat)
 app.command("wirelag.control:app", name="control", help="Have agents stop or start, and see that they did.")
 app.command("wirelag.lake:app", name="lake", help="The lake: housekeeping, whether it is whole, its columns.")
 app.command(
+    "wirelag.topics:app", name="topics", help="Kafka's topics: make them, check them, who needs which rights."
+)
+app.command(
     "wirelag.config:app", name="config", help="The consumer's settings: in force, by default, as a schema."
 )
 app.command("wirelag.schema:app", name="schema", help="The wire format: show it, check it.")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The only module of this package that imports confluent_kafka: look into a topic, and write an order.
+"""Look into a topic, and write an order. With ``kafka_admin`` all of this package that knows confluent_kafka.
 
 Joins no group and stores no position; reading changes nothing in Kafka.
 """

@@ -63,13 +63,17 @@ class Metrics:
     """The pipeline's counters in a registry that the caller made."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.label_names: dict[str, tuple[str, ...]] = {"wirelag_consumer_position": ("topic", "partition")}
+        self.label_names: dict[str, tuple[str, ...]] = {}
         """By name, of those that have labels."""
 
         def counter(name: str, text: str, *labels: str) -> Counter:
             if labels:
                 self.label_names[f"wirelag_consumer_{name}"] = labels
             return Counter(f"wirelag_consumer_{name}", text, labels, registry=registry)
+
+        def of_partitions(name: str, text: str) -> Gauge:
+            labels = self.label_names[f"wirelag_consumer_{name}"] = ("topic", "partition")
+            return Gauge(f"wirelag_consumer_{name}", text, labels, registry=registry)
 
         self.totals = Totals()
         self.records = counter("records", "Records committed", "topic")
@@ -86,11 +90,10 @@ class Metrics:
             "wirelag_consumer_commit_seconds", "Time of a commit", buckets=_SECONDS, registry=registry
         )
         self.partitions = Gauge("wirelag_consumer_partitions", "Partitions that are ours", registry=registry)
-        self.position = Gauge(
-            "wirelag_consumer_position",
-            "Next Kafka offset",
-            self.label_names["wirelag_consumer_position"],
-            registry=registry,
+        self.position = of_partitions("position", "Next Kafka offset")
+        self.lag = of_partitions("lag_records", "Records in Kafka that are not committed")
+        self.lag_share = of_partitions(
+            "lag_share", "Share of what Kafka keeps that is not committed; at 1 it deletes unread records"
         )
 
     def committed(self, work: Work) -> None:
@@ -99,7 +102,7 @@ class Metrics:
         topic, number = work.partition
         self.records.labels(topic).inc(work.records)
         self.record_bytes.labels(topic).inc(work.size)
-        self.position.labels(topic, str(number)).set(work.next_offset)
+        self.position.labels(topic, str(number)).set(work.kafka_offset)
         for poison in work.poison:
             self.poison.labels(topic, poison.reason).inc()
         for kind, tables in work.rows.items():

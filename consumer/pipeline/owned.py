@@ -16,6 +16,7 @@ from consumer.pipeline.saved import remark, unpack
 from consumer.pipeline.work import Engine, Work
 from consumer.source.topics import (
     Mark,
+    OnTruncated,
     Partition,
     Topic,
     check_identity,
@@ -56,6 +57,7 @@ class Rules:
     control_topic: str
     shards: int
     accept_new_topic: bool = False
+    on_truncated: OnTruncated = "stop"
     outputs: tuple[str, ...] = ()
     """Topics that must exist, for what we send."""
 
@@ -98,8 +100,12 @@ class Owned:
         return found
 
     def check_unchanged(self) -> None:
-        """Refuse a topic that was made anew. Asked after reading, it holds for all that was read."""
-        check_unchanged(self.topics, self.source.describe(self.topics))
+        """Refuse a topic that is not the one it was. Asked after reading, it holds for all that was read."""
+        found = self.source.describe(self.topics)
+        check_unchanged(self.topics, found)
+        events = self.rules.events_topic
+        if events in found:
+            check_partitions(events, found[events], self.rules.shards, "kafka.shards")
 
     def take_over(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
         """Load these partitions after all checks; return where to read each from.
@@ -110,19 +116,31 @@ class Owned:
         offsets = {p: self.source.watermarks(p)[1] for p in partitions if not self.rules.ours(p)}
         partitions = [partition for partition in partitions if self.rules.ours(partition)]
         for partition in partitions:
-            low, high = self.source.watermarks(partition)
-            work = self._load(partition, low)
-            check_position(partition, work.next_offset, low, high)
-            self.works[partition] = work
+            self.works[partition] = self._load(partition)
         self._pass_over_published(partitions)
         log.info("partitions taken over", partitions=[f"{p.topic}/{p.number}" for p in partitions])
-        return offsets | {partition: self.works[partition].read_from for partition in partitions}
+        return offsets | {partition: self.works[partition].kafka_offset for partition in partitions}
 
     def reload(self) -> None:
         """Forget the memory of all partitions and read each on from where the lake says it is."""
         for partition, work in self.works.items():
             self.works[partition] = self._load(partition, work.committed)
-        self.source.seek({partition: work.read_from for partition, work in self.works.items()})
+        self.source.seek({partition: work.kafka_offset for partition, work in self.works.items()})
+
+    def put_right(self, partitions: Iterable[Partition]) -> None:
+        """Read these on, in which the broker has no record where we are: the policy says whether and where.
+
+        Raises:
+            ConfigError: the topic is another one now, or the policy is to stop.
+        """
+        self.check_unchanged()
+        offsets = {}
+        for partition in partitions:
+            if partition in self.works:
+                offsets[partition] = self._place(self.works[partition])
+            else:
+                offsets[partition] = self.source.watermarks(partition)[1]
+        self.source.seek(offsets)
 
     def forget(self, partitions: Iterable[Partition]) -> None:
         """Let these partitions go."""
@@ -136,42 +154,63 @@ class Owned:
             if partition in self.works:
                 self.works[partition].take(records, now)
 
-    def _load(self, partition: Partition, beginning: int) -> Work:
-        """Return the memory the lake has of a partition, an empty one at ``beginning`` where it has none.
+    def _load(self, partition: Partition, beginning: int | None = None) -> Work:
+        """Return the memory the lake has of a partition, at a place where the broker has records.
 
-        Where the lake's newest state is damaged its engine is an earlier one, to be brought up to date.
+        Where the lake has none it is empty, at ``beginning`` or at the broker's first record. Where its newest
+        state is damaged the engine is an earlier one, to be brought up to date.
         """
         topic_id = self.topics[partition.topic].id
         resume = self.lake.resume(topic_id, partition.number)
         outbox: list[pa.Table] = []
-        state, committed, flushed, named = None, beginning, True, ""
+        state, committed, flushed, named, shift = None, beginning, True, "", 0
         if resume is not None:
             committed, flushed = resume.next_offset, resume.flushed
             if resume.behind is None or not resume.behind.fresh:
-                state, outbox = unpack(resume.state, f"{partition.topic}/{partition.number}")
+                state, outbox, shift = unpack(resume.state, f"{partition.topic}/{partition.number}")
             named = "" if resume.behind else remark(topic_id, resume.state)
+        if committed is None:
+            committed = self.source.watermarks(partition)[0]
         engine, replay = self.make(partition, state), None
         if resume is not None and resume.behind is not None:
-            replay, outbox = self._replay(partition, Replay(engine, resume.behind, committed, outbox)), []
+            replay, outbox = Replay(engine, resume.behind, committed, outbox, shift), []
+            shift = replay.shift
+            log.warning(
+                "a damaged state is made again",
+                partition=f"{partition.topic}/{partition.number}",
+                from_offset=replay.kafka_offset,
+                why=replay.damage,
+            )
         bound = self.bounds.get(partition)
         work = Work(
-            partition, topic_id, engine, committed, flushed, self.clock(), outbox, bound, named, replay
+            partition, topic_id, engine, committed, flushed, self.clock(), outbox, bound, named, shift, replay
         )
-        if partition.topic == self.rules.control_topic:
-            # Heartbeats hold totals: the next one says what deleted ones said.
-            work.next_offset = max(committed, self.source.watermarks(partition)[0])
+        self._place(work)
         return work
 
-    def _replay(self, partition: Partition, replay: Replay) -> Replay:
-        """Say that a state is made again, if Kafka has what that takes."""
-        replay.require_from(self.source.watermarks(partition)[0])
-        log.warning(
-            "a damaged state is made again",
-            partition=f"{partition.topic}/{partition.number}",
-            from_offset=replay.next_offset,
-            why=replay.damage,
-        )
-        return replay
+    def _place(self, work: Work) -> int:
+        """Move to where the broker has records, if the policy allows it; return that Kafka offset.
+
+        Heartbeats hold totals: the next one says what deleted ones said, so those are passed over unasked.
+        A state that is made again needs every record.
+        """
+        low, high = self.source.watermarks(work.partition)
+        at = work.kafka_offset
+        if work.replay is not None:
+            work.replay.require_from(low)
+        elif at < low and work.partition.topic == self.rules.control_topic:
+            work.next_offset = low + work.shift
+        elif (to := check_position(work.partition, at, low, high, self.rules.on_truncated)) != at:
+            log.warning(
+                "the broker has no record where the lake stands: going on elsewhere",
+                topic=work.partition.topic,
+                partition=work.partition.number,
+                lake=at,
+                to=to,
+                skipped=max(0, to - at),
+            )
+            work.jump(to, self.clock())
+        return work.kafka_offset
 
     def _pass_over_published(self, partitions: Sequence[Partition]) -> None:
         """Empty the outboxes of which the group noted, for exactly this commit, that all was published.

@@ -12,7 +12,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from consumer.engine import Output, Record
-from consumer.pipeline.words import tell
+from consumer.pipeline.words import jump_in, tell
 from lake.errors import LakeCorruptError
 from lake.partition import Behind
 
@@ -30,13 +30,21 @@ class Replayed(Protocol):
 class Replay:
     """Brings an engine from `behind.state_offset` to `until`; `outbox` gets what may be unpublished."""
 
-    def __init__(self, engine: Replayed, behind: Behind, until: int, outbox: list[pa.Table]) -> None:
+    def __init__(
+        self, engine: Replayed, behind: Behind, until: int, outbox: list[pa.Table], shift: int = 0
+    ) -> None:
         self.outbox = outbox
+        self.shift = shift
         self.damage = behind.damage
         self._engine, self._behind, self._until = engine, behind, until
         self._told = list(behind.told)
         self.next_offset = behind.state_offset
         self._hear()
+
+    @property
+    def kafka_offset(self) -> int:
+        """The Kafka offset of the next record that is needed."""
+        return self.next_offset - self.shift
 
     @property
     def done(self) -> bool:
@@ -49,10 +57,10 @@ class Replay:
         Raises:
             LakeCorruptError: one is missing.
         """
-        left = [record for record in records if record.kafka_offset >= self.next_offset]
+        left = [record for record in records if record.kafka_offset >= self.kafka_offset]
         while left and not self.done:
             stop = self._told[0][0] if self._told else self._until
-            batch = [record for record in left if record.kafka_offset < stop]
+            batch = [record for record in left if record.kafka_offset + self.shift < stop]
             self._require_consecutive(batch or left)
             self._keep(self._engine.apply(batch))
             self.next_offset += len(batch)
@@ -62,18 +70,25 @@ class Replay:
 
     def require_from(self, low: int) -> None:
         """Raise LakeCorruptError where the broker's first record is beyond the one that is needed next."""
-        if not self.done and low > self.next_offset:
+        if not self.done and low > self.kafka_offset:
             raise self._gone(low)
 
     def _require_consecutive(self, records: Sequence[Record]) -> None:
-        for offset, record in enumerate(records, self.next_offset):
+        for offset, record in enumerate(records, self.kafka_offset):
             if record.kafka_offset != offset:
-                self.next_offset = offset
+                self.next_offset = offset + self.shift
                 raise self._gone(record.kafka_offset)
 
     def _hear(self) -> None:
         while self._told and self._told[0][0] == self.next_offset:
-            self._keep(tell(self._engine, self._told.pop(0)[1]))
+            word = self._told.pop(0)[1]
+            to = jump_in(word)
+            if to is None:
+                self._keep(tell(self._engine, word))
+            elif self.next_offset == self._behind.state_offset:
+                self.next_offset, self.shift = to
+            else:
+                raise self._gone(to[0] - to[1])
 
     def _keep(self, output: Output) -> None:
         table = output.rows.get("histogram")
@@ -83,6 +98,6 @@ class Replay:
     def _gone(self, found: int) -> LakeCorruptError:
         return LakeCorruptError(
             f"{self._behind.damage}. To make that state again Kafka would have to have the records from "
-            f"{self.next_offset} to {self._until}; the first it still has is {found}",
+            f"{self.kafka_offset} to {self._until - self.shift}; the first it still has is {found}",
             name=self._behind.name,
         )

@@ -14,6 +14,8 @@ import pyarrow as pa
 from lake.errors import LakeCorruptError
 
 VERSION = 1
+SHIFTED = 2
+"""Of a partition whose lake offsets are no longer Kafka's: consumers that know no shift must not take it."""
 
 
 class Saved(msgspec.Struct, frozen=True, array_like=True):
@@ -23,22 +25,26 @@ class Saved(msgspec.Struct, frozen=True, array_like=True):
     engine: bytes
     outbox: bytes
     """Arrow IPC stream, empty where nothing is to be published."""
+    shift: int = 0
+    """Lake offset minus Kafka offset."""
 
 
-def pack(engine: bytes, outbox: Sequence[pa.Table]) -> bytes:
+def pack(engine: bytes, outbox: Sequence[pa.Table], shift: int = 0) -> bytes:
     """Return the state object's content."""
-    return msgspec.msgpack.encode(Saved(VERSION, engine, _to_bytes(outbox)))
+    parts = [SHIFTED if shift else VERSION, engine, _to_bytes(outbox)]
+    return msgspec.msgpack.encode([*parts, shift] if shift else parts)
 
 
-def unpack(blob: bytes, name: str) -> tuple[bytes, list[pa.Table]]:
-    """Return the engine's state and the outbox; ``name`` is for the error's message."""
+def unpack(blob: bytes, name: str) -> tuple[bytes, list[pa.Table], int]:
+    """Return the engine's state, the outbox and the shift; ``name`` is for the error's message."""
     try:
         saved = msgspec.msgpack.decode(blob, type=Saved)
-        if saved.version != VERSION:
+        if saved.version not in {VERSION, SHIFTED}:
             raise LakeCorruptError(
-                f"the state of {name} is of version {saved.version}, this consumer reads {VERSION}", name=name
+                f"the state of {name} is of version {saved.version}, this consumer reads up to {SHIFTED}",
+                name=name,
             )
-        return saved.engine, _from_bytes(saved.outbox)
+        return saved.engine, _from_bytes(saved.outbox), saved.shift
     except (msgspec.MsgspecError, pa.ArrowInvalid) as error:
         raise LakeCorruptError(f"the state of {name} cannot be read: {error}", name=name) from error
 

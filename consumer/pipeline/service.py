@@ -21,6 +21,7 @@ from consumer.pipeline.cycle import Cycle, Marker
 from consumer.pipeline.metrics import Metrics
 from consumer.pipeline.owned import Owned, Source
 from consumer.pipeline.peers import PeerWatch
+from consumer.pipeline.watch import Watch
 from consumer.pipeline.work import Work
 from consumer.source.topics import Partition
 from lake.errors import LakeCorruptError
@@ -56,6 +57,9 @@ class Reader(Source, Marker, Protocol):
     def ends(self) -> dict[Partition, int]:
         """Return the partition ends met since the last call."""
 
+    def astray(self) -> set[Partition]:
+        """Return the partitions whose reading ended since the last call: the broker has no record there."""
+
 
 @dataclass(frozen=True)
 class Pace:
@@ -85,6 +89,7 @@ class Service:
     stop: threading.Event
     alive: Callable[[], None]
     """Called at least each time the loop turns."""
+    watch: Watch
     clock: Callable[[], float] = time.monotonic
     pause: Callable[[float], object] | None = None
     """Waits so many seconds, or until told to stop."""
@@ -94,6 +99,7 @@ class Service:
     def __post_init__(self) -> None:
         self._throttle = Throttle()
         self._failures = 0
+        self._astray: set[Partition] = set()
         self._due = self.clock() + self.pace.cycle
         self.trouble: str | None = None
         """Why the last cycle failed, None where it did not: what the health check says."""
@@ -163,6 +169,8 @@ class Service:
         for partition, end in self.reader.ends().items():
             if partition in self.owned.works:
                 self.owned.works[partition].reached(end)
+        self._put_right()
+        self.watch.turn(list(self.owned.works.values()))
         size = sum(work.size for work in self.owned.works.values())
         if size >= self.pace.cycle_bytes or self.clock() >= self._due:
             self._run_cycle()
@@ -178,10 +186,21 @@ class Service:
         if self.peers is not None:
             self.peers.turn(self.owned.works.values(), now=now)
 
+    def _put_right(self) -> None:
+        """Go on in partitions in which the broker has no record at our place, or be stopped by the policy."""
+        self._astray |= self.reader.astray()
+        if self._astray:
+            try:
+                self.owned.put_right(self._astray)
+                self._astray = set()
+            except RuntimeFailure as error:
+                if (silent := self._throttle.due("astray")) is not None:
+                    log.warning("cannot go on in a partition yet", error=str(error), more=silent)
+
     def _at_end(self) -> bool:
         bounds = self.owned.bounds
         return all(
-            work.replay is None and max(work.next_offset, work.end) >= bounds[p]
+            work.replay is None and max(work.kafka_offset, work.end) >= bounds[p]
             for p, work in self.owned.works.items()
         )
 
@@ -191,19 +210,23 @@ class Service:
         for work in self.owned.works.values():
             if work.replay is None and not work.flushed and now - work.quiet_since >= self.pace.idle_flush:
                 work.quiet_since = now  # asks again after another such time
-                if self._read_to_end(work):
+                at_end = self._is_read_to_end(work)
+                if at_end is None:
+                    return  # to ask for each of them would take as long again
+                if at_end:
                     work.flush()
                     self.metrics.flushes.inc()
 
-    def _read_to_end(self, work: Work) -> bool:
+    def _is_read_to_end(self, work: Work) -> bool | None:
+        """Return None where no broker tells: one that is away may have more for us."""
         try:
-            return self.reader.watermarks(work.partition)[1] <= max(work.next_offset, work.end)
-        except RuntimeFailure as error:  # a broker that is away may have more for us
+            return self.reader.watermarks(work.partition)[1] <= max(work.kafka_offset, work.end)
+        except RuntimeFailure as error:
             if (silent := self._throttle.due("watermarks")) is not None:
                 log.warning(
                     "cannot tell whether a partition is read to its end", error=str(error), more=silent
                 )
-            return False
+            return None
 
     def _run_cycle(self) -> bool:
         """Commit and publish; after a failure read again from the lake. Says whether all went well."""

@@ -13,6 +13,7 @@ from lake.errors import LakeCorruptError
 from lake.older import FLUSH
 
 _HEAR = "hear "
+_JUMP = "jump "
 
 
 class Told(Protocol):
@@ -30,6 +31,19 @@ def hear(peers: Peers) -> str:
 def is_hear(word: str) -> bool:
     """Say whether a word is of other hosts: of several at one offset the last holds."""
     return word.startswith(_HEAR)
+
+
+def jumped(lake_offset: int, shift: int) -> str:
+    """Return the word for a jump: to which lake offset, and what is between these and Kafka's since."""
+    return f"{_JUMP}{lake_offset} {shift}"
+
+
+def jump_in(word: str) -> tuple[int, int] | None:
+    """Return lake offset and shift after a jump, None where a word is of something else."""
+    if not word.startswith(_JUMP):
+        return None
+    lake_offset, shift = word.removeprefix(_JUMP).split()
+    return int(lake_offset), int(shift)
 
 
 def tell(engine: Told, word: str) -> Output:

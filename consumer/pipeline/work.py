@@ -2,6 +2,9 @@
 """One partition's memory between commits. What it hands over depends on the records and flushes alone.
 
 Records below the next Kafka offset are passed over, so nothing that is read twice is counted twice.
+
+Offsets in the lake only rise. They are Kafka's, until a broker loses records that were read and gives their
+offsets to others: from then on ``shift`` is between the two.
 """
 
 from collections.abc import Sequence
@@ -13,7 +16,8 @@ import pyarrow as pa
 from consumer.engine import EventEngine, Output, Peers, Poison, Record
 from consumer.pipeline.replay import Replay
 from consumer.pipeline.saved import pack, remark
-from consumer.pipeline.words import hear, is_hear
+from consumer.pipeline.skipped import truncated
+from consumer.pipeline.words import hear, is_hear, jumped
 from consumer.source.topics import Mark, Partition
 from lake.facts import PartitionCommit
 from lake.older import FLUSH
@@ -37,7 +41,7 @@ class Engine(Protocol):
 
 @dataclass
 class Work:
-    """A partition that is ours: from ``committed`` (in the lake) to ``next_offset`` (applied)."""
+    """A partition that is ours, in lake offsets: from ``committed`` to ``next_offset`` (applied)."""
 
     partition: Partition
     topic_id: str
@@ -52,16 +56,22 @@ class Work:
     """Records from this Kafka offset on are not ours to take."""
     remark: str = ""
     """Names the state that was committed last."""
+    shift: int = 0
+    """Lake offset minus Kafka offset."""
     replay: Replay | None = None
     """Set while the engine is behind what is committed: records are needed from before that."""
 
     def __post_init__(self) -> None:
         self.next_offset = self.committed
+        self._mark_offset = self.next_offset - self.shift
         self._end_replay()
         self._committed_flushed = self.flushed
         self._remark = self.remark
         self.end = 0
-        """Where the broker last said that the partition ends."""
+        """Where the broker last said that the partition ends, a Kafka offset."""
+        self.waiting_since_ms: int | None = None
+        """Broker's time from which on all that came may be uncommitted; None before the first record."""
+        self._last_ms = 0
         self.clear()
 
     def clear(self) -> None:
@@ -73,19 +83,19 @@ class Work:
         self.size = 0
 
     @property
+    def kafka_offset(self) -> int:
+        """The Kafka offset of the next record that is needed."""
+        return self.next_offset - self.shift if self.replay is None else self.replay.kafka_offset
+
+    @property
     def moved(self) -> bool:
         """Whether there is something to commit."""
         return self.next_offset != self.committed or self.flushed != self._committed_flushed
 
     @property
-    def read_from(self) -> int:
-        """The Kafka offset of the next record that is needed."""
-        return self.next_offset if self.replay is None else self.replay.next_offset
-
-    @property
     def mark(self) -> Mark:
         """What the group notes once all of the last commit is published: of that commit and no other."""
-        return Mark(self.committed, self.remark)
+        return Mark(self._mark_offset, self.remark)
 
     def take(self, records: Sequence[Record], now: float) -> None:
         """Apply the records that are new."""
@@ -93,14 +103,15 @@ class Work:
             records = self.replay.take(records)
             self._end_replay()
             self.quiet_since = now
-        end = self.bound
-        new = [
-            r for r in records if r.kafka_offset >= self.next_offset and (end is None or r.kafka_offset < end)
-        ]
+        begin, end = self.next_offset - self.shift, self.bound
+        new = [r for r in records if r.kafka_offset >= begin and (end is None or r.kafka_offset < end)]
         if not new:
             return
         self._keep(self.engine.apply(new))
-        self.next_offset = new[-1].kafka_offset + 1
+        self.next_offset = new[-1].kafka_offset + 1 + self.shift
+        if not self.records:
+            self.waiting_since_ms = new[0].timestamp_ms
+        self._last_ms = new[-1].timestamp_ms
         self.records += len(new)
         self.size += sum(len(record.value) for record in new)
         self.flushed = False
@@ -121,6 +132,23 @@ class Work:
         if self.replay is not None:
             self.replay.require_from(end)
 
+    def jump(self, kafka_offset: int, now: float) -> None:
+        """Go on at another Kafka offset since the broker has no record at ours; the next commit covers it.
+
+        Ahead: the records in between were never read. Back: the broker lost what we had read, and gives those
+        offsets to other records; one lake offset stands for the jump, so that the lake's still rise.
+        """
+        before = self.next_offset
+        if kafka_offset < self.kafka_offset:
+            self.next_offset += 1
+            self.shift = self.next_offset - kafka_offset
+        else:
+            skipped = truncated(self.partition, kafka_offset - self.kafka_offset)
+            self._keep(Output({"ledger": skipped}))
+            self.next_offset = kafka_offset + self.shift
+        self.told.append((before, jumped(self.next_offset, self.shift)))
+        self.flushed, self.quiet_since, self.end = False, now, 0
+
     def flush(self) -> None:
         """Close what is open; the commit that follows makes this part of the partition's history."""
         if not self.flushed:
@@ -131,7 +159,8 @@ class Work:
     def part(self) -> PartitionCommit:
         """Return what the next commit holds of this partition."""
         rows = {kind: pa.concat_tables(tables) for kind, tables in self.rows.items()}
-        state = pack(self.engine.snapshot(), [*self.outbox, *self.rows.get("histogram", [])])
+        outbox = [*self.outbox, *self.rows.get("histogram", [])]
+        state = pack(self.engine.snapshot(), outbox, self.shift)
         self._remark = remark(self.topic_id, state)
         return PartitionCommit(
             topic=self.partition.topic,
@@ -148,7 +177,9 @@ class Work:
     def settle(self) -> None:
         """All up to here is in the lake, as ``part`` gave it."""
         self.outbox += self.rows.get("histogram", [])
-        self.committed, self.remark = self.next_offset, self._remark
+        self.committed, self.remark, self._mark_offset = self.next_offset, self._remark, self.kafka_offset
+        if self.records:
+            self.waiting_since_ms = self._last_ms
         self._committed_flushed = self.flushed
         self.clear()
 

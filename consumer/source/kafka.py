@@ -33,10 +33,9 @@ IN_PROCESS = "mockCluster"
 """How the cluster id of librdkafka's in-process broker begins."""
 NO_TOPIC_ID = "no-topic-id"
 """Stands for the id where the broker tells none: librdkafka's in-process broker of the demo."""
-_OUTRIGHT = frozenset(
+_RIGHTS = frozenset({KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED})
+_OUTRIGHT = _RIGHTS | frozenset(
     {
-        KafkaError.TOPIC_AUTHORIZATION_FAILED,
-        KafkaError.GROUP_AUTHORIZATION_FAILED,
         KafkaError._AUTHENTICATION,  # noqa: SLF001 - the client's own name for it
         KafkaError.SASL_AUTHENTICATION_FAILED,
     }
@@ -63,6 +62,7 @@ class KafkaSource:
         self._throttle = Throttle()
         self._options = {**options, "enable.partition.eof": True, "error_cb": self._hear}
         self._ends: dict[Partition, int] = {}
+        self._astray: set[Partition] = set()
         self._in_process: bool | None = None
         self._why = ""
         try:
@@ -126,11 +126,27 @@ class KafkaSource:
         ends, self._ends = self._ends, {}
         return ends
 
+    def astray(self) -> set[Partition]:
+        """Return (and forget) the partitions whose reading ended since the broker has no record at our place.
+
+        Nothing more comes of one until ``seek``.
+        """
+        astray, self._astray = self._astray, set()
+        return astray
+
     def seek(self, offsets: Mapping[Partition, int]) -> None:
         """Read on from these Kafka offsets."""
         for position in _positions(offsets):
             with translated(f"seek in {position.topic} partition {position.partition}"):
-                self._consumer.seek(position)
+                try:
+                    self._consumer.seek(position)
+                except KafkaException as error:
+                    if error.args[0].code() != KafkaError._STATE:  # noqa: SLF001 - the client's own name for it
+                        raise
+                    # Its reading has ended (`astray`): a seek is refused, a new start is not.
+                    if _origin_of(position) in map(_origin_of, self._consumer.assignment()):
+                        self._consumer.incremental_unassign([position])
+                        self._consumer.incremental_assign([position])
 
     def watermarks(self, partition: Partition) -> tuple[int, int]:
         """Return the first Kafka offset there is and the one after the last, as the broker says now."""
@@ -198,10 +214,11 @@ class KafkaSource:
         if code == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's own name for it
             self._ends[_origin(message)] = message.offset() or 0
         elif error.fatal() or code in _OUTRIGHT:
-            raise translate(f"reading {topic or ''}", error)
+            group = code == KafkaError.GROUP_AUTHORIZATION_FAILED
+            what = f"group {self._options['group.id']}" if group else f"reading {topic or ''}".strip()
+            raise translate(what, error)
         elif code == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - the client's own name for it
-            where = f"topic {topic} partition {message.partition()}"
-            raise RuntimeFailure(f"{where}: there is no record at our position any more: {error.str()}")
+            self._astray.add(_origin(message))
         elif (silent := self._throttle.due(error.name())) is not None:
             log.warning("kafka", error=explained(error.str()), code=error.name(), more=silent)
 
@@ -219,11 +236,11 @@ def translate(what: str, error: KafkaError) -> ConfigError | RuntimeFailure:
     """Return our error for the client's: one for a person to mend, or one that may pass."""
     code = error.code()
     if code == KafkaError.UNKNOWN_TOPIC_OR_PART:
-        return ConfigError(
-            f"{what}: does not exist on this broker; create it first (wirelag topics shows how)"
-        )
+        return ConfigError(f"{what}: does not exist on this broker; create it first (wirelag topics create)")
     if code == KafkaError._FENCED or code == KafkaError.FENCED_INSTANCE_ID:  # noqa: SLF001, PLR1714 - client's names
         return RuntimeFailure(f"{what}: another consumer runs under the same consumer.instance-id")
+    if code in _RIGHTS:
+        return ConfigError(f"{what}: {error.str()}; `wirelag topics acl` prints the rights that are needed")
     if code in _OUTRIGHT or code == KafkaError._INVALID_ARG:  # noqa: SLF001 - the client's own name for it
         return ConfigError(f"{what}: {explained(error.str())}")
     return RuntimeFailure(f"{what}: {explained(error.str())}")
@@ -243,8 +260,12 @@ def _origin(message: Message) -> Partition:
     return Partition(message.topic() or "", message.partition() or 0)
 
 
+def _origin_of(position: TopicPartition) -> Partition:
+    return Partition(position.topic, position.partition)
+
+
 def _partitions(given: Iterable[TopicPartition]) -> list[Partition]:
-    return [Partition(one.topic, one.partition) for one in given]
+    return [_origin_of(one) for one in given]
 
 
 def _positions(offsets: Mapping[Partition, int]) -> list[TopicPartition]:

@@ -6,9 +6,11 @@ is never consumed: the two ends of a connection would part, or old positions wou
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from common.errors import ConfigError, TopicMismatchError
+
+OnTruncated = Literal["stop", "skip-and-count"]
 
 
 class Partition(NamedTuple):
@@ -35,10 +37,12 @@ class Mark(NamedTuple):
 def check_partitions(name: str, topic: Topic, wanted: int, setting: str) -> None:
     """Raise TopicMismatchError where the topic has not as many partitions as ``setting`` says."""
     if topic.partitions != wanted:
+        more = "; partitions that were added cannot be taken away, so that takes another topic"
         raise TopicMismatchError(
             f"topic {name} has {topic.partitions} partitions, {setting} says {wanted}. Both ends of a "
             "connection meet in one partition only where agents, topic and consumers agree: "
             f"set {setting} to what the agents use, or create the topic with that many partitions"
+            f"{more if topic.partitions > wanted else ''}"
         )
 
 
@@ -63,18 +67,28 @@ def check_unchanged(known: Mapping[str, Topic], now: Mapping[str, Topic]) -> Non
             )
 
 
-def check_position(partition: Partition, position: int, low: int, high: int) -> None:
-    """Raise ConfigError where the broker has no longer what comes after the lake's position."""
+def check_position(
+    partition: Partition, position: int, low: int, high: int, policy: OnTruncated = "stop"
+) -> int:
+    """Return the Kafka offset to go on at: ``position``, or where ``policy`` jumps to from one that is gone.
+
+    Raises:
+        ConfigError: the broker has no longer what comes after the position, and the policy is to stop.
+    """
     if low <= position <= high:
-        return
+        return position
+    if policy == "skip-and-count":
+        return low if position < low else high
     what = f"topic {partition.topic} partition {partition.number}: the lake stands at Kafka offset {position}"
+    remedy = (
+        'To go on without them set consumer.on-truncated = "skip-and-count", which puts what is missing into '
+        "the ledger; else choose a new lake (lake.uri), which starts at the first record that is left"
+    )
     if position < low:
         raise ConfigError(
             f"{what}, the broker's first record is {low}: {low - position} records were deleted before they "
-            "were read (retention is shorter than the consumer's lag). This version does not skip records by "
-            "itself: choose a new lake (lake.uri), which starts at the first record that is left"
+            f"were read (retention is shorter than the consumer's lag). {remedy}"
         )
     raise ConfigError(
-        f"{what}, the broker's end is {high}: the broker lost records that it had acknowledged. Choose a "
-        "new lake (lake.uri)"
+        f"{what}, the broker's end is {high}: the broker lost records that it had acknowledged. {remedy}"
     )

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -162,8 +163,9 @@ def read_kind(lake: Path, kind: str) -> pa.Table:
 class Runner:
     """Consumers in processes of their own, one at a time, that can be killed (support/consumer_runner.py)."""
 
-    def __init__(self, world: World, *, cwd: Path = ROOT) -> None:
-        self._world = world
+    def __init__(self, world: World | None = None, *, cwd: Path = ROOT) -> None:
+        self.world = world
+        """Of the consumers that are started next."""
         self._cwd = cwd
 
     def __enter__(self) -> Self:
@@ -176,13 +178,13 @@ class Runner:
             cwd=self._cwd,
             env=environment,
         )
-        self._number = 0
+        self._number, self._child = 0, 0
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._process.kill()
+        self._process.kill()  # whose child ends with it
         self._process.communicate()
 
     def start(
@@ -192,25 +194,37 @@ class Runner:
         until_end: bool = True,
         kill: tuple[str, int] | None = None,
         halt: tuple[str, int] | None = None,
+        unchecked: bool = False,
     ) -> int:
         """Start a consumer and return its process id."""
+        assert self.world is not None
         self._number += 1
-        self.output = self._world.folder / f"output-{id(self)}-{self._number}"
+        self.output = self.world.folder / f"output-{id(self)}-{self._number}"
         job = {
-            "set": self._world.overrides(*more, lake=lake),
+            "set": self.world.overrides(*more, lake=lake),
             "until_end": until_end,
             "kill": kill,
             "halt": halt,
+            "unchecked": unchecked,
             "output": str(self.output),
         }
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(job) + "\n")
         self._process.stdin.flush()
-        return self._answer()
+        self._child = self._answer()
+        return self._child
 
     def wait(self) -> int:
         """Return the exit code of the consumer that was started, negative for a signal."""
-        return self._answer()
+        code, self._child = self._answer(), 0
+        return code
+
+    def end(self) -> None:
+        """Kill the consumer that is still there, if one is: not yet waited for, its id is no other's."""
+        if self._child:
+            with suppress(ProcessLookupError):
+                os.kill(self._child, signal.SIGKILL)
+            self.wait()
 
     def run(self, *more: str, lake: str = "lake", kill: tuple[str, int] | None = None) -> int:
         """Read to the end, or to the kill; return the exit code."""

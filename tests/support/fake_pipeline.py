@@ -9,6 +9,7 @@ import pyarrow as pa
 from common.errors import RuntimeFailure
 from consumer.engine import Output, Poison, Record
 from consumer.publish.message import Delivery, Outgoing
+from consumer.source.lag import NOT_KNOWN, Keeping, Span
 from consumer.source.topics import Mark, Partition, Topic
 from lake.errors import StalePositionError
 from lake.facts import PartitionCommit, Resume
@@ -102,6 +103,7 @@ class FakeKafka:
     deliveries: list[Delivery] = field(default_factory=list)
     noted: dict[Partition, Mark] = field(default_factory=dict)
     away: bool = False
+    kept: Keeping = NOT_KNOWN
     mute: bool = False
     """The group's coordinator does not answer."""
 
@@ -112,6 +114,15 @@ class FakeKafka:
         if self.away:
             raise RuntimeFailure("no broker")
         return self.low, len(self.records) if partition == EVENTS else 0
+
+    def astray(self) -> set[Partition]:
+        return {EVENTS} if self.position < self.low or self.position > len(self.records) else set()
+
+    def spans(self, partitions: Iterable[Partition]) -> dict[Partition, Span]:
+        return {partition: Span(*self.watermarks(partition)) for partition in partitions}
+
+    def keeping(self, _topic: str) -> Keeping:
+        return self.kept
 
     def marks(self, partitions: Iterable[Partition]) -> dict[Partition, Mark]:
         if self.mute:
@@ -132,6 +143,8 @@ class FakeKafka:
 
     def poll(self, limit: int, timeout: float) -> dict[Partition, list[Record]]:
         del timeout
+        if self.astray():
+            return {}
         taken = self.records[self.position : self.position + limit]
         found = [Record(self.position + i, 1000, value) for i, value in enumerate(taken)]
         self.position += len(taken)

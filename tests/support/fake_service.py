@@ -11,6 +11,8 @@ from consumer.pipeline.cycle import Cycle
 from consumer.pipeline.metrics import Metrics
 from consumer.pipeline.owned import Owned, Rules
 from consumer.pipeline.service import Pace, Service
+from consumer.pipeline.watch import Watch
+from consumer.source.topics import OnTruncated
 from support.fake_pipeline import FakeEngine, FakeKafka, FakeLake
 
 
@@ -21,6 +23,7 @@ class Bench:
     kafka: FakeKafka = field(default_factory=FakeKafka)
     lake: FakeLake = field(default_factory=FakeLake)
     now: float = 0.0
+    on_truncated: OnTruncated = "stop"
 
     def __post_init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -34,7 +37,7 @@ class Bench:
             self.kafka,
             self.lake,  # type: ignore[arg-type]
             lambda _, state: FakeEngine.restored(state),
-            Rules("events", "control", 1),
+            Rules("events", "control", 1, on_truncated=self.on_truncated),
             clock=lambda: self.now,
         )
         cycle = Cycle(
@@ -47,6 +50,7 @@ class Bench:
             latency_topic="latency",
             throttle=Throttle(),
         )
+        watch = Watch(self.kafka, self.metrics, owned.check_unchanged, 10.0, lambda: self.now)
         pace = Pace(5.0, 10**9, 10.0, most_failures=most_failures)
         return Service(
             self.kafka,
@@ -56,6 +60,7 @@ class Bench:
             pace,
             self.stop,
             alive=self.tick,
+            watch=watch,
             clock=lambda: self.now,
             pause=lambda _seconds: None,
         )
@@ -73,7 +78,8 @@ class Bench:
         return [
             tick
             for part in self.lake.commits
-            for table in part.rows.values()
+            for kind, table in part.rows.items()
+            if kind == "histogram"
             for tick in table["tick"].to_pylist()
         ]
 

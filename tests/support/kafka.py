@@ -242,6 +242,11 @@ class KafkaNode:
             "broker.heartbeat.interval.ms": "500",
             "group.initial.rebalance.delay.ms": "0",
             "group.min.session.timeout.ms": "1000",
+            # Of the newer group protocol: who was killed is missed soon
+            "group.consumer.min.session.timeout.ms": "1000",
+            "group.consumer.session.timeout.ms": "3000",
+            "group.consumer.min.heartbeat.interval.ms": "100",
+            "group.consumer.heartbeat.interval.ms": "500",
             "auto.create.topics.enable": "false",
             **self._extra,
         }

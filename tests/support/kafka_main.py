@@ -10,8 +10,9 @@ from common.command import run_command
 from common.errors import RuntimeFailure
 from common.kafka import KafkaSettings
 from common.service import stop_on_signals
-from deploy.create_topics import create_topics
 from support.kafka import KafkaNode, KafkaNodeError
+from wirelag.control import Kafka
+from wirelag.topics import create
 
 _USAGE = """\
 Kafka is up at {bootstrap}; records are in {home}{fate}.
@@ -42,9 +43,7 @@ def main() -> None:
 def _serve(home: Path, port: int, shards: int, fate: str) -> None:
     try:
         with stop_on_signals() as stop, KafkaNode(home, port=port) as node:
-            settings = KafkaSettings(bootstrap_servers=node.bootstrap, shards=shards)
-            for topic, what in create_topics(settings).items():
-                print(f"{topic}: {what}")
+            create(kafka=Kafka(bootstrap=node.bootstrap, set_=(f"kafka.shards={shards}",)))
             print(
                 _USAGE.format(bootstrap=node.bootstrap, home=home, shards=shards, fate=fate),
                 end="",

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from deploy.create_topics import wait_until_led
 from support.kafka import QUICK
+from wirelag.kafka_admin import wait_until_led
 
 
 class Topics:

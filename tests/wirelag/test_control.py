@@ -16,7 +16,7 @@ from wirelag.kafka import send
 
 @pytest.fixture
 def topic(topics: Topics) -> str:
-    """A control topic as deploy/create_topics.py makes it."""
+    """A control topic as `wirelag topics create` makes it."""
     return topics("control", 2, cleanup_policy="compact")
 
 

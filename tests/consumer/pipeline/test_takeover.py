@@ -10,7 +10,7 @@ from common.errors import RuntimeFailure
 from lake.facts import Facts
 from schemas.tables import KINDS
 from support.batches import Fleet
-from support.consumer import Runner, World
+from support.consumer import World
 
 
 def assert_same(world: World, one: str, other: str) -> None:
@@ -62,26 +62,5 @@ def test_a_commit_that_fails_is_done_again_from_the_lake(
         "consumer.poll-records=8", "consumer.cycle-bytes=1B", "consumer.tick=20ms", "consumer.cycle=1ms"
     )
     monkeypatch.undo()
-
-    assert_same(world, "one", "lake")
-
-
-def test_two_writers_of_one_partition_commit_each_record_once(world: World) -> None:
-    fleet = Fleet(shards=world.shards)
-    for _ in range(20):
-        world.send(fleet.talk(8))
-    small = (
-        "consumer.poll-records=4",
-        "consumer.cycle-bytes=1B",
-        "consumer.tick=20ms",
-        "consumer.cycle=20ms",
-    )
-    world.consume("consumer.tick=20ms", lake="one")
-
-    with Runner(world) as here, Runner(world) as there:
-        here.start(*small)
-        there.start(*small)
-        assert 0 in {here.wait(), there.wait()}
-        assert here.run(*small) == 0
 
     assert_same(world, "one", "lake")

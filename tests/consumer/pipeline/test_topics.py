@@ -61,6 +61,11 @@ def test_a_broker_that_lost_records_is_refused() -> None:
         check_position(HERE, 10, low=5, high=9)
 
 
+@pytest.mark.parametrize(("position", "to"), [(2, 5), (5, 5), (9, 9), (10, 9)])
+def test_where_it_is_to_skip_it_goes_on_at_the_nearest_record_there_is(position: int, to: int) -> None:
+    assert check_position(HERE, position, low=5, high=9, policy="skip-and-count") == to
+
+
 @pytest.mark.parametrize("until_end", [True, False])
 def test_the_wrong_number_of_shards_ends_with_exit_code_2(world: World, until_end: bool) -> None:  # noqa: FBT001
     with Runner(world) as runner:
@@ -75,12 +80,7 @@ def test_a_missing_topic_ends_with_exit_code_2(world: World) -> None:
     assert "no-such-topic: does not exist" in runner.output.read_text()
 
 
-@pytest.mark.parametrize("until_end", [True, False])
-def test_a_topic_created_anew_ends_with_exit_code_2_and_the_remedy(
-    world: World,
-    topics: Topics,
-    until_end: bool,  # noqa: FBT001
-) -> None:
+def test_a_topic_created_anew_ends_with_exit_code_2_and_the_remedy(world: World, topics: Topics) -> None:
     world.send(Fleet(shards=world.shards).talk(5))
     world.consume()
     topics.delete(world.events)
@@ -90,24 +90,11 @@ def test_a_topic_created_anew_ends_with_exit_code_2_and_the_remedy(
         world.send(fleet.talk(5))
 
     with Runner(world) as runner:
-        runner.start(until_end=until_end)
-        assert runner.wait() == 2
+        assert runner.run() == 2
         assert "created anew" in runner.output.read_text()
         assert "accept-new-topic = true" in runner.output.read_text()
         assert runner.run("consumer.accept-new-topic=true") == 0
     assert len(world.rows("match")) > fleet.sends
-
-
-def test_a_topic_shortened_below_the_position_ends_with_exit_code_2(world: World) -> None:
-    fleet = Fleet(shards=world.shards)
-    world.send(fleet.talk(5))
-    world.consume()
-    world.send(fleet.talk(5))
-    world.delete_records(world.events, 0, before=3)
-
-    with Runner(world) as runner:
-        assert runner.run() == 2
-    assert "1 records were deleted before they were read" in runner.output.read_text()
 
 
 @pytest.mark.parametrize("setting", ["kafka.poison-topic", "kafka.latency-topic"])

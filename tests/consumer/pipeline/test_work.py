@@ -77,7 +77,7 @@ def test_the_groups_note_is_of_the_last_commit() -> None:
 def test_histogram_rows_are_in_the_state_of_their_own_commit() -> None:
     work = new_work()
     work.take(records(0, 1, 2, 3), now=1.0)
-    engine, outbox = unpack(work.part().state, "events/0")
+    engine, outbox, _ = unpack(work.part().state, "events/0")
     assert engine == b""
     assert [table["tick"].to_pylist() for table in outbox] == [[0, 1, 2, 3]]
 
@@ -87,7 +87,7 @@ def test_what_is_not_published_stays_in_later_states() -> None:
     work.take(records(0, 1, 2), now=1.0)
     work.settle()
     work.take(records(3, 4, 5), now=1.0)
-    _, outbox = unpack(work.part().state, "events/0")
+    _, outbox, _ = unpack(work.part().state, "events/0")
     assert [table["tick"].to_pylist() for table in outbox] == [[0, 1, 2, 3, 4, 5]]
 
 
@@ -100,8 +100,8 @@ def test_an_outbox_that_grew_too_long_loses_its_oldest(monkeypatch: pytest.Monke
 
 
 def test_a_state_of_another_version_is_refused() -> None:
-    with pytest.raises(LakeCorruptError, match="version 2"):
-        unpack(b"\x93\x02\xc4\x00\xc4\x00", "events/0")
+    with pytest.raises(LakeCorruptError, match="version 3"):
+        unpack(b"\x93\x03\xc4\x00\xc4\x00", "events/0")
 
 
 def test_a_state_that_is_no_state_is_refused() -> None:
