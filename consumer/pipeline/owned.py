@@ -157,7 +157,7 @@ class Owned:
     def _load(self, partition: Partition, beginning: int | None = None) -> Work:
         """Return the memory the lake has of a partition, at a place where the broker has records.
 
-        Where the lake has none it is empty, at ``beginning`` or at the broker's first record. Where its newest
+        Where the lake has none it is empty, at ``beginning`` or the broker's first record. Where its newest
         state is damaged the engine is an earlier one, to be brought up to date.
         """
         topic_id = self.topics[partition.topic].id

@@ -153,3 +153,38 @@ def test_where_kafka_has_too_little_the_consumer_says_what_is_missing() -> None:
     with pytest.raises(LakeCorruptError, match="records from 2 to 5; the first it still has is 4"):
         bench.service.assigned([EVENTS])
     assert bench.lake.commits == []
+
+
+def jumped(work: Work, before: int, after: int) -> tuple[PartitionCommit, PartitionCommit]:
+    """Return a commit up to a Kafka offset, and one of a jump that the broker forced and what came after."""
+    work.take([record(offset) for offset in range(before)], now=0.0)
+    one = work.part()
+    work.settle()
+    work.jump(after, now=0.0)
+    work.take([record(offset) for offset in range(after, after + 4)], now=0.0)
+    return one, work.part()
+
+
+@pytest.mark.parametrize(("before", "after"), [(6, 9), (6, 2)])
+def test_a_jump_at_the_earlier_state_is_made_again(before: int, after: int) -> None:
+    """Ahead over records that were deleted, or back to where a broker that lost some goes on."""
+    work = Work(EVENTS, "id-1", Pure(), 0, flushed=True, quiet_since=0.0)
+    one, other = jumped(work, before, after)
+    engine = Pure(FakeEngine.restored(unpack(one.state, "")[0]).held)
+    replay = Replay(engine, Behind(one.to_offset, other.told, "damage", "X"), other.to_offset, [])
+    assert (replay.kafka_offset, replay.shift) == (after, work.shift)
+    assert replay.take([record(offset) for offset in range(after, after + 6)]) == [
+        record(after + 4),
+        record(after + 5),
+    ]
+    assert replay.done
+    assert engine.snapshot() == unpack(other.state, "")[0]
+
+
+@pytest.mark.parametrize("after", [9, 2])
+def test_records_before_a_jump_are_gone(after: int) -> None:
+    """What Kafka now has at those offsets is not what was read, so none of it may be taken for that."""
+    _, other = jumped(Work(EVENTS, "id-1", Pure(), 0, flushed=True, quiet_since=0.0), 6, after)
+    replay = Replay(Pure(), Behind(3, other.told, "state X is unusable", "X"), other.to_offset, [])
+    with pytest.raises(LakeCorruptError, match=f"the first it still has is {after}"):
+        replay.take([record(offset) for offset in range(3, 12)])
