@@ -51,7 +51,7 @@ def test_figures_need_20_exchanges_and_less_than_one_spoiled_in_100():
 
 @pytest.mark.parametrize("style", PASSES.values(), ids=PASSES)
 def test_where_it_passes_the_think_time_is_right_to_1_per_cent(style):
-    events, truths = talk(0, 12_000, style, dice(10))
+    events, truths = talk(0, 6_000, style, dice(10))
     told = once(seen(events, CLOCKS), 2).exchanges
     assert of(told, 0) is of(told, 1) is Verdict.VALID
     assert abs(p50_error(told, truths, ~told.pipelined)) < 0.01
@@ -61,7 +61,7 @@ def test_where_it_passes_the_think_time_is_right_to_1_per_cent(style):
 @pytest.mark.parametrize("style", [PASSES["plain"], PASSES["parts"]], ids=["plain", "parts"])
 def test_lost_events_make_the_answer_smaller_and_not_wrong(style, lost):
     """Exchanges are lost by chance, whatever they took: the rest has the same middle."""
-    events, truths = talk(0, 12_000, style, dice(11))
+    events, truths = talk(0, 6_000, style, dice(11))
     told = once(seen(events, CLOCKS, lost, seed=12), 2).exchanges
     assert of(told, 0) is of(told, 1) is Verdict.VALID
     server = told.end == SERVER
@@ -70,7 +70,7 @@ def test_lost_events_make_the_answer_smaller_and_not_wrong(style, lost):
     thinks = np.array([true[name] for name in names])
     assert np.abs(told.turn[server] - thinks).max() <= 1 + thinks.max() * 21e-6
     assert 0.6 < server.sum() / len(truths) < 0.7
-    assert abs(p50_error(told, truths, ~told.pipelined)) < 0.02, "chance: a third of 12,000 is not there"
+    assert abs(p50_error(told, truths, ~told.pipelined)) < 0.02, "chance: a third of 6,000 is not there"
 
 
 @pytest.mark.parametrize("share", [0.05, 0.1, 0.3])
@@ -83,7 +83,7 @@ def test_it_rejects_5_per_cent_of_pipelined_requests_at_either_end(share, eager)
 
 def test_without_the_gate_pipelined_requests_would_make_the_server_look_fast():
     """The control: 10 % of them, to a server that reads at once, take some 10 % off the think time."""
-    events, truths = talk(0, 12_000, Style(pipelined=0.1), dice(14))
+    events, truths = talk(0, 6_000, Style(pipelined=0.1), dice(14))
     told = once(seen(events, CLOCKS), 2).exchanges
     assert p50_error(told, truths, np.ones(told.end.size, dtype=bool)) < -0.05
     assert of(told, 1) is Verdict.PIPELINED
