@@ -98,11 +98,22 @@ class SpooledDelivery(KafkaDelivery):
             self.poll()
         if self._live or self._out or self._ready:
             self._retreat(time.monotonic())
+        self._collect()
         self.spool.give(0)
         if not self.spool.flush(FLUSH_SECONDS):
             self._log.warning("spool not written in time", seconds=FLUSH_SECONDS)
         self._take()
         return self._held.total()
+
+    def _collect(self) -> None:
+        """Wait for what was recalled: on a busy host reports are late; what never comes back is counted."""
+        deadline = time.monotonic() + FLUSH_SECONDS
+        while (self._live or self._out) and time.monotonic() < deadline:
+            self._serve(IDLE_SECONDS)
+            if self._back:
+                self._retreat(time.monotonic())
+        if lost := sum(ticket.events for ticket in self._live):
+            self._ledger.put("kafka", "undelivered-at-exit", lost)
 
     def end(self) -> None:
         """Close the spool."""
