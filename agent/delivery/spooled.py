@@ -100,9 +100,11 @@ class SpooledDelivery(KafkaDelivery):
             self._retreat(time.monotonic())
         self._collect()
         self.spool.give(0)
-        if not self.spool.flush(FLUSH_SECONDS):
-            self._log.warning("spool not written in time", seconds=FLUSH_SECONDS)
-        self._take()
+        for _ in range(2):  # what was still handed out goes back first; then it is told what was lost of it
+            if not self.spool.flush(FLUSH_SECONDS):
+                self._log.warning("spool not written in time", seconds=FLUSH_SECONDS)
+            self._take()
+            self._put_all_back()
         return self._held.total()
 
     def _collect(self) -> None:
@@ -194,8 +196,7 @@ class SpooledDelivery(KafkaDelivery):
                 self._store(value, ticket)
             else:
                 self._put_back(ticket)
-        while self._ready:
-            self._put_back(self._ready.popleft()[1])
+        self._put_all_back()
         self._recalls += 1
         self.spool.recall(self._recalls)
         self._pace.failed(now)
@@ -226,6 +227,10 @@ class SpooledDelivery(KafkaDelivery):
             self._ready.append((record.value, ticket))
         else:
             self._put_back(ticket)
+
+    def _put_all_back(self) -> None:
+        while self._ready:
+            self._put_back(self._ready.popleft()[1])
 
     def _put_back(self, ticket: Ticket) -> None:
         assert ticket.place is not None  # noqa: S101 - it was taken out

@@ -13,7 +13,6 @@ from agent.delivery.choose import delivery_of
 from agent.delivery.outstanding import Ticket
 from agent.delivery.spooled import SpooledDelivery
 from agent.ledger import DELIVERED, Ledger
-from agent.spool.inspect import reports as files
 from agent.spool.settings import SpoolSection
 from common.kafka import KafkaSettings
 from common.units import ByteSize, Duration
@@ -52,9 +51,6 @@ def node(broker: KafkaNode) -> Node:
     one = broker
     topic = Topics(one.bootstrap)("events", SHARDS)
     return Node(one.bootstrap, topic, one.start, one.stop, one.kill, one.suspend, one.resume)
-
-
-NOWHERE = Node("127.0.0.1:1", "nowhere", *([lambda: None] * 5))
 
 
 class Sender:
@@ -245,24 +241,6 @@ def test_records_too_large_for_kafka_do_not_hold_up_the_spool(node: Node, tmp_pa
     assert {n for _, _, n in stored(node)} == {0, 1, 4, 5}
     assert sender.ledger.total("kafka", "msg-size-too-large") == sender.ledger.lost() == 3 * (2 + 3)
     assert sender.accounted() == sender.events
-
-
-@pytest.mark.parametrize("reports", [True, False], ids=["late", "never"])
-def test_what_is_recalled_at_the_end_is_waited_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, reports: bool
-) -> None:
-    """On a busy host the client tells of it late: it is spooled all the same, or else counted."""
-    monkeypatch.setattr("agent.delivery.kafka.RECALL_POLLS", 0)
-    monkeypatch.setattr("agent.delivery.spooled.FLUSH_SECONDS", PATIENCE_SECONDS if reports else 0.1)
-    sender = Sender(NOWHERE, tmp_path / "spool")
-    sender.send(5)
-    if not reports:
-        monkeypatch.setattr(sender.delivery, "_serve", lambda _seconds: None)
-    sender.delivery.close(0, time.monotonic)
-    sender.delivery.end()
-    held = sum(one.events for one in files(tmp_path / "spool", verify=True))
-    assert held + sender.ledger.lost() == sender.events
-    assert (held > 0) == reports
 
 
 def make_fatal(sender: Sender) -> None:
