@@ -109,11 +109,24 @@ class SpooledDelivery(KafkaDelivery):
             self.poll()
         if self._live or self._out or self._ready:
             self._retreat(time.monotonic())
+        self._collect()
         self.spool.give(0)
-        if not self.spool.flush(FLUSH_SECONDS):
-            self._log.warning("spool not written in time", seconds=FLUSH_SECONDS)
-        self._take()
+        for _ in range(2):  # what was still handed out goes back first; then it is told what was lost of it
+            if not self.spool.flush(FLUSH_SECONDS):
+                self._log.warning("spool not written in time", seconds=FLUSH_SECONDS)
+            self._take()
+            self._put_all_back()
         return self._held.total()
+
+    def _collect(self) -> None:
+        """Wait for what was recalled: on a busy host reports are late; what never comes back is counted."""
+        deadline = time.monotonic() + FLUSH_SECONDS
+        while (self._live or self._out) and time.monotonic() < deadline:
+            self._serve(IDLE_SECONDS)
+            if self._back:
+                self._retreat(time.monotonic())
+        if lost := sum(ticket.events for ticket in self._live):
+            self._ledger.put("kafka", "undelivered-at-exit", lost)
 
     def end(self) -> None:
         """Close the spool; once."""
@@ -197,8 +210,7 @@ class SpooledDelivery(KafkaDelivery):
                 self._store(value, ticket)
             else:
                 self._put_back(ticket)
-        while self._ready:
-            self._put_back(self._ready.popleft()[1])
+        self._put_all_back()
         self._recalls += 1
         self.spool.recall(self._recalls)
         self._pace.failed(now)
@@ -229,6 +241,10 @@ class SpooledDelivery(KafkaDelivery):
             self._ready.append((record.value, ticket))
         else:
             self._put_back(ticket)
+
+    def _put_all_back(self) -> None:
+        while self._ready:
+            self._put_back(self._ready.popleft()[1])
 
     def _put_back(self, ticket: Ticket) -> None:
         assert ticket.place is not None  # noqa: S101 - it was taken out
