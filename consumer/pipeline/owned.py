@@ -159,7 +159,7 @@ class Owned:
         )
         if partition.topic == self.rules.control_topic:
             # Heartbeats hold totals: the next one says what deleted ones said.
-            work.next_offset = max(committed, self.source.watermarks(partition)[0])
+            work.pass_over(self.source.watermarks(partition)[0])
         return work
 
     def _replay(self, partition: Partition, replay: Replay) -> Replay:
@@ -168,7 +168,7 @@ class Owned:
         log.warning(
             "a damaged state is made again",
             partition=f"{partition.topic}/{partition.number}",
-            from_offset=replay.next_offset,
+            from_offset=replay.kafka_offset,
             why=replay.damage,
         )
         return replay

@@ -16,6 +16,9 @@ from lake.errors import LakeCorruptError
 from lake.older import FLUSH
 from lake.partition import Behind
 
+JUMP = "jump "
+"""Begins the word that reading went on at another Kafka offset, which follows."""
+
 
 class Replayed(Protocol):
     """What is needed of an engine."""
@@ -37,13 +40,21 @@ def tell(engine: Replayed, word: str) -> Output:
 class Replay:
     """Brings an engine from `behind.state_offset` to `until`; `outbox` gets what may be unpublished."""
 
-    def __init__(self, engine: Replayed, behind: Behind, until: int, outbox: list[pa.Table]) -> None:
+    def __init__(
+        self, engine: Replayed, behind: Behind, until: int, outbox: list[pa.Table], shift: int = 0
+    ) -> None:
         self.outbox = outbox
+        self.shift = shift
         self.damage = behind.damage
         self._engine, self._behind, self._until = engine, behind, until
         self._told = list(behind.told)
         self.next_offset = behind.state_offset
         self._hear()
+
+    @property
+    def kafka_offset(self) -> int:
+        """The Kafka offset of the record that is needed next: ``shift`` below the lake's."""
+        return self.next_offset - self.shift
 
     @property
     def done(self) -> bool:
@@ -56,11 +67,16 @@ class Replay:
         Raises:
             LakeCorruptError: one is missing.
         """
-        left = [record for record in records if record.kafka_offset >= self.next_offset]
-        while left and not self.done:
-            stop = self._told[0][0] if self._told else self._until
+        left = list(records)
+        while not self.done:
+            left = [record for record in left if record.kafka_offset >= self.kafka_offset]
+            if not left:
+                break
+            stop = (self._told[0][0] if self._told else self._until) - self.shift
             batch = [record for record in left if record.kafka_offset < stop]
-            self._require_consecutive(batch or left)
+            if not batch:
+                raise self._gone(left[0].kafka_offset)
+            self._require_consecutive(batch)
             self._keep(self._engine.apply(batch))
             self.next_offset += len(batch)
             self._hear()
@@ -69,18 +85,30 @@ class Replay:
 
     def require_from(self, low: int) -> None:
         """Raise LakeCorruptError where the broker's first record is beyond the one that is needed next."""
-        if not self.done and low > self.next_offset:
+        if not self.done and low > self.kafka_offset:
             raise self._gone(low)
 
     def _require_consecutive(self, records: Sequence[Record]) -> None:
-        for offset, record in enumerate(records, self.next_offset):
+        for offset, record in enumerate(records, self.kafka_offset):
             if record.kafka_offset != offset:
-                self.next_offset = offset
+                self.next_offset = offset + self.shift
                 raise self._gone(record.kafka_offset)
 
     def _hear(self) -> None:
         while self._told and self._told[0][0] == self.next_offset:
-            self._keep(tell(self._engine, self._told.pop(0)[1]))
+            word = self._told.pop(0)[1]
+            if word.startswith(JUMP):
+                self._jump(int(word.removeprefix(JUMP)))
+            else:
+                self._keep(tell(self._engine, word))
+
+    def _jump(self, kafka_offset: int) -> None:
+        """Go on where reading went on: ahead past what was gone, or back where a broker lost records."""
+        if kafka_offset < self.kafka_offset:
+            self.next_offset += 1  # one lake offset stands for the jump, so that the lake's only rise
+            self.shift = self.next_offset - kafka_offset
+        else:
+            self.next_offset = kafka_offset + self.shift
 
     def _keep(self, output: Output) -> None:
         table = output.rows.get("histogram")
@@ -90,6 +118,6 @@ class Replay:
     def _gone(self, found: int) -> LakeCorruptError:
         return LakeCorruptError(
             f"{self._behind.damage}. To make that state again Kafka would have to have the records from "
-            f"{self.next_offset} to {self._until}; the first it still has is {found}",
+            f"{self.kafka_offset} to {self._until - self.shift}; the first it still has is {found}",
             name=self._behind.name,
         )

@@ -11,7 +11,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from consumer.engine import Output, Poison, Record
-from consumer.pipeline.replay import Replay
+from consumer.pipeline.replay import JUMP, Replay
 from consumer.pipeline.saved import pack, remark
 from consumer.source.topics import Mark, Partition
 from lake.facts import PartitionCommit
@@ -79,7 +79,7 @@ class Work:
     @property
     def read_from(self) -> int:
         """The Kafka offset of the next record that is needed."""
-        return self.next_offset if self.replay is None else self.replay.next_offset
+        return self.next_offset if self.replay is None else self.replay.kafka_offset
 
     @property
     def mark(self) -> Mark:
@@ -104,6 +104,12 @@ class Work:
         self.size += sum(len(record.value) for record in new)
         self.flushed = False
         self.quiet_since = now
+
+    def pass_over(self, low: int) -> None:
+        """Go on at the broker's first record, if that is ahead: what was before it says nothing new."""
+        if low > self.next_offset:
+            self.told.append((self.next_offset, f"{JUMP}{low}"))
+            self.next_offset = low
 
     def reached(self, end: int) -> None:
         """Learn that the partition ends at an offset and was read up to there."""

@@ -105,6 +105,34 @@ def test_a_word_that_is_not_known_is_an_error() -> None:
         Replay(Pure(), Behind(3, ((3, "sing"),), "damage", "X"), 10, [])
 
 
+@pytest.mark.parametrize(
+    ("told", "shift", "kafka", "wanted"),
+    [
+        (((5, "jump 8"),), 0, [3, 4, 8, 9], [3, 4, 8, 9]),
+        (((5, "jump 8"), (8, "flush")), 0, [3, 4, 7, 8, 9, 10], [3, 4, 8, 9]),
+        (((5, "jump 1"),), 0, [3, 4, 1, 2, 3, 4, 5], [3, 4, 1, 2, 3, 4]),
+        ((), 2, [1, 2, 3, 4, 5, 6, 7, 8], [1, 2, 3, 4, 5, 6, 7]),
+        (((5, "jump 5"),), 2, [1, 2, 5, 6, 7], [1, 2, 5, 6, 7]),
+    ],
+)
+def test_reading_that_went_on_elsewhere_does_so_again(
+    told: tuple[tuple[int, str], ...], shift: int, kafka: list[int], wanted: list[int]
+) -> None:
+    seen: list[int] = []
+
+    class Noting(FakeEngine):
+        def apply(self, records: Sequence[Record]) -> Output:
+            seen.extend(record.kafka_offset for record in records)
+            return Output()
+
+    replay = Replay(Noting(), Behind(3, told, "damage", "X"), 10, [], shift)
+    assert replay.kafka_offset == kafka[0]
+    for offset in kafka:
+        replay.take([record(offset)])
+    assert replay.done
+    assert seen == wanted
+
+
 def _damaged(until: int, told: tuple[tuple[int, str], ...] = (), *, flushed: bool = False) -> Resume:
     """Return the state of two records, held, with an outbox; the one at ``until`` is damaged."""
     state = pack(b"0,1", [])
