@@ -2,8 +2,8 @@
 """How long a lake of 50,000 commits takes to open, kept as `wirelag lake maintain --every 5m` keeps it.
 
 Three days of one commit each 5 s are made quickly: log files are written as deltalake writes them, their data
-files are links to one of each kind, and after each 60 commits a round of the real housekeeping runs, with the
-clock of those days. What is measured is `Facts.open` and the position of a partition.
+files are links to one of each kind, and in between the real housekeeping runs with the clock of those days:
+each 60 commits on the last of them, each hour before. Measured are `Facts.open` and a partition's position.
 """
 
 import argparse
@@ -29,6 +29,9 @@ from schemas.tables import KINDS
 COMMITS = 50_000
 CYCLE_NS = 5 * 10**9
 ROUND = 60
+"""Commits from one round to the next, within the day that the log is kept; before it an hour's."""
+EARLIER_ROUND = 720
+LOG_KEPT = 24 * 720
 WRITTEN = ("match", "histogram", "ledger", "progress")
 TOPIC_ID = "k3Jx_0aTQ-longLogTopic"
 GOAL = 0.5
@@ -44,18 +47,19 @@ def build(folder: Path, commits: int, *, maintained: bool = True) -> Maintainer:
     Facts.open(str(folder))
     housekeeping = Maintainer.open(str(folder), {}, MaintainSettings(), KeepSettings())
     templates = {kind: _template(folder, kind) for kind in WRITTEN}
+    os.utime(folder / "_delta_log" / f"{0:020}.json", ns=(begin, begin))  # else none after it is old enough
     version = 1
     for number in range(commits):
         moment = begin + number * CYCLE_NS
         files = [_linked(folder, templates[kind], number, moment) for kind in WRITTEN]
         _log(folder, version, files, number + 1, moment)
         version += 1
-        if maintained and (number + 1) % ROUND == 0:
+        if maintained and (number + 1) % (ROUND if commits - number <= LOG_KEPT else EARLIER_ROUND) == 0:
             housekeeping.now_ns = lambda moment=moment: moment  # type: ignore[misc]
             made = housekeeping.run()
             assert not made.failed, made.failed
             version = housekeeping.table.version + 1
-            _date(folder, version - 1, moment)
+            _date(folder, moment)
     return housekeeping
 
 
@@ -104,13 +108,12 @@ def _log(folder: Path, version: int, files: list[DataFile], next_offset: int, mo
     os.utime(path, ns=(moment, moment))
 
 
-def _date(folder: Path, newest: int, moment: int) -> None:
+def _date(folder: Path, moment: int) -> None:
     """Give what housekeeping just wrote the time of those days, so that the log's retention sees it."""
-    for version in range(newest, max(0, newest - 2 * ROUND), -1):
-        for name in (f"{version:020}.json", f"{version:020}.checkpoint.parquet"):
-            path = folder / "_delta_log" / name
-            if path.exists() and path.stat().st_mtime_ns > moment:
-                os.utime(path, ns=(moment, moment))
+    with os.scandir(folder / "_delta_log") as entries:
+        for entry in entries:
+            if entry.stat().st_mtime_ns > moment:
+                os.utime(entry.path, ns=(moment, moment))
 
 
 def main() -> None:

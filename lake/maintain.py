@@ -76,6 +76,8 @@ class Maintainer:
     keep: KeepSettings
     trace: Callable[[str], None] = lambda _point: None
     now_ns: Callable[[], int] = time.time_ns
+    _synced: int = housekeeping.NO_CHECKPOINT
+    """The commits up to this version are on the disk."""
 
     @classmethod
     def open(
@@ -171,15 +173,15 @@ class Maintainer:
         old, new = {file.path for file in removed}, {file.path for file in added}
         for _ in range(_TRIES):
             self.table.refresh()
-            before = self.table.version
             if not old <= {file.path for file in self.table.files()}:
                 made.overtaken += 1
                 break
+            self._sync_log()  # what a merge holds must not be lost where the merge is not
             self.trace("before-replace")
             if self._is_next(removed, added, transactions or {}, rows_change=rows_change):
                 self.trace("after-replace")
                 self.table.refresh()
-                housekeeping.sync_log(self.storage, before, self.table.version)
+                self._sync_log()
                 self.trace("after-replace-sync")
                 return True
             made.conflicts += 1
@@ -188,6 +190,12 @@ class Maintainer:
         for path in new:
             self.storage.delete(path)
         return False
+
+    def _sync_log(self) -> None:
+        """Force all commits up to the version shown to the disk: whoever made one may have been killed."""
+        since = max(self._synced, housekeeping.last_checkpoint(self.storage))
+        housekeeping.sync_log(self.storage, since, self.table.version)
+        self._synced = self.table.version
 
     def _is_next(
         self,

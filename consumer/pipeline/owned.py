@@ -198,8 +198,8 @@ class Owned:
         at = work.kafka_offset
         if work.replay is not None:
             work.replay.require_from(low)
-        elif at < low and work.partition.topic == self.rules.control_topic:
-            work.next_offset = low + work.shift
+        elif work.partition.topic == self.rules.control_topic and at <= high:
+            work.pass_over(low)
         elif (to := check_position(work.partition, at, low, high, self.rules.on_truncated)) != at:
             log.warning(
                 "the broker has no record where the lake stands: going on elsewhere",

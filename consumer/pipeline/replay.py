@@ -57,11 +57,16 @@ class Replay:
         Raises:
             LakeCorruptError: one is missing.
         """
-        left = [record for record in records if record.kafka_offset >= self.kafka_offset]
-        while left and not self.done:
-            stop = self._told[0][0] if self._told else self._until
-            batch = [record for record in left if record.kafka_offset + self.shift < stop]
-            self._require_consecutive(batch or left)
+        left = list(records)
+        while not self.done:
+            left = [record for record in left if record.kafka_offset >= self.kafka_offset]
+            if not left:
+                break
+            stop = (self._told[0][0] if self._told else self._until) - self.shift
+            batch = [record for record in left if record.kafka_offset < stop]
+            if not batch:
+                raise self._gone(left[0].kafka_offset)
+            self._require_consecutive(batch)
             self._keep(self._engine.apply(batch))
             self.next_offset += len(batch)
             self._hear()
@@ -85,10 +90,21 @@ class Replay:
             to = jump_in(word)
             if to is None:
                 self._keep(tell(self._engine, word))
-            elif self.next_offset == self._behind.state_offset:
-                self.next_offset, self.shift = to
             else:
-                raise self._gone(to[0] - to[1])
+                self._jump(to)
+
+    def _jump(self, kafka_offset: int) -> None:
+        """Go on where reading went on: ahead past what was gone, or back where a broker lost records.
+
+        What Kafka has now before the place it went back to is not what was read there.
+        """
+        if kafka_offset >= self.kafka_offset:
+            self.next_offset = kafka_offset + self.shift
+        elif self.next_offset == self._behind.state_offset:
+            self.next_offset += 1  # one lake offset stands for the jump, so that the lake's only rise
+            self.shift = self.next_offset - kafka_offset
+        else:
+            raise self._gone(kafka_offset)
 
     def _keep(self, output: Output) -> None:
         table = output.rows.get("histogram")

@@ -33,17 +33,14 @@ def is_hear(word: str) -> bool:
     return word.startswith(_HEAR)
 
 
-def jumped(lake_offset: int, shift: int) -> str:
-    """Return the word for a jump: to which lake offset, and what is between these and Kafka's since."""
-    return f"{_JUMP}{lake_offset} {shift}"
+def jumped(kafka_offset: int) -> str:
+    """Return the word for reading that went on elsewhere, at a Kafka offset."""
+    return f"{_JUMP}{kafka_offset}"
 
 
-def jump_in(word: str) -> tuple[int, int] | None:
-    """Return lake offset and shift after a jump, None where a word is of something else."""
-    if not word.startswith(_JUMP):
-        return None
-    lake_offset, shift = word.removeprefix(_JUMP).split()
-    return int(lake_offset), int(shift)
+def jump_in(word: str) -> int | None:
+    """Return the Kafka offset that reading went on at, None where a word is of something else."""
+    return int(word.removeprefix(_JUMP)) if word.startswith(_JUMP) else None
 
 
 def tell(engine: Told, word: str) -> Output:

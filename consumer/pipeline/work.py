@@ -132,13 +132,19 @@ class Work:
         if self.replay is not None:
             self.replay.require_from(end)
 
+    def pass_over(self, kafka_offset: int) -> None:
+        """Go on at a Kafka offset ahead: what was before it says nothing that does not come again."""
+        if kafka_offset > self.kafka_offset:
+            self.told.append((self.next_offset, jumped(kafka_offset)))
+            self.next_offset = kafka_offset + self.shift
+
     def jump(self, kafka_offset: int, now: float) -> None:
         """Go on at another Kafka offset since the broker has no record at ours; the next commit covers it.
 
         Ahead: the records in between were never read. Back: the broker lost what we had read, and gives those
         offsets to other records; one lake offset stands for the jump, so that the lake's still rise.
         """
-        before = self.next_offset
+        self.told.append((self.next_offset, jumped(kafka_offset)))
         if kafka_offset < self.kafka_offset:
             self.next_offset += 1
             self.shift = self.next_offset - kafka_offset
@@ -146,7 +152,6 @@ class Work:
             skipped = truncated(self.partition, kafka_offset - self.kafka_offset)
             self._keep(Output({"ledger": skipped}))
             self.next_offset = kafka_offset + self.shift
-        self.told.append((before, jumped(self.next_offset, self.shift)))
         self.flushed, self.quiet_since, self.end = False, now, 0
 
     def flush(self) -> None:

@@ -5,6 +5,7 @@ import pytest
 
 from common.units import Duration
 from lake.facts import Facts
+from lake.maintain import VACUUMED
 from lake.settings import KeepSettings, MaintainSettings
 from schemas.tables import KINDS
 from tests.lake.keeping import HOUR_NS, counts, maintainer
@@ -48,6 +49,17 @@ def test_progress_rows_that_a_take_over_needs_are_never_deleted(folder: str) -> 
         assert facts.resume(TOPIC_ID, partition) is not None
     assert facts.known_topic_ids(TOPIC) == {TOPIC_ID}
     assert not made.failed
+
+
+def test_garbage_goes_after_a_week_and_never_before(facts: Facts, folder: str) -> None:
+    advance(facts, range(1), 5, 20)
+    own = maintainer(folder)
+    own.run()
+    assert own.table.transaction_version(VACUUMED) is not None
+    assert ("delete unused files", "") not in own.run().done
+    with pytest.raises(ValueError, match="168 hours at least"):
+        own.table.vacuum(167, delete=True)
+    assert stored(facts, "match") == expected("match", range(1), 20)
 
 
 def test_settings_name_what_is_refused() -> None:

@@ -107,3 +107,12 @@ def test_a_state_of_another_version_is_refused() -> None:
 def test_a_state_that_is_no_state_is_refused() -> None:
     with pytest.raises(LakeCorruptError, match="cannot be read"):
         unpack(pack(b"engine", [histogram([1])])[:-40], "events/0")
+
+
+def test_records_that_are_passed_over_are_told() -> None:
+    work = new_work(committed=5)
+    work.pass_over(3)
+    assert not work.moved
+    work.pass_over(9)
+    part = work.part()
+    assert (part.from_offset, part.to_offset, part.told) == (5, 9, ((5, "jump 9"),))
