@@ -3,10 +3,11 @@
 
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from consumer.late.rematch import Rematch
 from lake.errors import CommitUnknownError, StalePositionError
@@ -40,6 +41,13 @@ def fill(folder: Path, values: list[bytes], late: list[bool]) -> None:
         rows = {kind: table for kind, table in output.rows.items() if table.num_rows}
         facts.commit([PartitionCommit("events", "id", 0, offset, offset + 1, b"", flushed=False, rows=rows)])
         offset += 1
+
+
+@pytest.fixture
+def quiet_log() -> Iterator[None]:
+    """What a command sets up for its log goes with its standard error."""
+    yield
+    structlog.reset_defaults()
 
 
 def looks(folder: Path, trace: Callable[[str], None] = lambda _: None) -> Rematch:
@@ -101,11 +109,13 @@ def test_a_lake_of_an_earlier_version_is_looked_at_in_peace(tmp_path: Path) -> N
     assert rows(folder, "match") == Counter()
 
 
+@pytest.mark.usefixtures("quiet_log")
 def test_the_command_says_what_it_found(lake: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["rematch", "--lake", str(lake), "--set", "consumer.window=1s"]) == 0
     assert "8 matches" in capfd.readouterr().out
 
 
+@pytest.mark.usefixtures("quiet_log")
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
