@@ -4,6 +4,7 @@
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,18 @@ def test_of_two_that_look_at_once_one_commits(lake: Path) -> None:
             looks(copy, overtaken).once()
         assert rows(copy, "unmatched") == Counter()
         assert read_kind(copy, "match").num_rows == 8
+
+
+def test_without_the_check_corrections_would_be_there_twice(lake: Path) -> None:
+    """The control: a look that is taken for newer than it is commits what another one has committed."""
+    late = Late.open(str(lake))
+    look = late.look(HOUR_NS)
+    assert look is not None
+    rows_of_look = looks(lake)._rows(look)
+    assert looks(lake).once().matches == 8
+    late.commit(replace(look, since=look.version), rows_of_look)
+    assert read_kind(lake, "match").num_rows == 16
+    assert rows(lake, "unmatched") != Counter()
 
 
 def test_a_lake_of_an_earlier_version_is_looked_at_in_peace(tmp_path: Path) -> None:
