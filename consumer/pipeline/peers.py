@@ -25,7 +25,8 @@ LIMIT = 10_000
 """Heartbeats taken at once."""
 BACK = 50_000
 """Heartbeats read at the start, the newest."""
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 10.0
+"""How long engines are told nothing new at the start, until the heartbeats that there are have been read."""
 
 log = structlog.get_logger()
 
@@ -61,15 +62,15 @@ class PeerWatch:
     def __post_init__(self) -> None:
         self._throttle = Throttle()
         self._due = self.clock()
-        self._begun = False
+        self._begun = self._caught_up = False
+        self._until = self.clock() + PATIENCE_SECONDS
         self._partition = Partition(self.control_topic, HEARTBEATS)
 
-    def catch_up(self) -> None:
+    def catch_up(self, stopped: Callable[[], bool]) -> None:
         """Read the heartbeats that there are now; returns without them where they cannot be had in time."""
-        deadline = self.clock() + PATIENCE_SECONDS
-        while self._read(0.2) and self.clock() < deadline:
-            if self._partition in self.source.ends():
-                return
+        self._until = self.clock() + PATIENCE_SECONDS
+        while not self._caught_up and self._read(0.2) and self.clock() < self._until and not stopped():
+            pass
 
     def turn(self, works: Iterable[Work], *, now: bool = False) -> None:
         """Tell the engines of these works what is known, if it is due or is to be ``now``."""
@@ -77,6 +78,8 @@ class PeerWatch:
             return
         self._due = self.clock() + EVERY_SECONDS
         self._read(0)
+        if not self._caught_up and self.clock() < self._until:
+            return  # engines go on with what they were told last
         for work in works:
             own = work.partition.topic == self.events_topic and work.replay is None
             if own and isinstance(work.engine, EventEngine):
@@ -114,6 +117,7 @@ class PeerWatch:
                 self._begun = True
             for records in self.source.poll(LIMIT, seconds).values():
                 self.known.take(records)
+            self._caught_up |= self._partition in self.source.ends()
         except RuntimeFailure as error:
             if (silent := self._throttle.due("heartbeats")) is not None:
                 log.warning("heartbeats cannot be read", error=str(error), more=silent)

@@ -124,6 +124,7 @@ class Service:
     def follow(self) -> None:
         """Read as a member of the group until told to stop; what was read by then is committed."""
         with self._forgetting():
+            self._catch_up()
             self.reader.subscribe(self.owned.rules.topics, self)
             while not self.stop.is_set():
                 self._turn()
@@ -136,8 +137,7 @@ class Service:
         everything = [Partition(name, n) for name, topic in topics.items() for n in range(topic.partitions)]
         self.owned.bounds = {partition: self.reader.watermarks(partition)[1] for partition in everything}
         self.reader.assign(self.owned.take_over(everything))
-        if self.peers is not None:
-            self.peers.catch_up()
+        self._catch_up()
         self._hear(now=True)
         while not self.stop.is_set():
             if not self._at_end():
@@ -181,6 +181,10 @@ class Service:
         for part in parts:
             self.owned.take(part)
             self._hear(now=len(parts) > 1)
+
+    def _catch_up(self) -> None:
+        if self.peers is not None:
+            self.peers.catch_up(self.stop.is_set)
 
     def _hear(self, *, now: bool = False) -> None:
         if self.peers is not None:

@@ -27,7 +27,7 @@ from support.stories import HOUR_MS, Story, matches, sums, unmatched
 from support.topics import Topics
 
 MINUTE_MS = 60_000
-STEPS_NS = (0, 3_600 * 10**9, -3_600 * 10**9)
+STEP_NS = 3_600 * 10**9
 
 
 @pytest.fixture
@@ -41,38 +41,33 @@ def stored(story: Story) -> int:
     return sum(row["events"] for row in rows if (row["stage"], row["reason"]) == ("consumer", "stored"))
 
 
-@pytest.mark.parametrize("step_ns", STEPS_NS)
-def test_events_wait_for_a_host_whose_agent_says_that_it_is_behind(
-    story: Story, faults: Faults, step_ns: int
-) -> None:
-    """Ten minutes late, and nothing is unmatched; a step of its wall clock changes nothing."""
+def test_events_wait_for_a_host_whose_agent_says_that_it_is_behind(story: Story, faults: Faults) -> None:
+    """Ten minutes late, and nothing is unmatched; steps of its wall clock by an hour change nothing."""
     before, after = story.talk(), story.talk(4)
     later = [
-        msgspec.structs.replace(one, realtime_offset_ns=one.realtime_offset_ns + step_ns)
-        for one in after["beta"]
+        msgspec.structs.replace(one, realtime_offset_ns=one.realtime_offset_ns + STEP_NS * (number % 3 - 1))
+        for number, one in enumerate(after["beta"])
     ]
     story.put(0, [*before["alpha"], *before["beta"]])
     for minute in range(10):
         at_ms = minute * MINUTE_MS
         story.put(at_ms, after["alpha"][minute : minute + 1] if minute < 8 else [])
         story.beat_of(at_ms, "alpha")
-        story.beat_of(at_ms, "beta", age_ms=at_ms, step_ns=step_ns)
+        story.beat_of(at_ms, "beta", age_ms=at_ms, step_ns=STEP_NS * (minute % 3 - 1))
         story.pass_time(at_ms + MINUTE_MS // 2)
         if minute in {3, 9}:
             story.consume()
     assert unmatched(story.folder / "lake") == Counter()
     story.put(10 * MINUTE_MS, later)
-    story.beat_of(10 * MINUTE_MS, "beta", step_ns=step_ns)
-    story.consume()
+    story.beat_of(10 * MINUTE_MS, "beta", step_ns=STEP_NS)
     story.pass_time(12 * MINUTE_MS)
-    totals = story.consume()
-    assert totals.rows["unmatched"] == 0
+    story.consume()
     assert unmatched(story.folder / "lake") == Counter()
     assert sum(matches(story.folder / "lake").values()) == story.fleet.sends
     delivery = {row["delivery_ns"] for row in read_kind(story.folder / "lake", "match").to_pylist()}
     assert max(delivery) < 1_000_000_000
     faults.tell(
-        f"one host's events 10 minutes late, its clock stepped by {step_ns // 3_600 // 10**9} h",
+        "one host's events 10 minutes late, its clock stepping by 1 h to and fro",
         events=story.fleet.events,
         stored=stored(story),
     )
@@ -130,9 +125,10 @@ def test_a_dead_host_is_waited_for_as_long_as_it_may_be_silent(story: Story) -> 
         assert set(unmatched(story.folder / "lake")) == ({"peer_lost"} if lost else set())
 
 
-@pytest.fixture
-def replayed(story: Story) -> Story:
+@pytest.fixture(scope="module")
+def replayed(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Story:
     """One host was silent for three hours and then delivered its spool; nothing of it was looked at yet."""
+    story = Story(kafka, Topics(kafka), tmp_path_factory.mktemp("replayed"))
     before, after = story.talk(), story.talk(3)
     both = [*before["alpha"], *before["beta"]]
     story.put(0, both)
@@ -160,21 +156,29 @@ def replayed(story: Story) -> Story:
 
 
 def told(lake: Path) -> tuple[object, ...]:
-    """What a lake says, and what it answers."""
-    answers = [
+    """What a lake says."""
+    return matches(lake), sums(lake), unmatched(lake)
+
+
+def answered(lake: Path) -> list[tuple[object, ...]]:
+    """What it answers."""
+    return [
         (one.group, one.kind, one.n, one.seen, one.min_ns, one.max_ns, one.mean_ns)
         for one in latency(Source(str(lake)), Span(0, 2**63 - 1)).figures
     ]
-    return matches(lake), sums(lake), unmatched(lake), answers
 
 
-def test_a_spool_that_is_delivered_hours_later_is_matched_by_a_look(replayed: Story, faults: Faults) -> None:
+def test_a_spool_that_is_delivered_hours_later_is_matched_by_a_look(
+    replayed: Story, faults: Faults, tmp_path: Path
+) -> None:
     """Rows, latencies and counts are those of a run that nothing disturbed; a second look finds nothing."""
-    lake, calm = replayed.folder / "lake", replayed.folder / "calm" / "lake"
+    lake, calm = tmp_path / "lake", replayed.folder / "calm" / "lake"
+    shutil.copytree(replayed.folder / "lake", lake)
     assert told(lake) != told(calm)
     looks = Rematch(Late.open(str(lake)), WINDOW_NS)
     assert looks.once().matches > 0
     assert told(lake) == told(calm)
+    assert answered(lake) == answered(calm)
     assert looks.once().matches == looks.once().files == 0
     assert told(lake) == told(calm)
     faults.tell(

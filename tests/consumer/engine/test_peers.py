@@ -137,7 +137,7 @@ def stories(draw: st.DrawFn) -> tuple[Wild, list[Step]]:
     return wild, [*steps, None]
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(stories(), st.data())
 def test_rows_do_not_depend_on_how_steps_are_cut(story: tuple[Wild, list[Step]], data: st.DataObject) -> None:
     """One call for many records or for each, the same knowledge twice, saved and restored anywhere."""

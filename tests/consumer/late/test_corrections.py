@@ -19,6 +19,7 @@ from schemas.event import Kind
 from schemas.tables import KINDS, LATE
 from tests.consumer.engine.scene import BASE_MS, Host, Topic, arrival, ends, receive, send
 from tests.consumer.engine.traffic import SETTINGS, exchange
+from tests.consumer.engine.wild import Wild
 
 WINDOW_NS = SETTINGS.window_ns
 LONG = 10 * SETTINGS.horizon_ms
@@ -176,3 +177,38 @@ def test_rows_of_versions_that_kept_too_little_are_left_alone() -> None:
     at = rows.schema.get_field_index("monotonic_ns")
     earlier = rows.set_column(at, "monotonic_ns", pa.nulls(rows.num_rows, pa.int64()))
     assert looked_at(earlier) == {}
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 2**32))
+def test_whatever_is_unmatched_a_look_pairs_bytes_with_bytes_and_then_rests(seed: int) -> None:
+    """Brute force over wild topics: each match has a send and a read of its last byte, and each byte one."""
+    wild = Wild(seed)
+    engine, outputs = EventEngine(0, wild.settings), []
+    for record, flushed in zip(wild.records, wild.flushed, strict=True):
+        outputs += [engine.apply([record]), *([engine.flush()] if flushed else [])]
+    far = Record(10**6, BASE_MS + 10**9, encode(Host("other").batch([], {})))
+    outputs += [engine.apply([far]), engine.flush()]
+    unmatched = tables(outputs, "unmatched")
+    ranges: dict[tuple[str, int, int], list[tuple[int, int]]] = {}
+    for row in unmatched.to_pylist():
+        ranges.setdefault((row["side"], row["connection"], row["direction"]), []).append(
+            (row["begin"], row["end"])
+        )
+    added = looked_at(unmatched)
+    found = added["match"].to_pylist() if added else []
+    for row in found:
+        flow = (row["connection"], row["direction"])
+        assert (row["begin"], row["end"]) in ranges["send", *flow]
+        assert any(begin < row["end"] <= end for begin, end in ranges["receive", *flow])
+    assert len({(row["connection"], row["direction"], row["end"]) for row in found}) == len(found)
+    possible = {
+        (connection, direction, end)
+        for (side, connection, direction), sends in ranges.items()
+        for _, end in sends
+        if side == "send"
+        and any(low < end <= high for low, high in ranges.get(("receive", connection, direction), []))
+    }
+    assert bool(found) == bool(possible)
+    if added:
+        assert looked_at(pa.concat_tables([unmatched, added["unmatched"]]), -2) == {}

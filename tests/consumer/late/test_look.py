@@ -3,10 +3,12 @@
 
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import structlog
 
 from consumer.late.rematch import Rematch
 from lake.errors import CommitUnknownError, StalePositionError
@@ -40,6 +42,13 @@ def fill(folder: Path, values: list[bytes], late: list[bool]) -> None:
         rows = {kind: table for kind, table in output.rows.items() if table.num_rows}
         facts.commit([PartitionCommit("events", "id", 0, offset, offset + 1, b"", flushed=False, rows=rows)])
         offset += 1
+
+
+@pytest.fixture
+def quiet_log() -> Iterator[None]:
+    """What a command sets up for its log goes with its standard error."""
+    yield
+    structlog.reset_defaults()
 
 
 def looks(folder: Path, trace: Callable[[str], None] = lambda _: None) -> Rematch:
@@ -91,6 +100,18 @@ def test_of_two_that_look_at_once_one_commits(lake: Path) -> None:
         assert read_kind(copy, "match").num_rows == 8
 
 
+def test_without_the_check_corrections_would_be_there_twice(lake: Path) -> None:
+    """The control: a look that is taken for newer than it is commits what another one has committed."""
+    late = Late.open(str(lake))
+    look = late.look(HOUR_NS)
+    assert look is not None
+    rows_of_look = looks(lake)._rows(look)
+    assert looks(lake).once().matches == 8
+    late.commit(replace(look, since=look.version), rows_of_look)
+    assert read_kind(lake, "match").num_rows == 16
+    assert rows(lake, "unmatched") != Counter()
+
+
 def test_a_lake_of_an_earlier_version_is_looked_at_in_peace(tmp_path: Path) -> None:
     """Its unmatched rows lack what matching takes; they stay as they are."""
     folder = tmp_path / "lake"
@@ -101,11 +122,13 @@ def test_a_lake_of_an_earlier_version_is_looked_at_in_peace(tmp_path: Path) -> N
     assert rows(folder, "match") == Counter()
 
 
+@pytest.mark.usefixtures("quiet_log")
 def test_the_command_says_what_it_found(lake: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["rematch", "--lake", str(lake), "--set", "consumer.window=1s"]) == 0
     assert "8 matches" in capfd.readouterr().out
 
 
+@pytest.mark.usefixtures("quiet_log")
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [

@@ -8,7 +8,7 @@ import pytest
 
 from common.errors import RuntimeFailure
 from consumer.engine import EventEngine, Peers, Record
-from consumer.pipeline.peers import BACK, PeerWatch
+from consumer.pipeline.peers import BACK, PATIENCE_SECONDS, PeerWatch
 from consumer.pipeline.watermarks import Watermarks
 from consumer.pipeline.words import tell
 from consumer.pipeline.work import Work
@@ -110,14 +110,29 @@ def test_heartbeats_that_cannot_be_read_stop_nothing() -> None:
     scene = Scene()
     work, beats = work_of(scene.engine, 2), Beats([beat(0, last=0)])
     watch = watching(beats)
-    watch.catch_up()
+    watch.catch_up(lambda: False)
     assert beats.assigned == {CONTROL: BACK}
     beats.broken = True
     for at_ms, expected in ((9_000, behind(0)), (20_001, Peers({}, ("beta",)))):
         scene.clock(at_ms)
         watch.turn([work], now=True)
         assert scene.engine.peers == expected
-    watch.catch_up()
+    watch.catch_up(lambda: False)
+
+
+def test_a_restored_engine_keeps_what_it_was_told_until_the_heartbeats_are_read() -> None:
+    """For a while: where they cannot be read at all nothing that it was told holds for ever."""
+    scene, now = Scene(), [0.0]
+    work, beats = work_of(scene.engine, 2), Beats([], broken=True)
+    watch = PeerWatch(beats, "events", "control", Watermarks(PATIENCE), 1_000, clock=lambda: now[0])
+    scene.clock(9_000)
+    work.hear(behind(1))
+    watch.catch_up(lambda: False)
+    watch.turn([work], now=True)
+    assert scene.engine.peers == behind(1)
+    now[0] = PATIENCE_SECONDS
+    watch.turn([work], now=True)
+    assert scene.engine.peers == Peers()
 
 
 def test_records_are_cut_where_a_tick_begins() -> None:
