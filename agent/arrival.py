@@ -87,7 +87,8 @@ class Arrival:
         if self.open:
             return False
         self.open = self._gate.is_open()
-        self._exposed.waiting = "" if self.open else f"Kafka has not answered yet: {self._gate.why}"
+        why = self._gate.why or self._delivery.last_error or "it was asked a moment ago"
+        self._exposed.waiting = "" if self.open else f"Kafka has not answered yet: {why}"
         if self.open:
             self.ports = self._known
             self._delivery.resume()

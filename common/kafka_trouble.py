@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 _NOISE = re.compile(r" \((after \d+ms )?in state \w+(, \d+ identical error\(s\) suppressed)?\)$")
 _WHERE = re.compile(r"^\w+://(?P<where>[^/]+)/\w+: ")
-_ALL_DOWN = re.compile(r"^\d+/\d+ brokers are down$")
+_VAGUE = re.compile(r"^\d+/\d+ brokers are down$|^Local: Message timed out$")
 _FILES = {
     "ssl.ca.location": "ca-file",
     "ssl.certificate.location": "certificate-file",
@@ -104,7 +104,7 @@ def unusable(said: str, options: Mapping[str, object]) -> str:
 
 def tells_a_cause(said: str) -> bool:
     """Whether this says more than that no broker could be reached."""
-    return _ALL_DOWN.match(said) is None
+    return _VAGUE.match(said) is None
 
 
 def leaves_open_why(said: str) -> bool:
@@ -112,6 +112,11 @@ def leaves_open_why(said: str) -> bool:
     return "certificate verify failed" in said or not is_of_security(said)
 
 
+def kind(said: str) -> str | None:
+    """Return the settings that a refusal has to do with, None where the way to Kafka was not refused."""
+    return next((known.settings for known in _KNOWN if known.words in said), None)
+
+
 def is_of_security(said: str) -> bool:
     """Whether the way to Kafka was refused, rather than not there."""
-    return any(known.words in said for known in _KNOWN)
+    return kind(said) is not None

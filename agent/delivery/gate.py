@@ -15,7 +15,7 @@ import structlog
 from common.errors import ConfigError, WirelagError
 from common.throttle import Throttle
 
-ASK_SECONDS = 5.0
+ASK_SECONDS = 2.0
 """How long Kafka may take for an answer."""
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.25, 5.0
 SAY_SECONDS = 30.0

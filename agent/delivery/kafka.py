@@ -27,7 +27,7 @@ from agent.spool.settings import SpoolSection
 from common.errors import ConfigError, RuntimeFailure, TopicMismatchError
 from common.kafka import KafkaSettings
 from common.kafka_probe import addresses, diagnosed
-from common.kafka_trouble import explained, is_of_security, leaves_open_why, tells_a_cause, unusable
+from common.kafka_trouble import explained, is_of_security, kind, leaves_open_why, tells_a_cause, unusable
 from common.throttle import Throttle
 
 METADATA_SECONDS = 10.0
@@ -302,5 +302,5 @@ class KafkaDelivery:
         if self.last_error and not tells_a_cause(said):
             return
         self.last_error = explained(said)
-        if is_of_security(said) and (silent := self._throttle.due("refused")) is not None:
+        if (about := kind(said)) and (silent := self._throttle.due(about)) is not None:
             self._log.warning("Kafka refuses this client", error=self.last_error, more=silent)

@@ -23,7 +23,7 @@ from confluent_kafka.admin import AdminClient
 
 from common.errors import ConfigError, RuntimeFailure
 from common.kafka_security import Options
-from common.kafka_trouble import explained, is_of_security, tells_a_cause, unusable
+from common.kafka_trouble import explained, kind, tells_a_cause, unusable
 from common.throttle import Throttle
 from consumer.engine import Record
 from consumer.source.topics import Mark, Partition, Topic
@@ -199,7 +199,7 @@ class KafkaSource:
         """The client tells why it cannot reach a broker, or what it is refused for."""
         if not self._why or tells_a_cause(error.str()):
             self._why = explained(error.str())
-        if is_of_security(error.str()) and (silent := self._throttle.due("refused")) is not None:
+        if (about := kind(error.str())) and (silent := self._throttle.due(about)) is not None:
             log.warning("Kafka refuses this client", error=self._why, more=silent)
 
     def _count_partitions(self, name: str) -> int:

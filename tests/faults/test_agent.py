@@ -28,7 +28,7 @@ from support.whole_way import AgentProcess, Names, consume, query
 
 MESSAGES = 40
 EVENTS = 3 * 2 * MESSAGES + 3
-MANY = 4_000
+MANY = 1_500
 """Messages: more events than rings of 8 pages hold."""
 PATIENCE_SECONDS = 60.0
 pytestmark = pytest.mark.kafka

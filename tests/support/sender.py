@@ -68,6 +68,11 @@ class Sender:
             self.delivery.poll()
             time.sleep(0.005)
 
+    def warm(self) -> None:
+        """Send a little and wait: what comes next goes straight to Kafka."""
+        self.send(1)
+        self.until(self.is_settled)
+
     def until(self, reached: Callable[[], bool]) -> None:
         """Poll until something holds."""
         deadline = time.monotonic() + PATIENCE_SECONDS
