@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import msgspec
@@ -27,6 +26,7 @@ from consumer.settings import ConsumerSettings
 from schemas.latency import LatencyRecord
 from schemas.tables import KINDS
 from support.kafka import QUICK, ROOT
+from support.killed import Killed
 from support.topics import Topics
 
 QUICK_CYCLES = ("consumer.cycle=50ms", "consumer.idle-flush=1h")
@@ -154,7 +154,7 @@ def read_kind(lake: Path, kind: str) -> pa.Table:
     return pa.table(found)
 
 
-class Runner:
+class Runner(Killed):
     """Consumers in processes of their own, one at a time, that can be killed (support/consumer_runner.py)."""
 
     def __init__(self, world: World, *, cwd: Path = ROOT) -> None:
@@ -173,12 +173,6 @@ class Runner:
         )
         self._number = 0
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._process.kill()
-        self._process.communicate()
 
     def start(
         self,
