@@ -10,7 +10,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python
 # Those of the packages that exist, so that a tool never meets a missing folder
 PACKAGES := $(wildcard agent bpf common consumer history lake schemas wirelag)
-CHECKED := $(PACKAGES) $(wildcard demo bench/*.py tests/support tests/fuzz tests/conftest.py deploy/*.py)
+CHECKED := $(PACKAGES) $(wildcard demo bench/*.py tests/support tests/fuzz bench/produce tests/conftest.py deploy/*.py)
 C_SOURCES := $(wildcard bpf/*.c bpf/*.h)
 
 .PHONY: help

@@ -10,11 +10,10 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from schemas import text_record
 from schemas.batch import FULL_RATE, Rate
-from schemas.errors import RecordError
 
 VERSION = 1
-MAX_RECORD_BYTES = 256 * 1024
 MAX_TOTALS = 1024
 MAX_LEFT = 256
 
@@ -111,13 +110,4 @@ def encode(heartbeat: Heartbeat) -> bytes:
 
 def decode(value: bytes) -> Heartbeat:
     """Return the heartbeat in a record's value; raises RecordError only."""
-    if len(value) > MAX_RECORD_BYTES:
-        message = f"control record of {len(value)} bytes, allowed are {MAX_RECORD_BYTES}"
-        raise RecordError("too-large", message)
-    try:
-        heartbeat = msgspec.json.decode(value, type=Heartbeat)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError) as error:
-        raise RecordError("not-json", f"not a heartbeat: {error}") from error
-    if heartbeat.version != VERSION:
-        raise RecordError("version", f"heartbeat of version {heartbeat.version}, this reader takes {VERSION}")
-    return heartbeat
+    return text_record.read(value, Heartbeat, "a heartbeat", VERSION)

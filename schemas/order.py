@@ -13,13 +13,12 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from schemas import text_record
 from schemas.control import Name, Nanoseconds
-from schemas.errors import RecordError
 
 VERSION = 1
 HEARTBEATS, ORDERS = 0, 1
 """Partitions of the control topic. Agents read the second alone, and not the whole fleet's heartbeats."""
-MAX_RECORD_BYTES = 256 * 1024
 MAX_PATTERNS = 512
 
 Pattern = Annotated[str, Meta(min_length=1, max_length=255)]
@@ -68,12 +67,4 @@ def encode(order: Order) -> bytes:
 
 def decode(value: bytes) -> Order:
     """Return the order in a record's value; raises RecordError only."""
-    if len(value) > MAX_RECORD_BYTES:
-        raise RecordError("too-large", f"order of {len(value)} bytes, allowed are {MAX_RECORD_BYTES}")
-    try:
-        order = msgspec.json.decode(value, type=Order)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError) as error:
-        raise RecordError("not-json", f"not an order: {error}") from error
-    if order.version != VERSION:
-        raise RecordError("version", f"order of version {order.version}, this reader takes {VERSION}")
-    return order
+    return text_record.read(value, Order, "an order", VERSION)

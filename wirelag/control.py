@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 
 from common.errors import ConfigError, RuntimeFailure
+from common.options import duration
 
 if TYPE_CHECKING:
     from common.kafka import KafkaSettings
-    from common.units import Duration
     from schemas.order import Action, Order
     from wirelag.agents import Agents
 
@@ -131,7 +131,7 @@ def _give(action: "Action", hosts: tuple[str, ...], words: Words, kafka: Kafka) 
     from wirelag.agents import line
     from wirelag.kafka import send
 
-    settings, seconds = _settings(kafka), _duration("--wait", words.wait)
+    settings, seconds = _settings(kafka), duration("--wait", words.wait)
     topic = settings.control_topic
     _order(action, hosts, words, [])  # so that what cannot be ordered is said before Kafka is asked
     order = _order(action, hosts, words, [one.number for one in _orders(settings)])
@@ -220,19 +220,10 @@ def _order_row(order: "Order") -> dict[str, Any]:
 
 
 def _lasting(text: str) -> int:
-    found = _duration("--for", text).nanoseconds
+    found = duration("--for", text).nanoseconds
     if not found:
         raise ConfigError(f"--for: found {text!r}; allowed is more than 0s, or no --for at all")
     return found
-
-
-def _duration(name: str, text: str) -> "Duration":
-    from common.units import Duration, UnitError
-
-    try:
-        return Duration.parse(text)
-    except UnitError as error:
-        raise ConfigError(f"{name}: {error}") from error
 
 
 def _settings(kafka: Kafka) -> "KafkaSettings":

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from agent.commands.options import NO_FILTERS, Config, Filters, Json, Overrides, duration, settings_of
+from agent.commands.options import NO_FILTERS, Config, Filters, Json, Overrides, settings_of
 from common.errors import ConfigError
+from common.options import duration
 from common.service import stop_on_signals
 
 if TYPE_CHECKING:

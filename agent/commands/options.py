@@ -9,8 +9,6 @@ from cyclopts import Parameter
 
 from agent.settings import ENV_PREFIX, AgentSettings
 from common.config import load
-from common.errors import ConfigError
-from common.units import Duration, UnitError
 
 Config = Annotated[
     Path | None, Parameter(("--config", "-c"), help="TOML file; without one, the defaults hold")
@@ -28,18 +26,6 @@ def settings_of(config: Path | None, overrides: list[str] | None) -> AgentSettin
         ConfigError: they cannot be used.
     """
     return load(AgentSettings, config, env_prefix=ENV_PREFIX, overrides=overrides or [])
-
-
-def duration(name: str, text: str) -> Duration:
-    """Return the duration that an option says.
-
-    Raises:
-        ConfigError: it says none.
-    """
-    try:
-        return Duration.parse(text)
-    except UnitError as error:
-        raise ConfigError(f"{name}: {error}") from error
 
 
 @Parameter(name="*")

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from agent.commands.options import Config, Json, Overrides, duration, settings_of
+from agent.commands.options import Config, Json, Overrides, settings_of
 from common.errors import ConfigError, RuntimeFailure
 from common.log import setup_logging
+from common.options import duration
 
 if TYPE_CHECKING:
     from agent.settings import AgentSettings

@@ -80,7 +80,7 @@ def main() -> int:
     )
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(TARGETS))
     parser.add_argument("--seconds", type=int, help="for each target; without it, the runs of the test suite")
-    parser.add_argument("--input-seconds", type=int, default=10, help="that one input may take")
+    parser.add_argument("--input-seconds", type=int, default=60, help="that one input may take")
     parser.add_argument("--corpus", type=Path, help="folder that keeps inputs from run to run")
     parser.add_argument("--crashers", type=Path, default=Path(), help="folder for what fails")
     arguments = parser.parse_args()

@@ -15,6 +15,7 @@ from fuzz import kernel, records, spools, state, texts
 
 ROOT = Path(__file__).parents[2]
 TARGETS = {one.name: one for module in (records, kernel, texts, state, spools) for one in module.TARGETS}
+pytestmark = pytest.mark.timeout(600)
 HALVES = [sorted(TARGETS)[::2], sorted(TARGETS)[1::2]]
 
 
@@ -28,7 +29,6 @@ def fuzz(crashers: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         text=True,
         errors="replace",
         check=False,
-        timeout=100,
     )
 
 
@@ -42,12 +42,17 @@ def test_no_input_does_more_than_is_documented(names: list[str], tmp_path: Path)
 
 
 def test_planted_faults_are_found(tmp_path: Path) -> None:
-    """An input that only coverage leads to, one that takes memory without bound, one without end."""
-    done = fuzz(tmp_path, "--input-seconds", "1", "planted", "greedy", "slow")
+    """An input that only coverage leads to, and one that takes memory without bound."""
+    done = fuzz(tmp_path, "planted", "greedy")
     assert done.returncode == 1
-    assert done.stdout.endswith("\n0 of 3 targets held\nfailed: planted\nfailed: greedy\nfailed: slow\n")
+    assert done.stdout.endswith("\n0 of 2 targets held\nfailed: planted\nfailed: greedy\n")
     assert "KeyError: 'planted'" in done.stdout
     assert "MemoryError" in done.stdout
-    assert "libFuzzer: timeout" in done.stdout
     [found] = tmp_path.glob("planted-*")
     assert found.read_bytes().startswith(b"lag!")
+
+
+def test_an_input_without_end_is_found(tmp_path: Path) -> None:
+    done = fuzz(tmp_path, "--input-seconds", "1", "slow")
+    assert done.returncode == 1
+    assert "libFuzzer: timeout" in done.stdout

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import msgspec
@@ -28,6 +27,7 @@ from consumer.settings import ConsumerSettings
 from schemas.latency import LatencyRecord
 from schemas.tables import KINDS
 from support.kafka import QUICK, ROOT
+from support.killed import Killed
 from support.topics import Topics
 
 QUICK_CYCLES = ("consumer.cycle=50ms", "consumer.idle-flush=1h")
@@ -160,7 +160,7 @@ def read_kind(lake: Path, kind: str) -> pa.Table:
     return pa.table(found)
 
 
-class Runner:
+class Runner(Killed):
     """Consumers in processes of their own, one at a time, that can be killed (support/consumer_runner.py)."""
 
     def __init__(self, world: World | None = None, *, cwd: Path = ROOT) -> None:
@@ -180,12 +180,6 @@ class Runner:
         )
         self._number, self._child = 0, 0
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._process.kill()  # whose child ends with it
-        self._process.communicate()
 
     def start(
         self,

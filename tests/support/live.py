@@ -5,10 +5,10 @@ import json
 import signal
 import subprocess
 import sys
-from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from support.house import ROOT
+from support.killed import Killed
 from support.netns import Host
 
 READY = "wirelag-agent: tracing; Ctrl-C ends\n"
@@ -34,7 +34,7 @@ class Said(NamedTuple):
         return last
 
 
-class LiveProgram:
+class LiveProgram(Killed):
     """``wirelag-agent`` with these arguments, restricted to some hosts; it traces from ``__enter__`` on.
 
     Not so one that does not say when it is ``ready``: it traces from its first line on.
@@ -58,12 +58,6 @@ class LiveProgram:
             self._process.kill()
             raise AssertionError(first + self._process.communicate()[1])
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._process.kill()
-        self._process.communicate()
 
     def read(self, lines: int) -> list[str]:
         """Wait for so many lines, and return them; they are part of what `end` returns too."""

@@ -13,15 +13,16 @@ import tempfile
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
+
+from support.killed import Killed
 
 _TESTS = Path(__file__).parent.parent
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Worker:
+class Worker(Killed):
     """One process, started at `__enter__` by way of the program ``prefix``, killed at `__exit__`."""
 
     def __init__(self, prefix: tuple[str, ...] = ()) -> None:
@@ -36,12 +37,6 @@ class Worker:
             env={**os.environ, "PYTHONPATH": path},
         )
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._process.kill()
-        self._process.communicate()
 
     @property
     def pid(self) -> int:

@@ -1,20 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lakes with known contents, written by the lake's own writer."""
+"""Lakes with known contents."""
 
-from pathlib import Path
+from support.lakes import lake, write
 
-import pytest
-
-from support.rows import Write, writer
-
-
-@pytest.fixture
-def lake(tmp_path: Path) -> Path:
-    """Where the test's lake is."""
-    return tmp_path / "lake"
-
-
-@pytest.fixture
-def write(lake: Path) -> Write:
-    """Commit rows by kind to the test's lake, and return it as questions see it."""
-    return writer(lake)
+__all__ = ["lake", "write"]
