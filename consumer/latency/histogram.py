@@ -164,6 +164,6 @@ def _count(keys: I64 | I16, size: int) -> tuple[I64, I64]:
         found = np.bincount(keys, minlength=size)
         distinct = np.flatnonzero(found)
         return distinct, found[distinct]
-    keys = np.sort(keys)
-    starts = np.flatnonzero(np.diff(keys, prepend=-1))
-    return keys[starts], np.diff(starts, append=keys.size)
+    ordered = np.sort(keys).astype(np.int64)
+    starts = np.flatnonzero(np.diff(ordered, prepend=-1))
+    return ordered[starts], np.diff(starts, append=ordered.size)
