@@ -43,9 +43,9 @@ def world(least: int, most: int, seed: int = 8) -> World:
     clocks = [straight(0, 0), *(_clock(rng, number) for number in range(1, HOSTS))]
     heard = {}
     for a, b in _pairs(rng):
-        paths = [Path(rng.uniform(20, 200) * MICRO, rng.uniform(2, 20) * MICRO) for _ in range(2)]
+        there, back = (Path(rng.uniform(20, 200) * MICRO, rng.uniform(2, 20) * MICRO) for _ in range(2))
         messages = round(float(np.exp(rng.uniform(np.log(least), np.log(most)))))
-        heard[a, b] = Talk(rng, *paths).between(clocks[a], clocks[b], messages)
+        heard[a, b] = Talk(rng, there, back).between(clocks[a], clocks[b], messages)
     return World(heard, np.array([clock(ASKED) - ASKED for clock in clocks]))
 
 
