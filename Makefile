@@ -10,7 +10,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python
 # Those of the packages that exist, so that a tool never meets a missing folder
 PACKAGES := $(wildcard agent bpf common consumer history lake schemas wirelag)
-CHECKED := $(PACKAGES) $(wildcard demo bench/*.py tests/support tests/fuzz bench/produce tests/conftest.py deploy/*.py)
+CHECKED := $(PACKAGES) $(wildcard demo bench/*.py tests/support tests/fuzz bench/produce bench/latency tests/conftest.py deploy/*.py)
 C_SOURCES := $(wildcard bpf/*.c bpf/*.h)
 
 .PHONY: help
@@ -60,7 +60,7 @@ kafka: ## a real one-node Apache Kafka in the foreground, with wirelag's topics
 	@exec scripts/kafka $(KAFKA_ARGS)
 
 .PHONY: bench
-bench: bench-kernel bench-agent bench-harm bench-rate bench-host bench-size bench-consumer bench-spool bench-lake bench-produce ## every benchmark (root)
+bench: bench-kernel bench-agent bench-harm bench-rate bench-host bench-size bench-consumer bench-spool bench-lake bench-produce bench-latency ## every benchmark (root)
 
 .PHONY: bench-kernel
 bench-kernel: ## cost of one event in the kernel (root)
@@ -113,6 +113,11 @@ bench-spool: ## how fast the agent's spool writes, beside the disk's own limit
 bench-lake: ## how long a lake of 50,000 commits takes to open, 20 minutes
 	@scripts/setup
 	$(PYTHON) -m bench.lake_open
+
+.PHONY: bench-latency
+bench-latency: ## matching and histograms against DuckDB, ClickHouse and ddsketch; solving clocks
+	@scripts/setup --bench
+	$(PYTHON) -m bench.latency
 
 .PHONY: faults
 faults: ## the fault matrix: what was produced against what was stored; writes docs/faults.md (root)

@@ -7,42 +7,84 @@ would need more than 63 bits together are replaced by their ranks.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from consumer.latency.intervals import I32, I64, Index
 
 _LARGEST = np.iinfo(np.int64).max
-_ROOM = float(2**62)
+_ROOM = 2**62
 _SHORT = 1 << 16
+_FEW = 8
+"""Of two lists, one this many times shorter is searched for or in; lists more alike are merged."""
 
 
 class Points(NamedTuple):
-    """(n,) flow numbers in ascending order and (n,) columns of positions that rise from left to right."""
+    """(n,) flow numbers and (n,) columns of positions, which are >= 0 and rise from left to right."""
 
     flow: I32
     positions: tuple[I64, ...]
 
 
 def order_by_flow(flow: I32, flows: int) -> Index:
-    """Return the stable order of (n,) flow numbers below ``flows``, by a radix sort of 16 bits a pass."""
+    """Return the stable order of (n,) flow numbers below ``flows``, sorting runs: batches bring few."""
+    if not flow.size:
+        return np.zeros(0, dtype=np.intp)
+    heads = np.concatenate(([0], np.flatnonzero(flow[1:] != flow[:-1]) + 1))
+    order = _radix(flow[heads], flows)
+    lengths = np.diff(heads, append=flow.size)[order]
+    moved = heads[order] - (np.cumsum(lengths) - lengths)
+    return np.repeat(moved, lengths) + np.arange(flow.size)
+
+
+def _radix(flow: I32, flows: int) -> Index:
+    """Return the stable order, by a radix sort of 16 bits a pass."""
     if flows <= _SHORT:
         return np.argsort(flow.astype(np.uint16), kind="stable")
     low = np.argsort((flow & (_SHORT - 1)).astype(np.uint16), kind="stable")
     return low[np.argsort((flow[low] >> 16).astype(np.uint16), kind="stable")]
 
 
+def places(line: I64, points: I64, side: Literal["left", "right"] = "left") -> Index:
+    """Return what ``np.searchsorted`` does for (n,) points in a line of ascending coordinates.
+
+    Where the points ascend too, one merge is quicker than n searches, and so are searches the other way round
+    where the line is much the shorter.
+    """
+    if points.size * _FEW <= line.size or not (points[1:] >= points[:-1]).all():
+        return np.searchsorted(line, points, side=side)
+    if line.size * _FEW <= points.size:
+        starts = np.searchsorted(points, line, side="right" if side == "left" else "left")
+        return np.repeat(np.arange(line.size + 1), np.diff(starts, prepend=0, append=points.size))
+    # The lowest bit says which of both it is, and so which one of two equals comes first.
+    mine = int(side == "right")
+    both = np.concatenate((points, line))
+    both <<= 1
+    both[: points.size] |= mine
+    both[points.size :] |= 1 - mine
+    both.sort(kind="stable")  # merges two ascending runs
+    place = np.flatnonzero((both & 1) == mine)
+    place -= np.arange(points.size)
+    return place
+
+
 def coordinates(tables: Sequence[Points], flows: int) -> list[list[I64]]:
-    """Return, for each table, one coordinate column for each of its position columns."""
-    shift = _shifts(tables, flows)
-    if shift is None:
-        return _ranks(tables)
-    return [[position + by for position in table.positions] for table, by in _spread(tables, shift)]
+    """Return, for each table, one coordinate column for each of its position columns, all below 2^62."""
+    room = 2 + max((int(table.positions[-1].max()) for table in tables if table.flow.size), default=0)
+    if room * flows < _ROOM:
+        shift = np.arange(flows, dtype=np.int64) * room
+    else:
+        tight = _shifts(tables, flows)
+        if tight is None:
+            return _ranks(tables)
+        shift = tight
+    return [_moved(table, shift) for table in tables]
 
 
-def _spread(tables: Sequence[Points], shift: I64) -> list[tuple[Points, I64]]:
-    return [(table, shift[table.flow]) for table in tables]
+def _moved(table: Points, shift: I64) -> list[I64]:
+    by = shift[table.flow]
+    return [position + by for position in table.positions]
 
 
 def _shifts(tables: Sequence[Points], flows: int) -> I64 | None:
@@ -52,13 +94,15 @@ def _shifts(tables: Sequence[Points], flows: int) -> I64 | None:
     for table in tables:
         if not table.flow.size:
             continue
-        starts = np.flatnonzero(np.diff(table.flow, prepend=-1))
-        present = table.flow[starts]
-        low[present] = np.minimum(low[present], np.minimum.reduceat(table.positions[0], starts))
-        high[present] = np.maximum(high[present], np.maximum.reduceat(table.positions[-1], starts))
+        order = order_by_flow(table.flow, flows)
+        flow = table.flow[order]
+        starts = np.flatnonzero(np.diff(flow, prepend=-1))
+        present = flow[starts]
+        low[present] = np.minimum(low[present], np.minimum.reduceat(table.positions[0][order], starts))
+        high[present] = np.maximum(high[present], np.maximum.reduceat(table.positions[-1][order], starts))
     used = high >= 0
     span = np.where(used, high - np.where(used, low, 0) + 2, 0)
-    if float(span.sum(dtype=np.float64)) >= _ROOM:
+    if span.sum(dtype=np.float64) >= _ROOM:
         return None
     shift: I64 = np.cumsum(span) - span - np.where(used, low, 0)
     return shift

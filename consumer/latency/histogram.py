@@ -14,15 +14,18 @@ from numpy.typing import NDArray
 from consumer.latency.intervals import I32, I64, Bools, Index
 from schemas.histogram import SCALE
 
+I16 = NDArray[np.int16]
+
 _BIAS = 1023
 _MANTISSA = 52
 _CELL_BITS = 11
+_REST = _MANTISSA - _CELL_BITS
 _DOUBLINGS = 64
 _PER_DOUBLING = 1 << SCALE
 BUCKETS = _DOUBLINGS * _PER_DOUBLING + 1
 """Bucket numbers of int64 values lie in [-1, BUCKETS - 1)."""
 _DENSE = 1 << 22
-_BLOCK = 8_192
+_BLOCK = 16384
 """Values at a time, so that what is between two steps stays in the processor's cache."""
 
 
@@ -45,26 +48,37 @@ def _bound_bits() -> I64:
 
 _BOUNDS = _bound_bits()
 _FIRST_CELL = _BIAS << _CELL_BITS
-_GUESS = (
-    np.searchsorted(
-        _BOUNDS,
-        (np.arange(_DOUBLINGS << _CELL_BITS, dtype=np.int64) + _FIRST_CELL) << (_MANTISSA - _CELL_BITS),
+
+
+def _cells() -> I16:
+    """Return twice the bucket of each cell's first float, plus 1 where the cell reaches into another bucket.
+
+    A cell is what floats of the same upper bits have in common; it is narrower than a bucket, so it reaches
+    into one more at most. Those of values below 1 are never asked for, and their memory is never touched.
+    """
+    cells = np.arange(_FIRST_CELL, _FIRST_CELL + (_DOUBLINGS << _CELL_BITS), dtype=np.int64)
+    first, last = (
+        np.searchsorted(_BOUNDS, bits) - 1 for bits in (cells << _REST, ((cells + 1) << _REST) - 1)
     )
-    - 1
-)
-"""Bucket of the first float of each cell; narrower than a bucket, a cell reaches into one more at most."""
+    table = np.zeros(_FIRST_CELL + cells.size, dtype=np.int16)
+    table[_FIRST_CELL:] = 2 * first + (first != last)
+    return table
 
 
-def bucket_of(values: I64) -> I64:
+_CELLS = _cells()
+
+
+def bucket_of(values: I64) -> I16:
     """Return the (n,) bucket numbers of (n,) positive nanoseconds; those of values <= 0 mean nothing."""
-    buckets = np.empty(values.size, dtype=np.int64)
+    buckets = np.empty(values.size, dtype=np.int16)
     for start in range(0, values.size, _BLOCK):
-        block = slice(start, start + _BLOCK)
-        bits = values[block].astype(np.float64).view(np.int64)
-        cell = (bits >> (_MANTISSA - _CELL_BITS)) - _FIRST_CELL
-        guess = np.take(_GUESS, cell, mode="clip")
-        bound = np.take(_BOUNDS, guess + 1, mode="clip")
-        np.add(guess, bits > bound, out=buckets[block])
+        bits = values[start : start + _BLOCK].astype(np.float64).view(np.int64)
+        guess = np.take(_CELLS, bits >> _REST, mode="clip")
+        unsure = np.flatnonzero(guess & 1)
+        guess >>= 1
+        bound = np.take(_BOUNDS, guess[unsure] + 1, mode="clip")
+        guess[unsure] += bits[unsure] > bound
+        buckets[start : start + _BLOCK] = guess
     return buckets
 
 
@@ -108,13 +122,17 @@ def fill(runs: Runs, groups: int, values: I64, has: Bools) -> Parts:
 
     whole = bool(has.all())
     largest, smallest = np.iinfo(np.int64).max, np.iinfo(np.int64).min
-    offsets, buckets, counts = _buckets(np.repeat(runs.group, runs.lengths), groups, values, has)
+    seen = np.bincount(runs.group, weights=runs.lengths, minlength=groups).astype(np.int64)
+    least = each(np.minimum, values if whole else np.where(has, values, largest), largest)
+    all_positive = whole and bool((least > 0).all())
+    counted = None if all_positive else has & (values > 0)
+    offsets, buckets, counts = _buckets(runs, groups, values, counted)
     return Parts(
-        n=each(np.add, has, 0),
-        seen=np.bincount(runs.group, weights=runs.lengths, minlength=groups).astype(np.int64),
-        negative=each(np.add, has & (values < 0), 0),
+        n=seen.copy() if whole else each(np.add, has, 0),
+        seen=seen,
+        negative=np.zeros(groups, dtype=np.int64) if all_positive else each(np.add, has & (values < 0), 0),
         total=each(np.add, values if whole else np.where(has, values, 0), 0),
-        least=each(np.minimum, values if whole else np.where(has, values, largest), largest),
+        least=least,
         greatest=each(np.maximum, values if whole else np.where(has, values, smallest), smallest),
         offsets=offsets,
         buckets=buckets,
@@ -122,27 +140,30 @@ def fill(runs: Runs, groups: int, values: I64, has: Bools) -> Parts:
     )
 
 
-def _buckets(group: I64, groups: int, values: I64, has: Bools) -> tuple[I64, I32, I64]:
-    counted = has & (values > 0)
-    if not counted.all():
-        group, values = group[counted], values[counted]
-    if not group.size:
+def _buckets(runs: Runs, groups: int, values: I64, counted: Bools | None) -> tuple[I64, I32, I64]:
+    """Return offsets, buckets and counts of the values that count, None: all."""
+    group = np.repeat(runs.group, runs.lengths) if groups > 1 else None
+    if counted is not None:
+        values = values[counted]
+        group = None if group is None else group[counted]
+    if not values.size:
         return np.zeros(groups + 1, dtype=np.int64), np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64)
     bucket = bucket_of(values)
     lowest = int(bucket.min())
     width = int(bucket.max()) - lowest + 1
-    keys, counts = _count(group * width + (bucket - lowest), groups * width)
+    bucket -= lowest
+    keys, counts = _count(bucket if group is None else group * width + bucket, groups * width)
     owner, place = np.divmod(keys, width)
     offsets = np.searchsorted(owner, np.arange(groups + 1)).astype(np.int64)
     return offsets, (place + lowest).astype(np.int32), counts
 
 
-def _count(keys: I64, size: int) -> tuple[I64, I64]:
+def _count(keys: I64 | I16, size: int) -> tuple[I64, I64]:
     """Return the distinct keys (all below ``size``) in ascending order, and how often each occurs."""
     if size <= max(_DENSE, 4 * keys.size):
         found = np.bincount(keys, minlength=size)
         distinct = np.flatnonzero(found)
         return distinct, found[distinct]
-    keys = np.sort(keys)
-    starts = np.flatnonzero(np.diff(keys, prepend=-1))
-    return keys[starts], np.diff(starts, append=keys.size)
+    ordered = np.sort(keys).astype(np.int64)
+    starts = np.flatnonzero(np.diff(ordered, prepend=-1))
+    return ordered[starts], np.diff(starts, append=ordered.size)

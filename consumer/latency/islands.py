@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from consumer.latency.axis import places
 from consumer.latency.intervals import I32, I64, Bools, Index
 
 
@@ -96,7 +97,7 @@ def covered(matched: Located, low: I64, high: I64) -> Bools:
     """Say which of the ranges [low, high), in coordinates, lie wholly in one island."""
     if not matched.low.size:
         return np.zeros(low.size, dtype=bool)
-    at = np.searchsorted(matched.low, low, side="right") - 1
+    at = places(matched.low, low, side="right") - 1
     inside: Bools = (at >= 0) & (matched.high[np.maximum(at, 0)] >= high)
     return inside
 
@@ -109,7 +110,7 @@ def needless(matched: Located, position: I64) -> Bools:
     """
     if not matched.low.size:
         return np.zeros(position.size, dtype=bool)
-    at = np.searchsorted(matched.low, position, side="left") - 1
+    at = places(matched.low, position) - 1
     inside = (at >= 0) & (matched.high[np.maximum(at, 0)] >= position)
     before = np.full(position.size, np.iinfo(np.int64).min, dtype=np.int64)
     before[1:] = position[:-1]

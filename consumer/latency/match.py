@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consumer.latency import islands as land
-from consumer.latency.axis import Points, coordinates, order_by_flow
+from consumer.latency.axis import Points, coordinates, order_by_flow, places
 from consumer.latency.intervals import I32, I64, Arrivals, Bools, Index, Receives, Sends, empty, join, take
 from consumer.latency.islands import Islands, Located
 
@@ -149,22 +149,20 @@ def _where(seen: Bools, column: NDArray[_Number], index: Index, otherwise: int) 
 
 def _locate(waiting: Open, flows: int) -> _Lines:
     sends, receives, arrivals, islands = waiting
-    orders = [order_by_flow(table.flow, flows) for table in (sends, receives, arrivals)]
     points = [
-        Points(sends.flow[orders[0]], (sends.begin[orders[0]], sends.end[orders[0]])),
-        Points(receives.flow[orders[1]], (receives.begin[orders[1]], receives.end[orders[1]])),
-        Points(arrivals.flow[orders[2]], (arrivals.end[orders[2]],)),
+        Points(sends.flow, (sends.begin, sends.end)),
+        Points(receives.flow, (receives.begin, receives.end)),
+        Points(arrivals.flow, (arrivals.end,)),
         Points(islands.flow, (islands.begin, islands.end)),
     ]
     placed = coordinates(points, flows)
-    lines = [
-        _sorted(_Line(orders[kind], points[kind].flow, placed[kind][0], placed[kind][-1]))
-        for kind in range(3)
-    ]
+    lines = [_sorted(points[kind].flow, placed[kind], flows) for kind in range(3)]
     return _Lines(lines[0], lines[1], _earliest(lines[2], arrivals.time), Located(islands, *placed[3]))
 
 
-def _sorted(line: _Line) -> _Line:
+def _sorted(flow: I32, placed: list[I64], flows: int) -> _Line:
+    order = order_by_flow(flow, flows)
+    line = _Line(order, flow[order], placed[0][order], placed[-1][order])
     if (line.high[1:] >= line.high[:-1]).all():
         return line
     return _reorder(line, np.argsort(line.high, kind="stable"))
@@ -191,15 +189,14 @@ def _pair(waiting: Open, lines: _Lines) -> _Pairs:
     if not receives.high.size:
         none = np.zeros(0, dtype=np.intp)
         return _Pairs(none, none, none)
-    partner = np.searchsorted(receives.high, sends.high, side="left")
-    partner[partner == receives.high.size] = 0
-    # A receive of another flow begins above this flow or ends below it.
-    hit = (receives.low[partner] < sends.high) & (sends.high <= receives.high[partner])
-    send = np.flatnonzero(hit)
+    partner = places(receives.high, sends.high)
+    within = np.searchsorted(sends.high, receives.high[-1], side="right")
+    # A receive of another flow begins above this one.
+    send = np.flatnonzero(receives.low[partner[:within]] < sends.high[:within])
     receive = partner[send]
     if not arrivals.high.size:
         return _Pairs(send, receive, np.full(send.size, -1, dtype=np.intp))
-    arrival = np.searchsorted(arrivals.high, sends.high[send], side="left")
+    arrival = places(arrivals.high, sends.high[send])
     beyond = arrival == arrivals.high.size
     arrival[beyond] = 0
     stamped = waiting.arrivals.time[arrivals.order[arrival]] <= waiting.receives.time[receives.order[receive]]

@@ -17,6 +17,8 @@ STEEPEST = 600e-6
 
 _PASSES = 4
 """Each leaves about half of a noisy row, at the cost of a few corners' worth of Python."""
+_SHORT = 12
+"""Fewer points get no pass."""
 
 
 class Points(NamedTuple):
@@ -46,8 +48,9 @@ class Line(NamedTuple):
 
 def hull(points: Points, *, lower: bool) -> Points:
     """Return the corners of the lower or of the upper hull, from left to right."""
-    points = _likely(points, 1.0 if lower else -1.0)
-    times, values = points.time.tolist(), (points.value if lower else -points.value).tolist()
+    sign = 1.0 if lower else -1.0
+    points = _likely(points, sign)
+    times, values = points.time.tolist(), points.value.tolist()
     kept: list[int] = []
     for i, (t, y) in enumerate(zip(times, values, strict=True)):
         while len(kept) > 1:
@@ -60,16 +63,18 @@ def hull(points: Points, *, lower: bool) -> Points:
                 continue
             kept.pop()
         kept.append(i)
-    return Points(points.time[kept], points.value[kept])
+    return Points(points.time[kept], sign * points.value[kept])
 
 
 def _likely(points: Points, sign: float) -> Points:
-    """Leave out points that lie over the chord of their neighbours, some times: none of them is a corner."""
-    time, value = points
+    """Return times and `sign * value`, less points over the chord of their neighbours: none is a corner."""
+    time, value = points.time, sign * points.value
     for _ in range(_PASSES):
-        run, rise = np.diff(time), sign * np.diff(value)
-        over = rise[:-1] * run[1:] > rise[1:] * run[:-1]
-        keep = np.concatenate(([True], ~over, [True])) if time.size > 1 else np.ones(time.size, dtype=bool)
+        if time.size < _SHORT:
+            break
+        run, rise = time[1:] - time[:-1], value[1:] - value[:-1]
+        keep = np.ones(time.size, dtype=bool)
+        np.less_equal(rise[:-1] * run[1:], rise[1:] * run[:-1], out=keep[1:-1])
         time, value = time[keep], value[keep]
     return Points(time, value)
 

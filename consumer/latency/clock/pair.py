@@ -114,9 +114,11 @@ def tightest(points: Points, slope: float, sign: float) -> Points:
     """Return of each stretch of BIN_NS the point with the least value (sign 1) or the greatest (-1)."""
     if not points.time.size:
         return points
-    bins = np.floor_divide(points.time, BIN_NS)
-    order = np.lexsort((sign * (points.value - slope * points.time), bins))
-    first = order[np.flatnonzero(np.diff(bins[order], prepend=np.nan))]
+    starts = np.flatnonzero(np.diff(np.floor_divide(points.time, BIN_NS), prepend=np.nan))
+    value = sign * (points.value - slope * points.time)
+    least = np.minimum.reduceat(value, starts)
+    found = np.flatnonzero(value == np.repeat(least, np.diff(starts, append=value.size)))
+    first = found[np.searchsorted(found, starts)]
     return Points(points.time[first], points.value[first])
 
 

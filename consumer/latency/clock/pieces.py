@@ -7,6 +7,7 @@ but takes half of itself away from it. A step is never smoothed away; a change o
 likewise.
 """
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -111,6 +112,7 @@ def _balance(above: Points, below: Points, times: F64, steepest: tuple[float, fl
     What is before loses room as it grows, what is after wins it, so the best is where they meet: bisected.
     """
 
+    @cache
     def rooms(i: int) -> tuple[float, float]:
         before, after = _parts(above, below, times[i])
         return _room(*before, steepest), _room(*after, steepest)

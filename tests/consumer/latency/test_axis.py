@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.latency.axis import Points, coordinates, order_by_flow
+from consumer.latency.axis import Points, coordinates, order_by_flow, places
 
 NEAR = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 40)), max_size=30)
 FAR = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 2**62)), max_size=30)
@@ -53,3 +53,23 @@ def test_the_order_by_flow_is_stable(flows: int) -> None:
     """Rows of one flow keep their order, with flow numbers of 16 bits and of more."""
     flow = np.random.default_rng(3).integers(0, flows, 5_000).astype(np.int32)
     assert order_by_flow(flow, flows).tolist() == np.argsort(flow, kind="stable").tolist()
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("sizes", [(0, 5), (5, 0), (40, 40), (3, 200), (200, 3)])
+def test_places_are_those_of_a_search(side: str, sizes: tuple[int, int]) -> None:
+    """Whichever way they are found: by searches, by searches the other way round, by a merge."""
+    random = np.random.default_rng(5)
+    for highest in (20, 2**62):
+        line, points = (np.sort(random.integers(0, highest, size)) for size in sizes)
+        assert places(line, points, side).tolist() == np.searchsorted(line, points, side).tolist()
+        random.shuffle(points)
+        assert places(line, points, side).tolist() == np.searchsorted(line, points, side).tolist()
+
+
+def test_flows_of_very_unlike_positions_get_rooms_of_their_own() -> None:
+    """A line with as much room for each flow as the widest one needs would be too long here."""
+    flow = np.array([0, 1, 1, 2], dtype=np.int32)
+    begin = np.array([5, 2**61, 2**61 + 7, 0], dtype=np.int64)
+    ((placed,),) = coordinates([Points(flow, (begin,))], 3)
+    assert placed.tolist() == [0, 2, 9, 11]
