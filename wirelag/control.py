@@ -175,7 +175,7 @@ def _orders(settings: "KafkaSettings") -> list["Order"]:
     topic = settings.control_topic
     if number_of_partitions(settings, topic) <= ORDERS:
         raise ConfigError(
-            f"topic {topic} has one partition: it carries no orders. Add a second one (deploy/README.md), "
+            f"topic {topic} has one partition: it carries no orders. Add a second one (docs/operating.md), "
             "or use the agents' off-file (brakes.off-file)"
         )
     found: dict[bytes | None, Order] = {}

@@ -20,11 +20,12 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from agent.brokers import Broker
 from agent.delivery.outstanding import Outstanding, Ticket
+from agent.delivery.topics import missing, require_shards
 from agent.ledger import DELIVERED, Ledger
 from agent.spool.limits import Figures
 from agent.spool.record import Run
 from agent.spool.settings import SpoolSection
-from common.errors import ConfigError, RuntimeFailure, TopicMismatchError
+from common.errors import ConfigError, RuntimeFailure
 from common.kafka import KafkaSettings
 from common.kafka_probe import addresses, diagnosed
 from common.kafka_trouble import explained, is_of_security, kind, leaves_open_why, tells_a_cause, unusable
@@ -116,17 +117,11 @@ class KafkaDelivery:
             RuntimeFailure: no broker answers, or this topic or the one of heartbeats does not exist.
         """
         shards = self._settings.shards
-        found = self._partitions(self._topic, shards, seconds)
-        if found != shards:
-            raise TopicMismatchError(
-                f"topic {self._topic} has {found} partitions, kafka.shards is {shards}: "
-                f"set it to {found} on every agent and consumer, or use a new topic"
-            )
+        require_shards(self._topic, self._partitions(self._topic, shards, seconds), shards)
         self.control_partitions = self._partitions(self._settings.control_topic, 2, seconds)
 
     def _partitions(self, topic: str, wanted: int, seconds: float) -> int:
         """Return how many partitions a topic has; ``wanted`` is what to create it with."""
-        bootstrap = self._settings.bootstrap_servers
         try:
             cluster = self._producer.list_topics(topic, timeout=seconds)
         except KafkaException as error:
@@ -134,10 +129,7 @@ class KafkaDelivery:
         self.brokers = [Broker(one.host, one.port) for one in cluster.brokers.values()]
         found = cluster.topics[topic]
         if found.error is not None:
-            raise RuntimeFailure(
-                f"Kafka at {bootstrap}: topic {topic}: {found.error.str()}; "
-                f"create it with {wanted} partition{'s' if wanted > 1 else ''} (deploy/README.md)"
-            )
+            raise missing(self._settings.bootstrap_servers, topic, found.error.str(), wanted)
         return len(found.partitions)
 
     def _no_answer(self, said: str) -> str:

@@ -155,14 +155,9 @@ class Store:
     def figures(self) -> Figures:
         """Return how it stands now."""
         oldest = [(one, book.own) for book in self._books if (one := book.oldest_ns()) is not None]
+        earlier = min((one for one, own in oldest if not own), default=None)
         records = sum(book.records_left for book in self._books)
-        return Figures(
-            self._bytes(),
-            self._quota(),
-            records,
-            min((one for one, _ in oldest), default=None),
-            min((one for one, own in oldest if not own), default=None),
-        )
+        return Figures(self._bytes(), self._quota(), records, min(oldest, default=(None,))[0], earlier)
 
     def close(self) -> None:
         """Close all files and give the folder back."""
