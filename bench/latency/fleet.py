@@ -75,7 +75,7 @@ def solved(heard: Heard) -> Mesh:
 
 
 def check(made: World, mesh: Mesh) -> tuple[float, float]:
-    """Return the 95th percentile of the errors, ns, and the share of bounds that hold: all must."""
+    """Return the 95th percentile of the errors, ns, and the share of bounds that hold."""
     ahead = made.truth[None] - made.truth[:, None]
     wrong = np.abs(mesh.offset - made.truth)
     covered = float((ahead <= mesh.ahead + 1).mean())
