@@ -258,7 +258,7 @@ def test_two_maintainers_beside_writers_are_killed_at_every_point(tmp_path: Path
         writers = [_program("tests.lake.killed_writer", folder, step, end, "none", 1) for step in (2, 3)]
         steady = _program("tests.lake.keeping", folder, "none", 1, 6)
         points = ",".join(MAINTAIN_POINTS)
-        victims = [sys.executable, "-m", "tests.lake.keeping", folder, points, str(2 + number % 3), "40"]
+        victims = [sys.executable, "-m", "tests.lake.keeping", folder, points, str(1 + number % 3), "40"]
         killed += int(subprocess.check_output(victims, cwd=ROOT))
         assert [program.wait() for program in [*writers, steady]] == [0, 0, 0]
         end += 40
