@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from typing import Any, NamedTuple
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined] # they are not in its __all__
     AdminClient,
     ConfigResource,
@@ -40,7 +40,7 @@ class Admin:
     """One connection to the cluster. Every failure leaves as RuntimeFailure or ConfigError."""
 
     def __init__(self, settings: KafkaSettings) -> None:
-        self._bootstrap = settings.bootstrap_servers
+        self._settings, self._bootstrap = settings, settings.bootstrap_servers
         try:
             self._admin = AdminClient({**settings.client(), "log_level": 0})
         except KafkaException as error:
@@ -88,10 +88,7 @@ class Admin:
 
     def places(self, group: str, topic: str, partitions: int, keep_ms: int) -> dict[int, Place]:
         """Return where a group stands in a topic; partitions of which it noted nothing are left out."""
-        asked = [TopicPartition(topic, number) for number in range(partitions)]
-        noted = self._admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group, asked)])
-        positions = self._result(f"group {group}", noted[group]).topic_partitions or []
-        at = {one.partition: one.offset for one in positions if one.offset >= 0}
+        at = self._noted(group, topic, partitions)
         half_ms = int(time.time() * 1000) - keep_ms // 2
         specs = [OffsetSpec.earliest(), OffsetSpec.latest(), OffsetSpec.for_timestamp(half_ms)]  # type: ignore[no-untyped-call]
         low, high, half = (self._offsets(topic, at, spec) for spec in specs)
@@ -99,6 +96,18 @@ class Admin:
             half = low
         # Where no record is that young, Kafka says -1
         return {n: Place(at[n], low[n], high[n], half[n] if half[n] >= 0 else high[n]) for n in at}
+
+    def _noted(self, group: str, topic: str, partitions: int) -> dict[int, int]:
+        """Return the Kafka offsets that a group noted. A consumer asks, which waits for the coordinator."""
+        asked = [TopicPartition(topic, number) for number in range(partitions)]
+        consumer = Consumer({**self._settings.consumer(group), "log_level": 0})
+        try:
+            noted = consumer.committed(asked, timeout=_WAIT)
+        except KafkaException as error:
+            raise self._refused(f"group {group}", error.args[0]) from error
+        finally:
+            consumer.close()
+        return {one.partition: one.offset for one in noted if one.offset >= 0}
 
     def _offsets(self, topic: str, numbers: Iterable[int], spec: Any) -> dict[int, int]:  # noqa: ANN401
         asked = {TopicPartition(topic, number): spec for number in numbers}

@@ -27,7 +27,7 @@ NEWER = ("consumer.group-protocol=consumer",)
 
 def settled(world: World, fleet: Fleet) -> Account:
     """Return the account once all that was sent is matched, and require that nothing is there twice."""
-    wait_for(lambda: world.matched() >= fleet.sends, seconds=90)
+    wait_for(lambda: world.matched() >= fleet.sends, seconds=300)
     told = account(world.folder / "lake")
     assert len(world.rows("match")) == fleet.sends
     assert world.rows("unmatched") == []
