@@ -86,10 +86,11 @@ def drain(*, config: Config = None, overrides: Overrides = None, patience: str =
         delivery.close(0.0, time.monotonic)
     finally:
         delivery.end()
-    done = delivery.earlier.pop("delivered", 0)
+    events = delivery.earlier.events
+    done = events.pop("delivered", 0)
     print(f"{delivery.records:,} records of {done:,} events delivered")
-    if delivery.earlier:
-        print("lost: " + ", ".join(f"{reason} {events:,}" for reason, events in delivery.earlier.items()))
+    if events:
+        print("lost: " + ", ".join(f"{reason} {events:,}" for reason, events in events.items()))
     if left:
         raise RuntimeFailure(f"{left:,} records are left ({delivery.last_error or 'no error was told'})")
 

@@ -4,15 +4,17 @@
 A shard is either live (its records go straight to Kafka) or behind (it has records in the spool, and newer
 ones queue up after them). When a record cannot be handed over, fails, or takes longer than ``spool.after``,
 all that is on its way is recalled and spooled in order of its sequences, so that no shard is split between
-the two. What may have arrived all the same is sent again under its old sequence; the consumer drops what it
-has.
+the two. Once Kafka takes what a shard has in the spool, newer records wait in memory for the last of it. What
+may have arrived all the same is sent again under its old sequence; the consumer drops what it has.
 """
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
+from agent.delivery.earlier import Earlier
 from agent.delivery.kafka import KafkaDelivery
+from agent.delivery.meanwhile import NEAR, Meanwhile
 from agent.delivery.outstanding import Ticket
 from agent.delivery.pace import Pace
 from agent.ledger import DELIVERED, Ledger
@@ -23,8 +25,7 @@ from agent.spool.settings import SpoolSection
 from common.kafka import KafkaSettings
 
 IDLE_SECONDS = 0.05
-ONE, ALL = 1, 2**62
-"""Bytes that may be out of the spool: a single record, or what the spool allows."""
+ONE, ALL = 1, 2**62  # bytes that may be out of the spool: a single record, or what it allows
 FLUSH_SECONDS = 5.0
 
 
@@ -43,14 +44,13 @@ class SpooledDelivery(KafkaDelivery):
         self._out = 0
         """On their way from the spool."""
         self._back: list[tuple[bytes, Ticket]] = []
+        self._meanwhile = Meanwhile()
         self._ready: deque[tuple[bytes, Ticket]] = deque()
         self._held: Counter[int] = Counter()
         """Shard -> records in the spool's hands, those that are out included."""
         self._recalls = 0
         self._ended = False
-        self.earlier: Counter[str] = Counter()
-        """Events of earlier runs by what became of them: ``delivered``, or why they were lost."""
-        self._of_others: Counter[tuple[Run, str]] = Counter()
+        self.earlier = Earlier()
 
     def begin(self) -> None:
         """Open the spool; what earlier runs left is delivered first, shard by shard.
@@ -77,37 +77,32 @@ class SpooledDelivery(KafkaDelivery):
     def send(self, value: bytes, ticket: Ticket) -> None:
         """Hand over one encoded batch; never blocks, and never waits for the disk."""
         self.outstanding.open(ticket)
-        if self.paused or self._held[ticket.shard]:
-            self._store(value, ticket)
-            return
-        self._live[ticket] = time.monotonic()
-        if not self._produce(value, ticket):
-            del self._live[ticket]
-            self._retreat(time.monotonic())
-            self._store(value, ticket)
+        if self._is_nearly_live(ticket.shard):
+            self._meanwhile.add(value, ticket, time.monotonic())
+        else:
+            self._go(value, ticket)
 
     def poll(self) -> None:
         """Take delivery reports, and move what is due between Kafka and the spool."""
         self._serve(0)
         self._look_anew()
         now = time.monotonic()
-        late = self._live and now - next(iter(self._live.values())) > self._after
-        if self._back or self._fatal or late:
+        if self._back or self._fatal or self._is_late(now):
             self._retreat(now)
+        self._go_all(shard for shard in self._meanwhile.shards() if not self._held[shard])
         self._take()
         self._drain(now)
 
     def close(self, seconds: float, now: Callable[[], float]) -> int:
         """Wait until everything is acknowledged, at most ``seconds``; the rest is on the disk then.
 
-        Returns the records that are not acknowledged. What is in the spool is not waited for while Kafka
-        takes nothing: the next run delivers it.
+        Returns the records that are not acknowledged: of those in the spool, the next run delivers them.
         """
         deadline = now() + seconds
         while self._busy() and now() < deadline:
             self._serve(IDLE_SECONDS)
             self.poll()
-        if self._live or self._out or self._ready:
+        if self._live or self._out or self._ready or self._meanwhile:
             self._retreat(time.monotonic())
         self._collect()
         self.spool.give(0)
@@ -134,8 +129,8 @@ class SpooledDelivery(KafkaDelivery):
             return
         self._ended = True
         self.spool.stop(FLUSH_SECONDS)
-        if self.earlier:
-            self._log.info("records of earlier runs", events=dict(self.earlier))
+        if self.earlier.events:
+            self._log.info("records of earlier runs", events=dict(self.earlier.events))
 
     @property
     def standing(self) -> Figures:
@@ -145,7 +140,7 @@ class SpooledDelivery(KafkaDelivery):
     @property
     def left(self) -> Mapping[tuple[Run, str], int]:
         """Events of earlier runs' records that this run lost, by run and reason."""
-        return self._of_others
+        return self.earlier.lost_of
 
     @property
     def waiting(self) -> int:
@@ -153,8 +148,34 @@ class SpooledDelivery(KafkaDelivery):
         return self._held.total()
 
     def _busy(self) -> bool:
-        draining = self._held.total() and not self._pace.probing
-        return bool(self._live or self._out or self._back or len(self._producer) or draining)
+        under_way = self._live or self._out or self._back or self._meanwhile or len(self._producer)
+        return bool(under_way or (self._held.total() and not self._pace.probing))
+
+    def _is_nearly_live(self, shard: int) -> bool:
+        """Say whether a record is to wait for those of its shard that are about to leave the spool."""
+        if self.paused or self._pace.probing or self._meanwhile.bytes > self._settings.buffer:
+            self._go_all((shard,))  # to the spool, or to Kafka: what comes now must be behind it
+            return False
+        return self._meanwhile.has(shard) or 0 < self._held[shard] <= NEAR
+
+    def _is_late(self, now: float) -> bool:
+        """Say whether Kafka leaves what we gave it, or wait to give it, for too long."""
+        return now - min(next(iter(self._live.values()), now), self._meanwhile.since()) > self._after
+
+    def _go_all(self, shards: Iterable[int]) -> None:
+        for value, ticket in self._meanwhile.take(shards):
+            self._go(value, ticket)
+
+    def _go(self, value: bytes, ticket: Ticket) -> None:
+        """Hand a record to Kafka, or where its shard is behind, or falls behind by that, to the spool."""
+        if self.paused or self._held[ticket.shard]:
+            self._store(value, ticket)
+            return
+        self._live[ticket] = time.monotonic()
+        if not self._produce(value, ticket):
+            del self._live[ticket]
+            self._retreat(time.monotonic())
+            self._store(value, ticket)
 
     def _arrived(self, ticket: Ticket) -> None:
         if ticket.place is None:
@@ -166,7 +187,7 @@ class SpooledDelivery(KafkaDelivery):
         if ticket.own:
             self._ledger.add(*DELIVERED, ticket.events)
         else:
-            self.earlier["delivered"] += ticket.events
+            self.earlier.delivered(ticket.events)
 
     def _given_up(self, ticket: Ticket, reason: str) -> None:
         if ticket.place is None:
@@ -177,7 +198,7 @@ class SpooledDelivery(KafkaDelivery):
         if ticket.own:
             self._ledger.add("kafka", reason, ticket.events)
         else:
-            self._lost_of(ticket.run, reason, ticket.events)
+            self.earlier.lost(ticket.run, reason, ticket.events)
 
     def _returned(self, value: bytes, ticket: Ticket) -> None:
         if ticket.place is None:
@@ -188,7 +209,7 @@ class SpooledDelivery(KafkaDelivery):
 
     def _decided(self, ticket: Ticket) -> None:
         """A record from the spool needs no place there any more."""
-        assert ticket.place is not None  # noqa: S101 - callers look
+        assert ticket.place  # noqa: S101 - callers look
         self._out -= 1
         self.spool.done(ticket.place)
         if ticket.own:
@@ -211,6 +232,8 @@ class SpooledDelivery(KafkaDelivery):
             else:
                 self._put_back(ticket)
         self._put_all_back()
+        for value, ticket in self._meanwhile.take(self._meanwhile.shards()):
+            self._store(value, ticket)
         self._recalls += 1
         self.spool.recall(self._recalls)
         self._pace.failed(now)
@@ -258,13 +281,8 @@ class SpooledDelivery(KafkaDelivery):
             if loss.through is not None:
                 self.outstanding.move_on(loss.shard, loss.through, loss.oldest_ns)
         else:
-            self._lost_of(loss.run, loss.reason, loss.events)
+            self.earlier.lost(loss.run, loss.reason, loss.events)
         self._fewer(loss.shard, loss.records)
-
-    def _lost_of(self, run: Run, reason: str, events: int) -> None:
-        """Count a loss of an earlier run's records: it is told with that run's name."""
-        self.earlier[reason] += events
-        self._of_others[run, reason] += events
 
     def _drain(self, now: float) -> None:
         if self.paused or not self._held.total() or not self._pace.is_open(now):

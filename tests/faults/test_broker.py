@@ -174,7 +174,7 @@ def test_a_broker_of_another_name_gets_nothing(secure: SecureKafka, tmp_path: Pa
     assert right.end() == 0
     kept = Kept(secure.node.bootstrap, topic)
     assert sorted(kept.names) == wrong.names()
-    assert right.delivery.earlier == {"delivered": wrong.events}
+    assert right.delivery.earlier.events == {"delivered": wrong.events}
     faults.tell(
         "broker's certificate of another name, then the right broker",
         events=wrong.events,

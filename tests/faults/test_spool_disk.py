@@ -108,12 +108,12 @@ def test_bytes_of_the_spool_flip(
     assert later.end() == 0
     kept = Kept(node.bootstrap, topic)
     assert len(kept.names) == 30 * SHARDS - records
-    assert later.delivery.earlier == {"delivered": kept.events, "corrupt": sender.events - kept.events}
+    assert later.delivery.earlier.events == {"delivered": kept.events, "corrupt": sender.events - kept.events}
     faults.tell(
         f"{records} flipped byte{'s' if records > 1 else ''} in the spool",
         events=sender.events,
         stored=kept.events,
-        lost={"spool/corrupt": later.delivery.earlier["corrupt"]},
+        lost={"spool/corrupt": later.delivery.earlier.events["corrupt"]},
         recovery_seconds=seconds,
         where="topic",
     )
@@ -144,7 +144,7 @@ def test_a_crash_tears_the_spool(
     assert set(later.names()) <= set(kept.names), "the spool is used again"
     stored = sum(events_of(n) for epoch, _, n in kept.names if epoch == RUN.epoch)
     assert 0 < stored < sender.events
-    assert later.delivery.earlier == {"delivered": stored}
+    assert later.delivery.earlier.events == {"delivered": stored}
     faults.tell(
         f"crash that left {share:.0%} of the spool's log",
         events=sender.events,

@@ -8,19 +8,20 @@ import pytest
 
 from agent.spool.inspect import reports as files
 from common.units import ByteSize
+from support.sender import PATIENCE_SECONDS, Sender
 from support.spool import LATER
-from tests.agent.spool.test_spooled import PATIENCE_SECONDS, Node, Sender
 
-NOWHERE = Node("127.0.0.1:1", "nowhere", *([lambda: None] * 5))
+NOWHERE = ("127.0.0.1:1", "nowhere")
+"""A broker that is not there, and a topic."""
 
 
 def test_a_record_that_was_handed_out_as_its_file_was_dropped_is_counted_at_the_end(tmp_path: Path) -> None:
     """Nobody took it, so nothing became of it: it is lost like the rest of its file."""
-    earlier = Sender(NOWHERE, tmp_path / "spool")
+    earlier = Sender(*NOWHERE, tmp_path / "spool")
     earlier.send(40)
     earlier.delivery.close(0, time.monotonic)
     earlier.delivery.end()
-    later = Sender(NOWHERE, tmp_path / "spool", LATER, max_bytes=ByteSize(2**18), file_bytes=ByteSize(2**16))
+    later = Sender(*NOWHERE, tmp_path / "spool", LATER, max_bytes=ByteSize(2**18), file_bytes=ByteSize(2**16))
     keeper = later.delivery.spool
     keeper.give(8000)
     deadline = time.monotonic() + PATIENCE_SECONDS
@@ -42,7 +43,7 @@ def test_what_is_recalled_at_the_end_is_waited_for(
     """On a busy host the client tells of it late: it is spooled all the same, or else counted."""
     monkeypatch.setattr("agent.delivery.kafka.RECALL_POLLS", 0)
     monkeypatch.setattr("agent.delivery.spooled.FLUSH_SECONDS", PATIENCE_SECONDS if reports else 0.1)
-    sender = Sender(NOWHERE, tmp_path / "spool")
+    sender = Sender(*NOWHERE, tmp_path / "spool")
     sender.send(5)
     if not reports:
         monkeypatch.setattr(sender.delivery, "_serve", lambda _seconds: None)

@@ -83,7 +83,7 @@ def test_a_later_run_delivers_what_an_earlier_one_left(node: Node, tmp_path: Pat
     assert later.end() == 0
     assert sorted(Kept(node.bootstrap, node.topic).names) == earlier.names() + later.names()
     assert later.accounted() == later.ledger.total(*DELIVERED) == later.events
-    assert later.delivery.earlier == {"delivered": earlier.events}
+    assert later.delivery.earlier.events == {"delivered": earlier.events}
 
 
 def test_a_spool_that_is_too_small_loses_the_oldest_and_counts_them(node: Node, tmp_path: Path) -> None:
@@ -168,3 +168,36 @@ def test_a_producer_that_is_done_for_is_replaced_and_nothing_is_lost(node: Node,
     assert sender.end() == 0
     assert sorted(Kept(node.bootstrap, node.topic).names) == sender.names()
     assert sender.accounted() == sender.ledger.total(*DELIVERED) == sender.events
+
+
+def test_shards_without_a_pause_are_live_again_after_an_outage(node: Node, tmp_path: Path) -> None:
+    """Records keep coming, less than the spool's linger apart, and yet each shard leaves it, in order."""
+    sender = Sender(node.bootstrap, node.topic, tmp_path / "spool")
+    sender.send(5)
+    node.kill()
+    sender.load(lambda: sender.delivery.waiting > 60)
+    node.start()
+    sender.load(lambda: not sender.delivery.waiting)
+    sender.load(lambda: sender.delivery.waiting == 0 and len(sender.delivery.outstanding) > 0)
+    assert sender.end() == 0
+    assert sorted(Kept(node.bootstrap, node.topic).names) == sender.names()
+    assert (sender.ledger.total(*DELIVERED), sender.ledger.lost()) == (sender.events, 0)
+
+
+def test_what_waits_behind_the_last_of_a_shard_is_spooled_when_kafka_goes_again(
+    node: Node, tmp_path: Path
+) -> None:
+    sender = Sender(node.bootstrap, node.topic, tmp_path / "spool")
+    node.kill()
+    sender.send(20)
+    sender.until(lambda: sender.delivery.spool.figures.records == 20 * SHARDS)
+    node.start()
+    sender.load(lambda: bool(len(sender.delivery._meanwhile)))
+    node.kill()
+    sender.load(lambda: not len(sender.delivery._meanwhile))
+    sender.until(lambda: sender.delivery.spool.figures.records > 0)
+    node.start()
+    sender.until(sender.is_settled)
+    assert sender.end() == 0
+    assert sorted(set(Kept(node.bootstrap, node.topic).names)) == sender.names()
+    assert sender.ledger.lost() == 0
