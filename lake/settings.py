@@ -27,6 +27,7 @@ class KeepSettings(Settings, frozen=True):
     connect: Kept = None
     close: Kept = None
     retransmit: Kept = None
+    agent: Kept = None
     progress: Annotated[
         Duration | None,
         Meta(

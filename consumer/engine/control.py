@@ -115,13 +115,13 @@ class ControlEngine:
                 self._state.poison += 1
                 continue
             if self._due(record.timestamp_ms):
-                ticks.append(self._tick())
+                ticks.append(self._tick(final=False))
             self._take(heartbeat, record.timestamp_ms)
         return Output(combine(ticks), poison)
 
     def flush(self) -> Output:
         """Give the rows of all that was heard, now."""
-        return Output() if self._state.broker_ms is None else Output(self._tick())
+        return Output() if self._state.broker_ms is None else Output(self._tick(final=True))
 
     def _due(self, timestamp_ms: int) -> bool:
         before = self._state.broker_ms
@@ -156,13 +156,14 @@ class ControlEngine:
                 run.final, run.unreported = True, True
                 self._changed[key] = None
 
-    def _tick(self) -> dict[str, pa.Table]:
+    def _tick(self, *, final: bool) -> dict[str, pa.Table]:
         state = self._state
         assert state.broker_ms is not None  # noqa: S101 - a record was taken
         changed = [(key, run) for key, run in self._runs.items() if key in self._changed]
         counts = [count for key, run in changed for count in _differences(key, run)]
         self._changed = {}
-        told = [row for key, run in changed for row in _standing(key, run)]
+        heard = self._runs.items() if final else changed
+        told = [row for key, run in heard for row in _standing(key, run, final=final)]
         if state.poison:
             counts.append(
                 counted(("", "", 0, "consumer", "poison"), state.broker_ms * 1_000_000, state.poison)
@@ -212,10 +213,12 @@ def _bare(text: str) -> str:
     return text.replace("\0", "")
 
 
-def _standing(key: Key, run: _Run) -> list[dict[str, Any]]:
-    """Return the row that tells how a run stands, where one is due."""
+def _standing(key: Key, run: _Run, *, final: bool) -> list[dict[str, Any]]:
+    """Return the row that tells how a run stands, where one is due, or ``final`` and there is news."""
     fresh, run.fresh = run.fresh, False
-    return [run.heard.row(key)] if fresh and run.heard is not None and run.heard.due else []
+    if run.heard is None or not (run.heard.untold if final else fresh and run.heard.due):
+        return []
+    return [run.heard.row(key)]
 
 
 def _differences(key: Key, run: _Run) -> list[Count]:

@@ -2,7 +2,7 @@
 """How an agent run stands, as its heartbeats tell, and when that is worth a row.
 
 A row is due with the first heartbeat, with one that tells of a change, and every ``EVERY_MS`` of the broker's
-time otherwise: who was not heard of for three times as long is silent.
+time otherwise: who was not heard of for three times as long is silent. At the end of a partition all is told.
 """
 
 from typing import Any
@@ -82,6 +82,11 @@ class Heard(msgspec.Struct, array_like=True):
         if self.told is None or self.now.differs(self.told):
             return True
         return self.heard_ms - self.told_ms >= EVERY_MS
+
+    @property
+    def untold(self) -> bool:
+        """Whether it was heard since the last row."""
+        return self.told is None or self.heard_ms > self.told_ms
 
     def row(self, key: tuple[str, str, int]) -> dict[str, Any]:
         """Return the row, which is given then."""

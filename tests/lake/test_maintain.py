@@ -247,7 +247,7 @@ def test_rows_that_are_not_what_the_log_says_are_not_merged(facts: Facts, folder
 def test_a_checkpoint_comes_when_many_commits_were_made(
     facts: Facts, folder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lake.maintain._CHECKPOINT_COMMITS", 24)
+    monkeypatch.setattr("lake.maintain._CHECKPOINT_COMMITS", 26)
     advance(facts, range(1), 1, 12)
     assert ("checkpoint", "") not in maintainer(folder, now_ns=NOW).run().done
     advance(facts, range(1), 1, 18)

@@ -10,7 +10,7 @@ import subprocess
 from types import TracebackType
 from typing import NamedTuple
 
-from support.netns import Host
+from support.netns import Host, add
 from support.traffic import End, limit
 
 
@@ -69,7 +69,7 @@ class Router:
         client, router, server = self._hosts
         try:
             for host in self._hosts:
-                _ip("netns", "add", host.name)
+                add(host.name)
                 host.run("ip", "link", "set", "lo", "up")
             for end, side in ((client, router.interface), (server, self._server_side)):
                 _ip("link", "add", end.interface, "netns", end.name, "type", "veth",

@@ -82,7 +82,7 @@ class VethPair:
         a, b = self._network
         try:
             for host in (a, b):
-                _run("ip", "netns", "add", host.name)
+                add(host.name)
             _run("ip", "link", "add", a.interface, "netns", a.name, "type", "veth",
                  "peer", "name", b.interface, "netns", b.name)  # fmt: skip
             for host in (a, b):
@@ -117,6 +117,12 @@ def _setns(descriptor: int) -> None:
     if _libc.setns(descriptor, _CLONE_NEWNET) < 0:
         code = ctypes.get_errno()
         raise OSError(code, f"setns: {os.strerror(code)}")
+
+
+def add(name: str) -> None:
+    """Make a network namespace; one of the same name is of a killed process that had this one's number."""
+    subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
+    _run("ip", "netns", "add", name)
 
 
 def _run(*command: str) -> None:
