@@ -87,8 +87,11 @@ class SpooledDelivery(KafkaDelivery):
         self._serve(0)
         self._look_anew()
         now = time.monotonic()
-        if self._back or self._fatal or self._is_late(now):
+        late = self._live and now - next(iter(self._live.values())) > self._after
+        if self._back or self._fatal or late:
             self._retreat(now)
+        elif now - self._meanwhile.since() > self._after:
+            self._go_all(self._meanwhile.shards())  # to the spool: those before them are there
         self._go_all(shard for shard in self._meanwhile.shards() if not self._held[shard])
         self._take()
         self._drain(now)
@@ -153,14 +156,11 @@ class SpooledDelivery(KafkaDelivery):
 
     def _is_nearly_live(self, shard: int) -> bool:
         """Say whether a record is to wait for those of its shard that are about to leave the spool."""
-        if self.paused or self._pace.probing or self._meanwhile.bytes > self._settings.buffer:
+        moving = not (self.paused or self._pace.probing) and self._pace.is_open(time.monotonic())
+        if not moving or self._meanwhile.bytes > self._settings.buffer:
             self._go_all((shard,))  # to the spool, or to Kafka: what comes now must be behind it
             return False
         return self._meanwhile.has(shard) or 0 < self._held[shard] <= NEAR
-
-    def _is_late(self, now: float) -> bool:
-        """Say whether Kafka leaves what we gave it, or wait to give it, for too long."""
-        return now - min(next(iter(self._live.values()), now), self._meanwhile.since()) > self._after
 
     def _go_all(self, shards: Iterable[int]) -> None:
         for value, ticket in self._meanwhile.take(shards):
