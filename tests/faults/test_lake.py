@@ -166,12 +166,12 @@ def test_the_lakes_disk_is_full_and_then_freed(world: World, tmp_path: Path, fau
     fleet = Fleet(shards=world.shards)
     world.send(fleet.talk(8))
     told = world.overrides(*SMALL, "consumer.cycle=10ms", lake="disk/lake")
-    times = faults.times(20, 1)
+    times = faults.times(8, 1)
     with Worker(small_disk.PREFIX) as worker:
         worker.run(small_disk.mount, str(disk), 16_384)
         assert worker.run(small_disk.consume, told) == ""
         for number in range(times):
-            left = 4_096 * (2 + number % 16)
+            left = 4_096 * (2 + number % 8)
             worker.run(small_disk.fill, str(disk), left)
             before = worker.run(small_disk.used, str(disk))
             world.send(fleet.talk(30))
