@@ -11,6 +11,8 @@ import ctypes
 import time
 from typing import NamedTuple
 
+from agent.loop import system_clock
+
 TRIES = 10
 _UNSYNC = 0x0040
 _MICRO = 1000
@@ -34,10 +36,7 @@ class Reading(NamedTuple):
 def read() -> Reading:
     """Return a reading of now; about 10 us."""
     raw, now, width = min((_sandwich() for _ in range(TRIES)), key=lambda one: one[2])
-    before = time.clock_gettime_ns(_CLOCK_MONOTONIC)
-    realtime = time.clock_gettime_ns(time.CLOCK_REALTIME)
-    after = time.clock_gettime_ns(_CLOCK_MONOTONIC)
-    return Reading(now, raw - now, width, realtime - (before + after) // 2, kernel_error_ns())
+    return Reading(now, raw - now, width, system_clock().realtime_offset_ns, kernel_error_ns())
 
 
 def _sandwich() -> tuple[int, int, int]:

@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from lake import evolution, housekeeping
-from lake.delta import Table, open_storage
-from lake.errors import CommitUnknownError, LakeUnavailableError, StalePositionError
+from lake.delta import Table
+from lake.errors import CommitUnknownError, StalePositionError
 from lake.parquet import HOUR_NS, hour_name, write_kind
 from lake.storage import Storage, translated
 from schemas.tables import KINDS
@@ -73,12 +73,7 @@ class Late:
             LakeUnavailableError: it cannot be read, or there is none.
             LakeCorruptError: a table is there that is no lake of ours.
         """
-        options = dict(storage_options or {})
-        storage = open_storage(uri, options)
-        if not Table.exists(storage.uri, options):
-            raise LakeUnavailableError(f"there is no lake at {storage.uri}; `wirelag consume` makes one")
-        table = Table(storage.uri, options)
-        evolution.require_lake(table)
+        storage, table = evolution.open_table(uri, dict(storage_options or {}))
         evolution.add_missing(table, storage)
         return cls(storage, table, trace)
 

@@ -3,15 +3,15 @@
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from common.errors import ConfigError
+from wirelag.options import Config, Set, settings_of
 
 if TYPE_CHECKING:
-    from common.kafka import KafkaSettings
+    pass
 
 Bootstrap = Annotated[
     str, Parameter("--bootstrap", show_default=False, help="host:port of a broker, over --config")
@@ -23,10 +23,8 @@ def cat(  # noqa: PLR0913 - options of a command
     /,
     *,
     bootstrap: Bootstrap = "",
-    config: Annotated[Path | None, Parameter(("--config", "-c"), help="the consumer's TOML file")] = None,
-    set_: Annotated[
-        tuple[str, ...], Parameter("--set", negative="", show_default=False, help="section.key=value")
-    ] = (),
+    config: Config = None,
+    set_: Set = (),
     batches: Annotated[
         bool, Parameter("--batches", negative="", show_default=False, help="heads of event records only")
     ] = False,
@@ -61,7 +59,7 @@ def cat(  # noqa: PLR0913 - options of a command
         raise ConfigError(f"--limit: found {limit}; allowed is 1 or more")
     if not from_beginning and not follow:
         raise ConfigError("--no-from-beginning shows nothing without --follow")
-    settings = settings_of(config, bootstrap, set_)
+    settings = settings_of(config, set_, "kafka.bootstrap-servers", bootstrap).kafka
     found = records(settings, topic, from_beginning=from_beginning, follow=follow)
     write_json(islice(_lines(found, heads=batches), limit), flush=follow)
 
@@ -75,12 +73,3 @@ def _lines(found: Iterable[Any], *, heads: bool) -> Iterator[dict[str, Any]]:
                 line["record"] = f"{record.topic}/{record.partition}/{record.offset}"
                 line["key"] = record.key.decode(errors="replace") if record.key else None
             yield line
-
-
-def settings_of(config: Path | None, bootstrap: str, overrides: tuple[str, ...]) -> "KafkaSettings":
-    """Return where Kafka is, as the consumer is told."""
-    from common.config import load
-    from consumer.settings import ENV_PREFIX, ConsumerSettings
-
-    servers = [f"kafka.bootstrap-servers={bootstrap}"] if bootstrap else []
-    return load(ConsumerSettings, config, env_prefix=ENV_PREFIX, overrides=[*overrides, *servers]).kafka

@@ -8,13 +8,13 @@ import getpass
 import os
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
 from common.errors import ConfigError, RuntimeFailure
 from common.options import duration
+from wirelag.options import Config, JsonLines, Set, settings_of
 
 if TYPE_CHECKING:
     from common.kafka import KafkaSettings
@@ -40,10 +40,8 @@ class Kafka:
     bootstrap: Annotated[
         str, Parameter("--bootstrap", show_default=False, help="host:port of a broker, over --config")
     ] = ""
-    config: Annotated[Path | None, Parameter(("--config", "-c"), help="the consumer's TOML file")] = None
-    set_: Annotated[
-        tuple[str, ...], Parameter("--set", negative="", show_default=False, help="section.key=value")
-    ] = ()
+    config: Config = None
+    set_: Set = ()
 
 
 @Parameter(name="*")
@@ -99,7 +97,7 @@ def start(*, host: Hosts, words: Words = NO_WORDS, kafka: Kafka = NO_KAFKA) -> N
 @app.command(name="list")
 def show(
     *,
-    json: Annotated[bool, Parameter("--json", negative="", show_default=False, help="JSON lines")] = False,
+    json: JsonLines = False,
     kafka: Kafka = NO_KAFKA,
 ) -> None:
     """Show the orders there are, and the agents that run with what they do.
@@ -227,6 +225,4 @@ def _lasting(text: str) -> int:
 
 
 def _settings(kafka: Kafka) -> "KafkaSettings":
-    from wirelag.cat import settings_of
-
-    return settings_of(kafka.config, kafka.bootstrap, kafka.set_)
+    return settings_of(kafka.config, kafka.set_, "kafka.bootstrap-servers", kafka.bootstrap).kafka

@@ -6,18 +6,17 @@ Each is a process of its own beside the consumers. Exit 1: something could not b
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
 from common.errors import RuntimeFailure
+from wirelag.options import Config, JsonLines, Set, settings_of
 
 if TYPE_CHECKING:
     from consumer.settings import ConsumerSettings
 
 app = App(name="lake")
-Json = Annotated[bool, Parameter("--json", negative="", show_default=False, help="JSON lines")]
 
 
 @Parameter(name="*")
@@ -28,10 +27,8 @@ class Where:
     lake: Annotated[
         str, Parameter("--lake", show_default=False, help="folder or URI: short for --set lake.uri=…")
     ] = ""
-    config: Annotated[Path | None, Parameter(("--config", "-c"), help="the consumer's TOML file")] = None
-    set_: Annotated[
-        tuple[str, ...], Parameter("--set", negative="", show_default=False, help="section.key=value")
-    ] = ()
+    config: Config = None
+    set_: Set = ()
 
 
 HERE = Where()
@@ -43,7 +40,7 @@ def maintain(
     every: Annotated[
         str, Parameter("--every", show_default=False, help="do it again and again, so often (5m); else once")
     ] = "",
-    json: Json = False,
+    json: JsonLines = False,
     where: Where = HERE,
 ) -> None:
     """Merge small files, delete old hours, states and garbage; beside consumers at any time.
@@ -80,7 +77,7 @@ def check(
     deep: Annotated[
         bool, Parameter("--deep", negative="", show_default=False, help="read every row of every file")
     ] = False,
-    json: Json = False,
+    json: JsonLines = False,
     where: Where = HERE,
 ) -> None:
     """Say whether all is there that the table names, and what to do where not; changes nothing.
@@ -166,8 +163,4 @@ _DONE = (
 
 
 def _settings(where: Where) -> "ConsumerSettings":
-    from common.config import load
-    from consumer.settings import ENV_PREFIX, ConsumerSettings
-
-    overrides = [*where.set_, *([f"lake.uri={where.lake}"] if where.lake else [])]
-    return load(ConsumerSettings, where.config, env_prefix=ENV_PREFIX, overrides=overrides)
+    return settings_of(where.config, where.set_, "lake.uri", where.lake)

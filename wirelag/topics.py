@@ -12,6 +12,7 @@ from cyclopts import App, Parameter
 
 from common.errors import ConfigError, RuntimeFailure
 from wirelag.control import NO_KAFKA, Kafka
+from wirelag.options import JsonLines, settings_of
 
 if TYPE_CHECKING:
     from common.units import Duration
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 app = App(name="topics")
 Principals = Annotated[tuple[str, ...], Parameter(negative="", help="such as User:web-1; may be repeated")]
-Json = Annotated[bool, Parameter("--json", negative="", show_default=False, help="JSON lines")]
 
 
 @app.command
@@ -67,7 +67,7 @@ def create(
 
 
 @app.command
-def check(*, json: Json = False, kafka: Kafka = NO_KAFKA) -> None:
+def check(*, json: JsonLines = False, kafka: Kafka = NO_KAFKA) -> None:
     """Say in what the topics differ from what wirelag needs, and how the consumer's lag stands.
 
     Args:
@@ -191,8 +191,4 @@ def _duration(text: str) -> "Duration":
 
 
 def _settings(kafka: Kafka) -> "ConsumerSettings":
-    from common.config import load
-    from consumer.settings import ENV_PREFIX, ConsumerSettings
-
-    servers = [f"kafka.bootstrap-servers={kafka.bootstrap}"] if kafka.bootstrap else []
-    return load(ConsumerSettings, kafka.config, env_prefix=ENV_PREFIX, overrides=[*kafka.set_, *servers])
+    return settings_of(kafka.config, kafka.set_, "kafka.bootstrap-servers", kafka.bootstrap)

@@ -90,7 +90,7 @@ def drain(*, config: Config = None, overrides: Overrides = None, patience: str =
     done = events.pop("delivered", 0)
     print(f"{delivery.records:,} records of {done:,} events delivered")
     if events:
-        print("lost: " + ", ".join(f"{reason} {events:,}" for reason, events in events.items()))
+        print("lost: " + ", ".join(f"{reason} {count:,}" for reason, count in events.items()))
     if left:
         raise RuntimeFailure(f"{left:,} records are left ({delivery.last_error or 'no error was told'})")
 

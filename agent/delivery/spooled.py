@@ -209,7 +209,7 @@ class SpooledDelivery(KafkaDelivery):
 
     def _decided(self, ticket: Ticket) -> None:
         """A record from the spool needs no place there any more."""
-        assert ticket.place  # noqa: S101 - callers look
+        assert ticket.place is not None  # noqa: S101 - callers look
         self._out -= 1
         self.spool.done(ticket.place)
         if ticket.own:

@@ -11,20 +11,17 @@ said, not averaged.
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from consumer.latency.clock.line import F64
+from consumer.latency.intervals import I64, Bools
 
 HUBER = 1.345
 ROUNDS = 5
 LOPSIDED = 0.05
 """The error that unlike delays there and back make, one sigma, as a share of the bound's half width."""
 LEAST_SIGMA_NS = 100.0
-
-I64 = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 
 
 class Edges(NamedTuple):

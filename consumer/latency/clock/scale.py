@@ -8,9 +8,8 @@ another clock each time. CLOCK_MONOTONIC_RAW is the crystal alone, which wanders
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-I64 = NDArray[np.int64]
+from consumer.latency.intervals import I64
 
 
 class Readings(NamedTuple):
