@@ -34,6 +34,11 @@ PRUNED = {
     "retransmit": ("at_ns",),
     "ledger": ("at_ns",),
     "agent": ("heard_ns",),
+    "reading": ("at_ns",),
+    "clock": ("at_ns",),
+    "clock_solution": ("window_start_ns",),
+    "rollup": ("window_start_ns",),
+    "exemplar": ("window_start_ns",),
     "progress": ("topic", "topic_id", "topic_partition", "from_offset", "to_offset"),
 }
 """Columns whose least and greatest value stand in the table's log, so that readers can leave files out."""

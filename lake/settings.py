@@ -28,6 +28,11 @@ class KeepSettings(Settings, frozen=True):
     close: Kept = None
     retransmit: Kept = None
     agent: Kept = None
+    reading: Kept = None
+    clock: Kept = None
+    clock_solution: Kept = None
+    rollup: Kept = None
+    exemplar: Kept = None
     progress: Annotated[
         Duration | None,
         Meta(

@@ -63,7 +63,7 @@ def nullable(values: I64, known: Bools) -> pa.Array:
 
 
 def table(kind: str, place: Place, time_ns: I64, columns: Mapping[str, Any]) -> pa.Table:
-    """Return the rows of a kind; ``time_ns`` (n,) are their event times."""
+    """Return the rows of a kind; ``time_ns`` (n,) are their event times, a column given as None is null."""
     size = time_ns.size
     known: dict[str, Any] = {
         "topic_partition": np.full(size, place.topic_partition, dtype=np.int32),
@@ -71,10 +71,12 @@ def table(kind: str, place: Place, time_ns: I64, columns: Mapping[str, Any]) -> 
         **columns,
     }
     names = KINDS[kind].names
-    arrays = [_array(known[name], KINDS[kind].field(name).type) for name in names]
+    arrays = [_array(known[name], KINDS[kind].field(name).type, size) for name in names]
     arrays.append(pa.array(hour_index(time_ns, place.broker_ms)))
     return pa.Table.from_arrays(arrays, names=[*names, "hour_index"])
 
 
-def _array(values: Any, kind: pa.DataType) -> pa.Array:  # noqa: ANN401 - what Arrow takes
+def _array(values: Any, kind: pa.DataType, size: int) -> pa.Array:  # noqa: ANN401 - what Arrow takes
+    if values is None:
+        return pa.nulls(size, kind)
     return values if isinstance(values, pa.Array) else pa.array(values, kind)

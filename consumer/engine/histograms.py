@@ -174,4 +174,6 @@ def _numbers(parts: Parts) -> dict[str, Any]:
         "scale": np.full(parts.n.size, SCALE, dtype=np.int32),
         "buckets": pa.ListArray.from_arrays(offsets, pa.array(parts.buckets)),
         "counts": pa.ListArray.from_arrays(offsets, pa.array(parts.counts)),
+        "spoiled": None,
+        "keep": None,
     }

@@ -43,6 +43,11 @@ def matches(place: Place, closed: Closed, measured: Measured, links: list[Link],
         "clock": spread.texts([SAME_HOST if one.same_clock else UNSYNCED for one in links]),
         "last_piece": (sends.flags & Flag.LAST_PIECE) != 0,
         "flags": sends.flags | ((receives.flags | closed.arrival_flags) & ~_PIECES),
+        "sender_boot": None,
+        "receiver_boot": None,
+        "sent_monotonic_ns": None,
+        "received_monotonic_ns": None,
+        "keep": None,
     }
     return table("match", place, measured.sent_at, columns)
 

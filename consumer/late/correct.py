@@ -154,6 +154,8 @@ def _part(place: Place, groups: pa.Table, measure: str, clock: str, parts: Parts
         "scale": np.full(size, SCALE, dtype=np.int32),
         "buckets": pa.ListArray.from_arrays(offsets, pa.array(parts.buckets)),
         "counts": pa.ListArray.from_arrays(offsets, pa.array(-parts.counts)),
+        "spoiled": None,
+        "keep": None,
     }
     return table("histogram", place, start, columns)
 

@@ -157,7 +157,7 @@ def replayed(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Story:
 
 def told(lake: Path) -> tuple[object, ...]:
     """What a lake says."""
-    return matches(lake), sums(lake), unmatched(lake)
+    return matches(lake), sums(read_kind(lake, "histogram")), unmatched(lake)
 
 
 def answered(lake: Path) -> list[tuple[object, ...]]:

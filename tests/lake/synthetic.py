@@ -14,7 +14,6 @@ from schemas.tables import KINDS
 TOPIC, TOPIC_ID = "wirelag.events.v1", "k3Jx_0aTQ-unitTestTopic"
 HOUR, HOUR_AT = 486_000, 40
 HOUR_NS = 3600 * 10**9
-EVENT_KINDS = [kind for kind in KINDS if kind != "progress"]
 _CARRIED = {
     "match": "begin",
     "histogram": "n",
@@ -25,7 +24,10 @@ _CARRIED = {
     "connect": "pid",
     "close": "sent_bytes",
     "retransmit": "begin",
+    "reading": "raw_offset_ns",
 }
+EVENT_KINDS = list(_CARRIED)
+"""Kinds that a partition's own rows are of, with a column of numbers to carry what was before."""
 _TIMES = ("sent_at_ns", "window_start_ns", "first_seen_ns", "time_ns", "at_ns")
 
 

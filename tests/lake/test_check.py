@@ -13,9 +13,8 @@ from deltalake import DeltaTable
 from common.command import run_command
 from lake.check import check
 from lake.facts import Facts
-from schemas.tables import KINDS
 from tests.lake.keeping import maintainer
-from tests.lake.synthetic import TOPIC_ID, advance, flush, part
+from tests.lake.synthetic import EVENT_KINDS, TOPIC_ID, advance, flush, part
 from tests.lake.test_evolution import earlier
 from wirelag import cli
 
@@ -45,7 +44,7 @@ def test_a_whole_lake_has_no_faults_and_its_garbage_is_counted(whole: Facts, fol
     assert found.faults == []
     assert found.partitions == 2
     assert found.states == 21
-    assert found.orphans == 6 * len(KINDS) + 1
+    assert found.orphans == 6 * (len(EVENT_KINDS) + 1) + 1
     assert found.files == len(whole._table.files())
     after = {path: path.stat().st_mtime_ns for path in Path(folder).rglob("*") if path.is_file()}
     assert {path: time for path, time in after.items() if "left" not in path.name} == before

@@ -35,6 +35,10 @@ def flushed(topic: Topic) -> dict[str, pa.Table]:
     return engine.flush().rows
 
 
+NOT_YET = {"reading", "clock", "clock_solution", "rollup", "exemplar"}
+"""Kinds that nothing writes."""
+
+
 def test_every_kind_has_its_columns_and_the_hour() -> None:
     """Names and types are the lake's, texts perhaps as dictionaries; the partition is on every row."""
     topic = Topic()
@@ -52,7 +56,7 @@ def test_every_kind_has_its_columns_and_the_hour() -> None:
     control = ControlEngine(7, SETTINGS)
     control.apply([Record(0, BASE_MS, heartbeats.encode(example.heartbeat()))])
     tables |= {"agent": control.flush().rows["agent"]}
-    assert set(tables) == set(KINDS) - {"progress"}
+    assert set(tables) == set(KINDS) - {"progress"} - NOT_YET
     for kind, table in tables.items():
         assert table.column_names == [*KINDS[kind].names, "hour_index"]
         assert set(table["topic_partition"].to_pylist()) == {7}

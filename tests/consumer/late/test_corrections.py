@@ -17,6 +17,7 @@ from consumer.late.find import find, keys_of_both, open_rows
 from schemas.batch import encode
 from schemas.event import Kind
 from schemas.tables import KINDS, LATE
+from support.stories import sums
 from tests.consumer.engine.scene import BASE_MS, Host, Topic, arrival, ends, receive, send
 from tests.consumer.engine.traffic import SETTINGS, exchange
 from tests.consumer.engine.wild import Wild
@@ -70,18 +71,6 @@ def matches(table: pa.Table) -> Counter[str]:
     """Match rows but for what tells that they came late."""
     rows = table.to_pylist()
     return Counter(repr({**row, "tick": 0, "flags": row["flags"] & ~LATE}) for row in rows)
-
-
-def sums(table: pa.Table) -> dict[Any, Any]:
-    """Histograms added up, those left with nothing left out."""
-    found: dict[Any, Counter[Any]] = {}
-    for row in table.to_pylist():
-        names = ("window_start_ns", "edge", "sender_host", "receiver_host", "measure", "clock")
-        total = found.setdefault(tuple(row[name] for name in names), Counter())
-        total.update({name: row[name] for name in ("n", "seen", "negative", "sum_ns")})
-        total.update(dict(zip(row["buckets"], row["counts"], strict=True)))
-    kept = {key: {name: n for name, n in total.items() if n} for key, total in found.items()}
-    return {key: total for key, total in kept.items() if total}
 
 
 def open_ranges(table: pa.Table) -> Counter[Any]:
