@@ -8,12 +8,16 @@ one is marked `kafka` by that.
 
 import os
 import socket
+import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
 
+from support.alone import Turn
 from support.kafka import KafkaNode
 from support.secure import SecureKafka
 from support.topics import Topics
@@ -23,6 +27,42 @@ hypothesis.settings.register_profile("wirelag", deadline=None)
 hypothesis.settings.load_profile("wirelag")
 
 _BROKER_FIXTURES = {"kafka", "topics", "kafka_node", "secure"}
+
+
+TURNS = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
+TURN = pytest.StashKey[Turn]()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:  # noqa: ANN401 - a worker, as pytest-xdist has it
+    """Give the workers of one session a folder in common."""
+    stash = node.config.stash
+    if TURNS not in stash:
+        stash[TURNS] = tempfile.TemporaryDirectory(prefix="wirelag-tests-")
+    node.workerinput["turns"] = stash[TURNS].name
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Find it, in a worker."""
+    given = getattr(config, "workerinput", {})
+    if "turns" in given:
+        config.stash[TURN] = Turn(Path(given["turns"]))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Take it away, where it was made."""
+    if TURNS in config.stash:
+        config.stash[TURNS].cleanup()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Run what is marked `alone` while no other worker runs a test."""
+    with ExitStack() as stack:
+        if TURN in item.config.stash:
+            alone = item.get_closest_marker("alone") is not None
+            stack.enter_context(item.config.stash[TURN].taken(alone=alone))
+        return (yield)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -19,6 +19,7 @@ from support.killable import KillableAgent
 from support.netns import VethPair
 from support.worker import Worker
 
+pytestmark = pytest.mark.alone  # programs that any agent just loads are in nobody's hand for a moment
 KILLS = range(10)
 OWN_PROGRAMS = {f"raw_{place}"[:15] for job in JOBS for place in job.ways.get(RAW, ())}
 """The kernel keeps fifteen letters of a program's name."""
