@@ -18,6 +18,7 @@ from consumer.engine.names import Names
 from consumer.engine.peers import Homes, is_loopback
 from consumer.engine.thinned import Thinned
 from consumer.latency.intervals import I32, I64, Bools
+from consumer.latency.sampling import EVERYTHING, Rates, rates_of
 from schemas.batch import EventBatch, Flow, Process
 
 _MAPPED = bytes(10) + b"\xff\xff"
@@ -26,10 +27,11 @@ _FIRST_ROOM = 256
 
 
 class Actor(NamedTuple):
-    """A process on a host."""
+    """A process on a host, while its agent keeps events by these rates."""
 
     host: str
     process: Process
+    rates: Rates = EVERYTHING
 
     @property
     def text(self) -> str:
@@ -96,7 +98,8 @@ class Flows:
         ends = [self._end(batch, flow, broker_ms) for flow in batch.flows]
         self.heard[ends] = broker_ms
         self.thinned.note(batch, broker_ms)
-        return ends, [self._actor(Actor(batch.host, process)) for process in batch.processes]
+        rates = rates_of(batch)
+        return ends, [self._actor(Actor(batch.host, process, rates)) for process in batch.processes]
 
     def _end(self, batch: EventBatch, flow: Flow, broker_ms: int) -> int:
         number = self.numbers.get(flow.connection)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The histogram rows of a tick: one additive part for each (window, edge, hosts, measure, clock).
+"""The histogram rows of a tick: one additive part for each (window, edge, hosts, measure, clock, keep).
 
 Messages are sends with Flag.LAST_PIECE that closed: matched or expired. ``seen`` counts all that a measure
 could have a value for, ``n`` those that have one. Delivery and wire are kept only where both ends share one
@@ -86,7 +86,7 @@ def histograms(place: Place, found: Messages, links: list[Link], window_ns: int)
         asked = _pick(found, found.matched | ~thinned[found.link])
     one_clock = _pick(asked, np.array([link.same_clock for link in links], dtype=bool)[asked.link])
     heard = _pick(asked, np.array([link.heard for link in links], dtype=bool)[asked.link])
-    edges = _Edges(links)
+    edges = _Edges(links, [link.keep for link in links])
     parts = []
     if one_clock.link.size:
         group = edges.group(one_clock.link, one_clock.sent_at // window_ns)
@@ -98,6 +98,8 @@ def histograms(place: Place, found: Messages, links: list[Link], window_ns: int)
         group = edges.group(heard.link, heard.received_at // window_ns)
         parts.append(_rows(place, edges, group, ("receive-wait", heard.wait, heard.arrived), window_ns))
     if found.link.size:
+        if any(link.keep != link.keep_sent for link in links):
+            edges = _Edges(links, [link.keep_sent for link in links])
         group = edges.group(found.link, found.sent_at // window_ns)
         everything = np.ones(found.link.size, dtype=bool)
         parts.append(_rows(place, edges, group, ("send-block", found.block, everything), window_ns))
@@ -116,15 +118,19 @@ class _Edges:
     """The distinct edges between two hosts behind links, in the order of first mention.
 
     Rules may give ends on many hosts one name, and answers by host and their completeness need the hosts.
+    Messages that were kept by other chances have other weights, so they are apart too.
     """
 
-    def __init__(self, links: list[Link]) -> None:
-        first: dict[tuple[str, tuple[str | None, str | None]], int] = {}
+    def __init__(self, links: list[Link], keeps: list[float]) -> None:
+        first: dict[tuple[str, tuple[str | None, str | None], float], int] = {}
+        keyed = zip(links, keeps, strict=True)
         self._edge_of_link = np.array(
-            [first.setdefault((link.edge, link.hosts), len(first)) for link in links], dtype=np.int64
+            [first.setdefault((link.edge, link.hosts, keep), len(first)) for link, keep in keyed],
+            dtype=np.int64,
         )
-        self.texts = [text for text, _ in first]
-        self.hosts = [hosts for _, hosts in first]
+        self.texts = [text for text, _, _ in first]
+        self.hosts = [hosts for _, hosts, _ in first]
+        self.keeps = [keep for _, _, keep in first]
 
     def group(self, link: I64, window: I64) -> _Group:
         """Group (n,) rows by edge and window; neighbours that share both cost one step."""
@@ -158,6 +164,7 @@ def _rows(
         "measure": same.texts([name]),
         "clock": same.texts([SAME_HOST if name in {"delivery", "wire"} else ONE_HOST]),
         **_numbers(parts),
+        "keep": spread.chances(edges.keeps),
     }
     return table("histogram", place, start, columns)
 
@@ -175,5 +182,4 @@ def _numbers(parts: Parts) -> dict[str, Any]:
         "buckets": pa.ListArray.from_arrays(offsets, pa.array(parts.buckets)),
         "counts": pa.ListArray.from_arrays(offsets, pa.array(parts.counts)),
         "spoiled": None,
-        "keep": None,
     }
