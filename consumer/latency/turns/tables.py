@@ -39,6 +39,36 @@ class Moves(NamedTuple):
     """The broker's time (ms) of the record."""
 
 
+class Calls(NamedTuple):
+    """Calls of one kind; columns as in ``Moves``."""
+
+    end: I32
+    begin: I64
+    stop: I64
+    time: I64
+    until: I64
+    offset: I64
+    process: I32
+    born: I64
+
+
+class Arrived(NamedTuple):
+    """Arrivals at ends."""
+
+    end: I32
+    stop: I64
+    time: I64
+    born: I64
+
+
+class Seen(NamedTuple):
+    """What ends saw, kind by kind: the same as ``Moves``, without a column for the kind."""
+
+    reads: Calls
+    sends: Calls
+    arrived: Arrived
+
+
 class Exchanges(NamedTuple):
     """One request and the begin of its response, as one end saw them."""
 
@@ -103,6 +133,19 @@ def join(first: Some, *others: Some) -> Some:
 def made(like: Some, columns: list[Any]) -> Some:
     """Return a table of the same kind with other columns."""
     return cast(Some, cast(Any, type(like))(*columns))
+
+
+def by_kind(found: Moves) -> Seen:
+    """Return the same moves, kind by kind."""
+    arrived = take(found, found.kind == ARRIVED)
+    reads, sends = (take(found, found.kind == kind) for kind in (READ, SENT))
+    return Seen(
+        _calls(reads), _calls(sends), Arrived(arrived.end, arrived.stop, arrived.time, arrived.born)
+    )
+
+
+def _calls(found: Moves) -> Calls:
+    return Calls(found.end, found.begin, found.stop, *found[4:])
 
 
 def moves(sends: Sends, receives: Receives, arrivals: Arrivals) -> Moves:
