@@ -124,8 +124,8 @@ class EventEngine:
         waiting = add(self.waiting, new.sends, new.receives, new.arrivals)
         self.waiting, closed = match(waiting, self.flows.flows, now)
         found = [rows_of(place, closed, self.flows, self.settings.window_ns, self._about())]
-        if new.turns:
-            found.append(lives.rows_of(place, new.turns, self.flows))
+        if new.lives:
+            found.append(lives.rows_of(place, new.lives, self.flows))
         before = evict_before(self.waiting, self.settings.max_open_events)
         if before is not None:
             # Two parts of one edge and window differ in their tick, so what is evicted has one of its own.

@@ -29,7 +29,7 @@ class Stretch:
         fresh = np.ones(sent.size, dtype=bool)
         np.not_equal(sent[1:], sent[:-1], out=fresh[1:])
         fresh[merged.starts] = True
-        self._came, self._fresh = came, fresh
+        self._came = came
         self._head = np.flatnonzero(fresh)
         self._tail = np.append(self._head[1:], sent.size) - 1
         self._rows = _Rows(seen, merged)
@@ -43,17 +43,19 @@ class Stretch:
 
     @cached_property
     def pause(self) -> I64:
-        """The longest pause of each run; a hole between two calls is none."""
-        inner = np.flatnonzero(~self._fresh)
+        """The longest pause of each run that asks, 0 of others; a hole between two calls is none."""
         pause = np.zeros(self.end.size, dtype=np.int64)
-        if not inner.size:
+        sizes = self._tail - self._head
+        several = np.flatnonzero((sizes > 0) & self.asks)
+        if not several.size:
             return pause
+        sizes = sizes[several]
+        starts = np.cumsum(sizes) - sizes
+        inner = np.arange(int(sizes.sum())) + np.repeat(self._head[several] + 1 - starts, sizes)
         later, earlier = self._rows.at(inner), self._rows.at(inner - 1)
         gap = np.maximum(later.of("time") - earlier.of("until"), 0)
         gap[later.of("begin") != earlier.of("stop")] = 0
-        run = np.repeat(np.arange(self.end.size), self._tail - self._head)
-        starts = np.flatnonzero(np.diff(run, prepend=-1))
-        pause[run[starts]] = np.maximum.reduceat(gap, starts)
+        pause[several] = np.maximum.reduceat(gap, starts)
         return pause
 
     def more(self, ask: Index, answer: Index, again: Index) -> More:

@@ -165,6 +165,15 @@ def moves(sends: Sends, receives: Receives, arrivals: Arrivals) -> Moves:
     )
 
 
+def seen_at_ends(sends: Sends, receives: Receives, arrivals: Arrivals) -> Seen:
+    """Return the same, kind by kind."""
+    return Seen(
+        Calls(receives.flow ^ 1, receives.begin, receives.end, receives.time, receives.time, *receives[4:6], receives.born),
+        Calls(sends.flow, sends.begin, sends.end, sends.time, sends.time + sends.duration, sends.offset, sends.process, sends.born),
+        Arrived(arrivals.flow ^ 1, arrivals.end, arrivals.time, arrivals.born),
+    )
+
+
 def closing(totals: Totals, client: Bools) -> Moves:
     """Return closes as requests of no bytes where the requests ended; ``client`` is by end number."""
     asking = client[totals.end]
