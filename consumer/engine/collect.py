@@ -53,6 +53,9 @@ class Lives(NamedTuple):
     actor: I32
     at: I64
     """Realtime, ns."""
+    time: I64
+    """The host's CLOCK_MONOTONIC."""
+    born: I64
     marks: I64
     """Of the connection, as its batch says."""
     columns: dict[str, I64]
@@ -199,7 +202,7 @@ def _lives(collected: Sequence[Collected], kind: Kind, places: _Places) -> Lives
     if not at:
         return None
     own = places._replace(
-        first_end=places.first_end[at], first_actor=places.first_actor[at], offset=places.offset[at]
+        first_end=places.first_end[at], first_actor=places.first_actor[at], offset=places.offset[at], born=places.born[at]
     )
     columns = _Columns([collected[number] for number in at], kind)
     marks = np.concatenate([_marks(collected[number], kind) for number in at])
@@ -207,6 +210,8 @@ def _lives(collected: Sequence[Collected], kind: Kind, places: _Places) -> Lives
         end=columns.end(own),
         actor=columns.actor(own),
         at=columns["time_ns"] + columns.spread(own.offset),
+        time=columns["time_ns"],
+        born=columns.spread(own.born),
         marks=marks,
         columns={name: columns[name] for name in TOLD[kind]},
     )

@@ -16,7 +16,21 @@ from consumer.latency.turns.find import Found, find
 from consumer.latency.turns.merge import merge
 from consumer.latency.turns.runs import Runs, joined, no_runs, tails
 from consumer.latency.turns.stretch import FIRST, Stretch
-from consumer.latency.turns.tables import Exchanges, Moves, Seen, by_kind, join, made, no_exchanges, no_moves, take
+from consumer.latency.turns.tables import (
+    Calls,
+    Exchanges,
+    Moves,
+    Seen,
+    Totals,
+    by_kind,
+    closing,
+    join,
+    made,
+    no_exchanges,
+    no_moves,
+    take,
+    waiting_for,
+)
 
 
 class Ends(NamedTuple):
@@ -85,6 +99,44 @@ def step(state: State, new: Moves, ends: Ends) -> tuple[State, Told]:
     state = state._replace(waiting=waiting, done=np.maximum(state.done, ends.settled))
     state, found = advance(state, by_kind(ready), ends.client)
     return state, Told(found.exchanges, found.unproved, late, thinned)
+
+
+def follow(state: State, new: Seen, closed: Totals, client: Bools) -> tuple[State, Told]:
+    """Take new calls of ends whose calls come in the order in which they ended; no argument is changed.
+
+    So an end's newest call settles all its calls: what ended after it comes after it. Arrivals after it wait.
+    A close comes after all calls, whatever its time: an application may read on after TCP was done.
+    ``touched`` is left to the caller.
+    """
+    state = _with_room(state, client.size)
+    new, late = _not_late(new, state.done)
+    came = join(by_kind(state.waiting).arrived, new.arrived)
+    settled = state.done.copy()
+    for calls in (new.reads, new.sends):
+        _raise(settled, calls)
+    if closed.end.size:
+        closed = closed._replace(time=np.maximum(closed.time, settled[closed.end]))
+        np.maximum.at(settled, closed.end, closed.time + 1)
+        new = Seen(*(join(*both) for both in zip(new, by_kind(closing(closed, client)), strict=True)))
+    ready = came.time < settled[came.end]
+    state = state._replace(waiting=waiting_for(take(came, ~ready)), done=settled)
+    state, found = advance(state, new._replace(arrived=take(came, ready)), client)
+    return state, Told(found.exchanges, found.unproved, late, 0)
+
+
+def _not_late(new: Seen, done: I64) -> tuple[Seen, I32]:
+    late = [table.time < done[table.end] for table in new]
+    if not any(mask.any() for mask in late):
+        return new, new.reads.end[:0]
+    ends = [table.end[mask] for table, mask in zip(new, late, strict=True)]
+    return Seen(*(take(table, ~mask) for table, mask in zip(new, late, strict=True))), np.concatenate(ends)
+
+
+def _raise(settled: I64, calls: Calls) -> None:
+    """Raise what is settled of each end to just behind the last of its calls to end."""
+    if calls.end.size:
+        first = np.flatnonzero(np.diff(calls.end, prepend=-1))
+        np.maximum.at(settled, calls.end[first], np.maximum.reduceat(calls.until, first) + 1)
 
 
 def advance(state: State, seen: Seen, client: Bools) -> tuple[State, Found]:

@@ -166,12 +166,28 @@ def moves(sends: Sends, receives: Receives, arrivals: Arrivals) -> Moves:
 
 
 def seen_at_ends(sends: Sends, receives: Receives, arrivals: Arrivals) -> Seen:
-    """Return the same, kind by kind."""
-    return Seen(
-        Calls(receives.flow ^ 1, receives.begin, receives.end, receives.time, receives.time, *receives[4:6], receives.born),
-        Calls(sends.flow, sends.begin, sends.end, sends.time, sends.time + sends.duration, sends.offset, sends.process, sends.born),
-        Arrived(arrivals.flow ^ 1, arrivals.end, arrivals.time, arrivals.born),
+    """Return the same, kind by kind; columns are not copied."""
+    reads = Calls(
+        receives.flow ^ 1,
+        receives.begin,
+        receives.end,
+        receives.time,
+        receives.time,
+        receives.offset,
+        receives.process,
+        receives.born,
     )
+    sent = Calls(
+        sends.flow,
+        sends.begin,
+        sends.end,
+        sends.time,
+        sends.time + sends.duration,
+        sends.offset,
+        sends.process,
+        sends.born,
+    )
+    return Seen(reads, sent, Arrived(arrivals.flow ^ 1, arrivals.end, arrivals.time, arrivals.born))
 
 
 def closing(totals: Totals, client: Bools) -> Moves:
@@ -190,6 +206,21 @@ def closing(totals: Totals, client: Bools) -> Moves:
         zero.astype(np.int32),
         totals.born,
     )
+
+
+def waiting_for(arrived: Arrived) -> Moves:
+    """Return arrivals as moves."""
+    zero = np.zeros(arrived.end.size, dtype=np.int64)
+    narrow = zero.astype(np.int32)
+    kind = np.full(zero.size, ARRIVED, dtype=np.int8)
+    stop, time = arrived.stop, arrived.time
+    return Moves(arrived.end, kind, stop, stop, time, time, zero, narrow, arrived.born)
+
+
+def no_totals() -> Totals:
+    """Return a table of no rows."""
+    wide = np.zeros(0, dtype=np.int64)
+    return Totals(wide.astype(np.int32), wide, wide, wide, wide)
 
 
 def no_moves() -> Moves:
