@@ -56,6 +56,13 @@ class Spread:
         """Return the number of each row, (n,)."""
         return np.array(values, dtype=dtype)[self._index]
 
+    def chances(self, values: Sequence[float]) -> pa.Array | None:
+        """Return the chance of each row, null for 1; None where all are."""
+        if all(value >= 1 for value in values):
+            return None
+        known = np.array(values, dtype=np.float64)[self._index]
+        return pa.array(known, mask=known >= 1)
+
 
 def nullable(values: I64, known: Bools) -> pa.Array:
     """Return numbers, null where they are not known."""

@@ -13,6 +13,7 @@ from consumer.engine import naming
 from consumer.engine.crowd import Crowd
 from consumer.engine.flows import Actor, End, Flows
 from consumer.latency.intervals import I32, I64, Index
+from consumer.latency.sampling import EVERYTHING, Rates, both_ends, one_end
 
 
 class Rows(NamedTuple):
@@ -91,6 +92,22 @@ class Link(NamedTuple):
         """Sender's and receiver's host, None where there is no agent."""
         sender, receiver = self.ends[self.direction], self.ends[1 - self.direction]
         return (sender and sender.host, receiver and receiver.host)
+
+    @property
+    def rates(self) -> tuple[Rates, Rates]:
+        """What sender and receiver kept it by; everything where nobody is known."""
+        sender, receiver = (EVERYTHING if one is None else one.rates for one in self.actors)
+        return sender, receiver
+
+    @property
+    def keep(self) -> float:
+        """The chance that a message was kept at both ends."""
+        return both_ends(*self.rates)
+
+    @property
+    def keep_sent(self) -> float:
+        """The chance that a send was kept."""
+        return one_end(self.rates[0])
 
     @property
     def heard(self) -> bool:

@@ -47,7 +47,7 @@ def matches(place: Place, closed: Closed, measured: Measured, links: list[Link],
         "receiver_boot": None,
         "sent_monotonic_ns": None,
         "received_monotonic_ns": None,
-        "keep": None,
+        "keep": spread.chances([one.keep for one in links]),
     }
     return table("match", place, measured.sent_at, columns)
 

@@ -22,6 +22,7 @@ from consumer.engine.settings import SnapshotError, check_fits, seal, unseal
 from consumer.latency.intervals import DTYPES, I64, Arrivals, Receives, Sends
 from consumer.latency.islands import Islands
 from consumer.latency.match import Open
+from consumer.latency.sampling import Rates
 from schemas import columns as codec
 from schemas.batch import Flow, Process, columns, decode
 from schemas.errors import RecordError
@@ -29,9 +30,9 @@ from schemas.errors import RecordError
 if TYPE_CHECKING:
     from consumer.engine.events import EventEngine
 
-VERSION = 2
-_READ = (1, 2)
-"""Versions that are taken over; what the first did not know is as if nothing had been noted."""
+VERSION = 3
+_READ = (1, 2, 3)
+"""Versions that are taken over; what earlier ones did not know is as if nothing had been noted."""
 _KINDS = (Sends, Receives, Arrivals, Islands)
 
 
@@ -71,6 +72,12 @@ class _Table(msgspec.Struct, frozen=True, array_like=True):
     columns: tuple[bytes, ...]
 
 
+class _Turns(msgspec.Struct, frozen=True, array_like=True):
+    columns: dict[str, tuple[int, bytes]]
+    """Of the state and of what waits: rows, and the values."""
+    below: dict[int, int]
+
+
 class _State(msgspec.Struct, frozen=True, array_like=True, tag="wirelag.events.state"):
     version: int
     topic_partition: int
@@ -93,6 +100,8 @@ class _State(msgspec.Struct, frozen=True, array_like=True, tag="wirelag.events.s
     gaps: list[tuple[tuple[str, str, int, int], int]] = []
     arrived: bytes | None = None
     read: bytes | None = None
+    actor_rates: list[tuple[int, int]] | None = None
+    turns: _Turns | None = None
 
 
 def save(engine: "EventEngine") -> bytes:
@@ -123,6 +132,8 @@ def save(engine: "EventEngine") -> bytes:
         gaps=list(engine.streams.gaps.runs.items()),
         arrived=_pack(flows.arrived[: flows.flows]),
         read=_pack(flows.read[: flows.flows]),
+        actor_rates=[(actor.rates.connection, actor.rates.block) for actor in flows.actors],
+        turns=_Turns(_saved(engine.turns.arrays()), engine.whole.below),
     )
     return seal(msgspec.msgpack.encode(state))
 
@@ -156,7 +167,7 @@ def _fill(engine: "EventEngine", state: _State) -> None:
     ends = [None if one is None else End(*(getattr(one, name) for name in End._fields)) for one in state.ends]
     if len(ends) != 2 * len(state.keys):
         raise SnapshotError(f"snapshot holds {len(ends)} ends of {len(state.keys)} connections")
-    known = Known(state.keys, ends, [Actor(*actor) for actor in state.actors])
+    known = Known(state.keys, ends, _actors(state))
     last_actor = _unpack(state.last_actor, len(ends), "last_actor").astype(np.int32)
     tops = _tops(state.arrived, len(ends)), _tops(state.read, len(ends))
     engine.flows.restore(known, _unpack(state.heard, len(ends), "heard"), last_actor, tops)
@@ -166,8 +177,19 @@ def _fill(engine: "EventEngine", state: _State) -> None:
     engine.flows.thinned.hosts = dict(state.thinned_hosts)
     engine.flows.thinned.addresses = dict(state.thinned_addresses)
     engine.waiting = Open(*(_rows(kind, table) for kind, table in zip(_KINDS, state.waiting, strict=True)))
+    if state.turns is not None:
+        engine.turns.load({name: _unpack(*_column(name, one)) for name, one in state.turns.columns.items()})
+        engine.whole.below = state.turns.below
+    engine.turns.refresh(engine.flows)
     for broker_ms, kafka_offset, timestamp_ms, value in state.collected:
         _collect(engine, broker_ms, Record(kafka_offset, timestamp_ms, value))
+
+
+def _actors(state: _State) -> list[Actor]:
+    if state.actor_rates is None:
+        return [Actor(*actor) for actor in state.actors]
+    both = zip(state.actors, state.actor_rates, strict=True)
+    return [Actor(*actor, Rates(*rates)) for actor, rates in both]
 
 
 def _collect(engine: "EventEngine", broker_ms: int, record: Record) -> None:
@@ -206,6 +228,14 @@ def _rows(kind: Any, table: _Table) -> Any:  # noqa: ANN401 - any of the four
             values += found["begin"]
         found[name] = values.astype(DTYPES.get(name, np.int64))
     return kind(**found)
+
+
+def _saved(columns: dict[str, NDArray[Any]]) -> dict[str, tuple[int, bytes]]:
+    return {name: (column.size, _pack(column.astype(np.int64))) for name, column in columns.items()}
+
+
+def _column(name: str, saved: tuple[int, bytes]) -> tuple[bytes, int, str]:
+    return saved[1], saved[0], name
 
 
 def _tops(buffer: bytes | None, size: int) -> I64:

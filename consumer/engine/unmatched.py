@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from consumer.engine.arrow import Place, Spread, table
+from consumer.engine.arrow import Place, Spread, nullable, table
 from consumer.engine.facts import Link
 from consumer.engine.flows import address_text
 from consumer.latency.intervals import I32, I64, Bools, Sends
 from consumer.latency.match import Holes, Stamps
+from consumer.latency.sampling import Rates
 
 NO_PEER, UNKNOWN, SAMPLED = "no_peer_agent", "unknown", "sampled_out"
 PEER_LOST, LOST, UNREAD = "peer_lost", "own_lost_neighbour", "unread"
@@ -105,8 +106,20 @@ def _rows(place: Place, events: _Events, columns: dict[str, Any], links: list[Li
         "local_port": spread.numbers([one.local_port if one else 0 for one in flows], np.int32),
         "remote_address": spread.texts([address_text(one.remote_address) if one else None for one in flows]),
         "remote_port": spread.numbers([one.remote_port if one else 0 for one in flows], np.int32),
+        **_rates(spread, [one.rates[at] for one in links]),
     }
     return table("unmatched", place, time_ns, told | columns)
+
+
+def _rates(spread: Spread, rates: list[Rates]) -> dict[str, Any]:
+    """Return the rates of each row, null where everything was kept."""
+    if all(one.everything for one in rates):
+        return dict.fromkeys(("connection_rate", "block_rate"))
+    thinned = spread.numbers([not one.everything for one in rates], np.int32) > 0
+    return {
+        "connection_rate": nullable(spread.numbers([one.connection for one in rates], np.int32), thinned),
+        "block_rate": nullable(spread.numbers([one.block for one in rates], np.int32), thinned),
+    }
 
 
 def _lists(size: int, stamps: Stamps | None) -> dict[str, pa.Array]:

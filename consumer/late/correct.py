@@ -20,6 +20,7 @@ from consumer.engine.records import combine
 from consumer.late.find import Found, distinct
 from consumer.latency.histogram import Parts, Runs, fill
 from consumer.latency.intervals import I64, Sends, empty, take
+from consumer.latency.sampling import Rates, one_end, told
 from schemas.event import Flag
 from schemas.histogram import SCALE
 from schemas.tables import LATE
@@ -110,7 +111,7 @@ def _taken_out(sends: pa.Table, place: Place, window_ns: int) -> pa.Table:
     nothing = np.zeros(0, dtype=np.int64)
     empty_of = fill(Runs(nothing, nothing, nothing), size, nothing, nothing.astype(bool))
     parts = [
-        _part(place, groups, "send-block", "one_host", blocked, window_ns),
+        _set(_part(place, groups, "send-block", "one_host", blocked, window_ns), "keep", _keeps(groups)),
         *(
             _part(
                 place, groups, measure, clock, empty_of._replace(seen=np.where(one_clock, seen, 0)), window_ns
@@ -129,8 +130,16 @@ def _taken_out(sends: pa.Table, place: Place, window_ns: int) -> pa.Table:
 def _grouped(sends: pa.Table, window_ns: int) -> tuple[pa.Table, I64]:
     """Return the distinct edges and windows of sends, and which of them each one is of."""
     window = sends["time_ns"].to_numpy() // window_ns * window_ns
-    keyed = sends.select(["edge", "host", "peer_host", "clock"]).append_column("window", pa.array(window))
+    names = ["edge", "host", "peer_host", "clock", "connection_rate", "block_rate"]
+    keyed = sends.select(names).append_column("window", pa.array(window))
     return distinct(keyed)
+
+
+def _keeps(groups: pa.Table) -> pa.Array:
+    """Return the chance that the sends of each group were kept, null for 1."""
+    rates = zip(groups["connection_rate"].to_pylist(), groups["block_rate"].to_pylist(), strict=True)
+    keeps = [None if one[0] is None else told(one_end(Rates(*one))) for one in rates]
+    return pa.array(keeps, pa.float64())
 
 
 def _part(place: Place, groups: pa.Table, measure: str, clock: str, parts: Parts, window_ns: int) -> pa.Table:

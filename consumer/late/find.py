@@ -18,6 +18,7 @@ from consumer.engine.flows import Actor, End, Flows, Known
 from consumer.engine.names import EdgeName, Names
 from consumer.latency.intervals import DTYPES, I32, I64, Arrivals, Bools, Receives, Sends
 from consumer.latency.match import Closed, Now, add, match, nothing
+from consumer.latency.sampling import EVERYTHING, Rates
 from schemas.batch import Flow, Process
 
 LOT = 1_000_000
@@ -175,7 +176,7 @@ def _flows(rows: pa.Table, columns: _Columns, names: Sequence[EdgeName]) -> tupl
             ends[own] = _end(row, own & 1)
         if row["process"] is not None:
             process = Process(row["pid"], row["process"], label=row["label"] or "")
-            actor = Actor(row["host"] or "", process)
+            actor = Actor(row["host"] or "", process, _rates(row))
             actors[at] = last[own] = number.setdefault(actor, len(number))
     keys = [key & 0xFFFF_FFFF_FFFF_FFFF for key in columns.keys.tolist()]
     zeros = np.zeros(len(ends), dtype=np.int64)
@@ -186,7 +187,14 @@ def _flows(rows: pa.Table, columns: _Columns, names: Sequence[EdgeName]) -> tupl
 _FACTS = [
     "side", "host", "boot", "pid", "process", "label", "role",
     "connection", "local_address", "local_port", "remote_address", "remote_port",
+    "connection_rate", "block_rate",
 ]  # fmt: skip
+
+
+def _rates(row: dict[str, Any]) -> Rates:
+    if row["connection_rate"] is None:
+        return EVERYTHING
+    return Rates(row["connection_rate"], row["block_rate"])
 
 
 def _end(row: dict[str, Any], end: int) -> End:

@@ -111,12 +111,16 @@ UNMATCHED = pa.schema(
         pa.field("arrival_ends", pa.list_(pa.int64())),
         pa.field("arrival_times", pa.list_(pa.int64())),
         pa.field("arrival_flags", pa.list_(pa.int32())),
+        pa.field("connection_rate", pa.int32()),
+        pa.field("block_rate", pa.int32()),
     ]
 )
 """One interval (``side`` = send or receive) that closed without its other end: [begin, end) is open.
 
 Rows add up by ``weight`` (null = 1): one of -1 takes back one that is alike in connection, direction, side,
-range and ``monotonic_ns``. ``arrival_*`` are what messages that end in a receive's range could take."""
+range and ``monotonic_ns``. ``arrival_*`` are what messages that end in a receive's range could take. Rates
+are those that the event was kept by, null where all were.
+"""
 
 
 LATE = 1 << 30

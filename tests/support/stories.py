@@ -122,7 +122,7 @@ def sums(table: pa.Table) -> dict[Any, dict[Any, int]]:
     """Histograms added up; what adds up to nothing is left out."""
     found: dict[Any, Counter[Any]] = {}
     for row in table.to_pylist():
-        names = ("window_start_ns", "edge", "sender_host", "receiver_host", "measure", "clock")
+        names = ("window_start_ns", "edge", "sender_host", "receiver_host", "measure", "clock", "keep")
         total = found.setdefault(tuple(row[name] for name in names), Counter())
         total.update({name: row[name] for name in ("n", "seen", "negative", "sum_ns")})
         total.update(dict(zip(row["buckets"], row["counts"], strict=True)))

@@ -158,6 +158,22 @@ def test_two_agents_that_tell_of_one_send_late_make_one_match() -> None:
     assert open_ranges(rows["unmatched"]) == Counter()
 
 
+@pytest.mark.parametrize("reader", [{}, {"connection_rate": 900, "block_rate": 40}])
+def test_what_sampling_kept_keeps_its_weight(reader: dict[str, int]) -> None:
+    """Late or in time: the same chances, and what is taken back is taken from rows of its own chance."""
+    pair, found = ends(), []
+    for late in (0, LONG):
+        topic, sender = Topic(), {"connection_rate": 700, "block_rate": 70}
+        topic.put(0, Host("alpha").batch([pair[0]], {Kind.SEND: [send(0, 10, 0)]}, **sender))
+        reads = {Kind.RECEIVE: [receive(0, 10, 9)], Kind.ARRIVAL: [arrival(10, 4)]}
+        topic.put(late, Host("beta").batch([pair[1]], reads, **reader))
+        found.append(corrected(outputs_of(topic.records), 1 if late else 0))
+    calm, rows = found
+    assert matches(rows["match"]) == matches(calm["match"])
+    assert 0 < rows["match"]["keep"].to_pylist()[0] < 0.02
+    assert sums(rows["histogram"]) == sums(calm["histogram"])
+
+
 def test_rows_of_versions_that_kept_too_little_are_left_alone() -> None:
     """They cannot be matched, and stop nothing."""
     values = [value for _, value in exchange(1, 1, 3)]
