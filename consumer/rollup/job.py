@@ -131,7 +131,7 @@ class Job:
         return around(self._clocks(index), index) > (self.lake.version_of(around_id(index)) or 0)
 
     def _commit(self, index: int, told: Told, *, again: bool) -> bool:
-        """Roll an hour up, with ``again`` also where it is made of as many rows as before; False: not done."""
+        """Roll an hour up, with ``again`` also if it is made of as many rows as before; False: not done."""
         self._look()
         if index not in self._hours:
             return True
