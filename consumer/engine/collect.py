@@ -23,14 +23,14 @@ _WANTED = {
     Kind.RECEIVE: ("flow", "process", "time_ns", "position", "length", "flags"),
     Kind.ARRIVAL: ("flow", "time_ns", "position", "flags"),
 }
-TURNS = {
+TOLD = {
     Kind.CONNECT: ("duration_ns", "error", "retransmits", "flags"),
     Kind.CLOSE: tuple(
         name for name in TcpClose.__struct_fields__ if name not in {"flow", "process", "time_ns"}
     ),
     Kind.RETRANSMIT: ("position", "length", "srtt_us"),
 }
-"""What is told of turns in the lives of connections, beside flow, process and time."""
+"""What is told of the lives of connections, beside flow, process and time."""
 
 
 class Collected(NamedTuple):
@@ -45,18 +45,21 @@ class Collected(NamedTuple):
     """As it came, for a snapshot."""
 
 
-class Turns(NamedTuple):
-    """(n,) turns in the lives of connections, of one kind, in the order heard."""
+class Lives(NamedTuple):
+    """(n,) events in the lives of connections, of one kind, in the order heard."""
 
     end: I32
     """The end that tells it."""
     actor: I32
     at: I64
     """Realtime, ns."""
+    time: I64
+    """The host's CLOCK_MONOTONIC."""
+    born: I64
     marks: I64
     """Of the connection, as its batch says."""
     columns: dict[str, I64]
-    """Those of TURNS."""
+    """Those of TOLD."""
 
 
 class Events(NamedTuple):
@@ -65,14 +68,14 @@ class Events(NamedTuple):
     sends: Sends
     receives: Receives
     arrivals: Arrivals
-    turns: dict[Kind, Turns]
+    lives: dict[Kind, Lives]
     """Kinds without any are left out."""
 
 
 def wanted(tables: dict[Kind, Columns]) -> dict[Kind, Columns]:
-    """Return the columns that are needed later; turns only where there are any."""
+    """Return the columns that are needed later; those of lives only where there are any."""
     found = {kind: {name: tables[kind][name] for name in names} for kind, names in _WANTED.items()}
-    for kind in TURNS:
+    for kind in TOLD:
         if tables[kind]["flow"].size:
             found[kind] = tables[kind]
     return found
@@ -93,10 +96,10 @@ def gather(collected: Sequence[Collected], flows: Flows) -> Events:
         _sends(_Columns(collected, Kind.SEND), places),
         _receives(_Columns(collected, Kind.RECEIVE), places),
         _arrivals(_Columns(collected, Kind.ARRIVAL), places),
-        {kind: turns for kind in TURNS if (turns := _turns(collected, kind, places)) is not None},
+        {kind: lives for kind in TOLD if (lives := _lives(collected, kind, places)) is not None},
     )
-    if Kind.CONNECT in events.turns:
-        _introduce(flows, events.turns[Kind.CONNECT])
+    if Kind.CONNECT in events.lives:
+        _introduce(flows, events.lives[Kind.CONNECT])
     flows.last_actor[events.receives.flow ^ 1] = events.receives.process
     flows.last_actor[events.sends.flow] = events.sends.process
     np.maximum.at(flows.arrived, events.arrivals.flow, events.arrivals.end)
@@ -194,21 +197,23 @@ def _arrivals(columns: _Columns, places: _Places) -> Arrivals:
     )
 
 
-def _turns(collected: Sequence[Collected], kind: Kind, places: _Places) -> Turns | None:
+def _lives(collected: Sequence[Collected], kind: Kind, places: _Places) -> Lives | None:
     at = [number for number, item in enumerate(collected) if kind in item.tables]
     if not at:
         return None
     own = places._replace(
-        first_end=places.first_end[at], first_actor=places.first_actor[at], offset=places.offset[at]
+        first_end=places.first_end[at], first_actor=places.first_actor[at], offset=places.offset[at], born=places.born[at]
     )
     columns = _Columns([collected[number] for number in at], kind)
     marks = np.concatenate([_marks(collected[number], kind) for number in at])
-    return Turns(
+    return Lives(
         end=columns.end(own),
         actor=columns.actor(own),
         at=columns["time_ns"] + columns.spread(own.offset),
+        time=columns["time_ns"],
+        born=columns.spread(own.born),
         marks=marks,
-        columns={name: columns[name] for name in TURNS[kind]},
+        columns={name: columns[name] for name in TOLD[kind]},
     )
 
 
@@ -217,7 +222,7 @@ def _marks(item: Collected, kind: Kind) -> I64:
     return marks[item.tables[kind]["flow"].view(np.int64)]
 
 
-def _introduce(flows: Flows, connects: Turns) -> None:
+def _introduce(flows: Flows, connects: Lives) -> None:
     """Take the caller of a connect for the actor of an end of which no other is known yet."""
     in_process = np.array([actor.process.pid > 0 for actor in flows.actors], dtype=bool)
     new = (flows.last_actor[connects.end] < 0) & in_process[connects.actor]

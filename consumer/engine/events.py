@@ -13,7 +13,7 @@ from typing import Self
 import numpy as np
 import pyarrow as pa
 
-from consumer.engine import collect, lives, rows, snapshot
+from consumer.engine import collect, exchanged, lives, rows, snapshot
 from consumer.engine.arrow import Place, broker_ns
 from consumer.engine.bounds import evict_before, forget
 from consumer.engine.closing import EVICTED, About, rows_of
@@ -24,8 +24,11 @@ from consumer.engine.peers import NOBODY, Peers, limits
 from consumer.engine.records import Output, Poison, Record, combine
 from consumer.engine.settings import EngineSettings
 from consumer.engine.streams import Streams
+from consumer.engine.turns import Turns
 from consumer.engine.twice import once
 from consumer.engine.unpack import Body, read
+from consumer.engine.whole import Whole
+from consumer.latency.intervals import I32
 from consumer.latency.match import Now, Open, add, match, nothing
 from schemas.batch import EventBatch
 from schemas.errors import RecordError
@@ -49,6 +52,8 @@ class EventEngine:
         self.streams = Streams()
         self.ledger = Ledger()
         self.peers = NOBODY
+        self.turns = Turns()
+        self.whole = Whole()
         self.collected: list[collect.Collected] = []
         self.collected_events = 0
 
@@ -116,23 +121,27 @@ class EventEngine:
         assert self.broker_ms is not None  # noqa: S101 - a record was taken
         place = Place(self.topic_partition, self._next_tick(), self.broker_ms)
         new = collect.gather(self.collected, self.flows)
+        partial = self.whole.partial(self.collected, self.flows)
         self.collected, self.collected_events = [], 0
         now = self._now(self.broker_ms, final=final)
         self._forget_marks(now)
         if self.flows.twice:
             new = self._once(new)
+        found = self._exchanges(place, new, partial, self._earliest(now))
         waiting = add(self.waiting, new.sends, new.receives, new.arrivals)
         self.waiting, closed = match(waiting, self.flows.flows, now)
-        found = [rows_of(place, closed, self.flows, self.settings.window_ns, self._about())]
-        if new.turns:
-            found.append(lives.rows_of(place, new.turns, self.flows))
+        found.append(rows_of(place, closed, self.flows, self.settings.window_ns, self._about()))
+        if new.lives:
+            found.append(lives.rows_of(place, new.lives, self.flows))
         before = evict_before(self.waiting, self.settings.max_open_events)
         if before is not None:
             # Two parts of one edge and window differ in their tick, so what is evicted has one of its own.
             found.append(self._evict(place._replace(tick=place.tick + 1), before))
         found.append(self._told(place))
         before_ms = now.expire_before if now.limits is None else now.limits.reshape(-1, 2).min(axis=1)
-        self.waiting = forget(self.waiting, self.flows, before_ms)
+        self.waiting, gone = forget(self.waiting, self.flows, before_ms, self.turns)
+        if gone is not None:
+            self.whole.renumber(gone)
         if any(found):
             self.last_tick = place.tick + (before is not None)
         return combine(found)
@@ -145,10 +154,30 @@ class EventEngine:
 
     def _forget_marks(self, now: Now) -> None:
         """Forget what was noted of hosts before anything that can still close was born."""
-        before = now.expire_before if now.limits is None else int(now.limits.min(initial=now.expire_before))
+        before = self._earliest(now)
         self.flows.thinned.forget(before - self.settings.horizon_ms)
         self.streams.gaps.forget(before - self.settings.horizon_ms)
         self.flows.forget_twice(before)
+
+    @staticmethod
+    def _earliest(now: Now) -> int:
+        """Return up to when all that was born has closed."""
+        return now.expire_before if now.limits is None else int(now.limits.min(initial=now.expire_before))
+
+    def _exchanges(
+        self, place: Place, new: collect.Events, partial: I32, expire_before: int
+    ) -> list[dict[str, pa.Table]]:
+        """Return the rows of exchanges; what had to go is counted."""
+        told = self.turns.tick(new, partial, self.flows, expire_before)
+        gone = self.turns.bounded(self.flows, self.settings.max_open_events)
+        self._count(gone, "turns_evicted")
+        table = exchanged.rows_of(place, told, self.flows, self.settings.window_ns)
+        return [] if table is None else [{"histogram": table}]
+
+    def _count(self, ends: I32, reason: str) -> None:
+        """Count one of a reason for the agent at each of (n,) ends."""
+        for at, number in zip(*np.unique(ends, return_counts=True), strict=True):
+            self.ledger.add(self.flows.agent(int(at)), {reason: int(number)})
 
     def _about(self, why: str | None = None) -> About:
         return About(frozenset(self.peers.silent), frozenset(self.streams.gaps.hosts()), why)
@@ -156,8 +185,7 @@ class EventEngine:
     def _once(self, new: collect.Events) -> collect.Events:
         """Leave out, and count, what another agent run of the same host has told before."""
         sends, receives, ends = once(new.sends, new.receives, self.waiting, self.flows)
-        for at, events in zip(*np.unique(ends, return_counts=True), strict=True):
-            self.ledger.add(self.flows.agent(int(at)), {"duplicate": int(events)})
+        self._count(ends, "duplicate")
         return new._replace(sends=sends, receives=receives)
 
     def _next_tick(self) -> int:
@@ -172,8 +200,7 @@ class EventEngine:
             self.waiting, self.flows.flows, Now(place.broker_ms, before, final=False)
         )
         ends += [closed.expired.flow, closed.holes.receives.flow[closed.holes.first] ^ 1]
-        for at, events in zip(*np.unique(np.concatenate(ends), return_counts=True), strict=True):
-            self.ledger.add(self.flows.agent(int(at)), {"evicted": int(events)})
+        self._count(np.concatenate(ends), "evicted")
         return rows_of(place, closed, self.flows, self.settings.window_ns, self._about(EVICTED))
 
     def _told(self, place: Place) -> dict[str, pa.Table]:

@@ -79,6 +79,8 @@ class Flows:
         """End number -> actor of its newest event, -1 = none so far."""
         self.fresh: list[int] = []
         """Ends first heard of since the last tick."""
+        self.changed: list[int] = []
+        """Ends of which another ``flow`` is known since this was emptied last."""
         self.thinned = Thinned()
         self.homes = Homes()
         self.arrived: I64 = np.zeros(_FIRST_ROOM, dtype=np.int64)
@@ -111,15 +113,18 @@ class Flows:
             self.ends[at] = _new_end(batch, flow, oldest_ns(batch))
             self.homes.note(flow.local_address, batch.host)
             self.fresh.append(at)
+            self.changed.append(at)
         elif end.epoch != batch.epoch or end.host != batch.host or end.boot != batch.boot:
             again = _new_end(batch, flow, end.first_seen_ns)
             if end.host == batch.host and end.boot == batch.boot:
                 again = again._replace(flipped_ms=broker_ms)
                 self.twice[at] = broker_ms
             self.ends[at] = again
+            self.changed.append(at)
             self.homes.note(flow.local_address, batch.host)
         elif flow.role and end.flow.role != flow.role:
             self.ends[at] = end._replace(flow=flow)
+            self.changed.append(at)
         elif flow.opener and end.opener is None:
             self.ends[at] = end._replace(opener=batch.opener(flow))
         return at
@@ -206,6 +211,7 @@ class Flows:
     def restore(self, known: "Known", heard: I64, last_actor: I32, tops: tuple[I64, I64]) -> None:
         """Take over what a snapshot holds."""
         self.keys, self.ends, self.actors = list(known.keys), list(known.ends), list(known.actors)
+        self.changed = [at for at, end in enumerate(self.ends) if end is not None]
         self.numbers = {key: number for number, key in enumerate(self.keys)}
         self._find_twice()
         self._actor_numbers = {actor: number for number, actor in enumerate(self.actors)}

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from consumer.engine.arrow import Place, Spread, table
-from consumer.engine.collect import Turns
+from consumer.engine.collect import Lives
 from consumer.engine.facts import Link, Rows, describe, link
 from consumer.engine.flows import UNHEARD, Flows, address_text
 from consumer.latency.intervals import I32, I64
@@ -22,15 +22,15 @@ _AUDITS = [*(audit.name.lower() for audit in Audit), "unknown"]
 _LARGEST = 2**31 - 1
 
 
-def rows_of(place: Place, turns: dict[Kind, Turns], flows: Flows) -> dict[str, pa.Table]:
-    """Return the tables (kind -> rows) of the turns that a tick brought."""
-    return {kind.name.lower(): _ROWS[kind](place, one, flows) for kind, one in turns.items()}
+def rows_of(place: Place, lives: dict[Kind, Lives], flows: Flows) -> dict[str, pa.Table]:
+    """Return the tables (kind -> rows) of the events that a tick brought."""
+    return {kind.name.lower(): _ROWS[kind](place, one, flows) for kind, one in lives.items()}
 
 
-def _connects(place: Place, turns: Turns, flows: Flows) -> pa.Table:
+def _connects(place: Place, lives: Lives, flows: Flows) -> pa.Table:
     in_process = np.array([actor.process.pid > 0 for actor in flows.actors], dtype=bool)
-    caller: I32 = np.where(in_process[turns.actor], turns.actor, UNHEARD).astype(np.int32)
-    links, index = _links(turns, caller, flows)
+    caller: I32 = np.where(in_process[lives.actor], lives.actor, UNHEARD).astype(np.int32)
+    links, index = _links(lives, caller, flows)
     spread = Spread(index)
     callers = [one.actors[0] for one in links]
     openers = [one.ends[one.direction] for one in links]
@@ -40,52 +40,52 @@ def _connects(place: Place, turns: Turns, flows: Flows) -> pa.Table:
         "process": spread.texts([actor.process.name if actor else None for actor in callers]),
         "remote_address": spread.texts([end and address_text(end.flow.remote_address) for end in openers]),
         "remote_port": spread.numbers([end.flow.remote_port if end else 0 for end in openers], np.int32),
-        "at_ns": turns.at,
-        "duration_ns": turns.columns["duration_ns"],
-        "error": np.minimum(turns.columns["error"], _LARGEST).astype(np.int32),
-        "failed": (turns.columns["flags"] & Flag.FAILED) != 0,
-        "retransmits": turns.columns["retransmits"],
+        "at_ns": lives.at,
+        "duration_ns": lives.columns["duration_ns"],
+        "error": np.minimum(lives.columns["error"], _LARGEST).astype(np.int32),
+        "failed": (lives.columns["flags"] & Flag.FAILED) != 0,
+        "retransmits": lives.columns["retransmits"],
     }
-    return table("connect", place, turns.at, columns)
+    return table("connect", place, lives.at, columns)
 
 
-def _closes(place: Place, turns: Turns, flows: Flows) -> pa.Table:
-    links, index = _links(turns, _nobody(turns), flows)
+def _closes(place: Place, lives: Lives, flows: Flows) -> pa.Table:
+    links, index = _links(lives, _nobody(lives), flows)
     columns = {
-        **turns.columns,
+        **lives.columns,
         **_told(links, Spread(index), "endpoint"),
-        "at_ns": turns.at,
-        "audit": Spread(np.minimum(turns.columns["audit"], len(Audit))).texts(_AUDITS),
-        "marks": turns.marks.astype(np.int32),
-        "flags": turns.columns["flags"].astype(np.int32),
+        "at_ns": lives.at,
+        "audit": Spread(np.minimum(lives.columns["audit"], len(Audit))).texts(_AUDITS),
+        "marks": lives.marks.astype(np.int32),
+        "flags": lives.columns["flags"].astype(np.int32),
     }
-    return table("close", place, turns.at, columns)
+    return table("close", place, lives.at, columns)
 
 
-def _retransmits(place: Place, turns: Turns, flows: Flows) -> pa.Table:
-    links, index = _links(turns, _nobody(turns), flows)
-    begin = turns.columns["position"]
+def _retransmits(place: Place, lives: Lives, flows: Flows) -> pa.Table:
+    links, index = _links(lives, _nobody(lives), flows)
+    begin = lives.columns["position"]
     columns = {
         **_told(links, Spread(index), "direction"),
-        "at_ns": turns.at,
+        "at_ns": lives.at,
         "begin": begin,
-        "end": begin + turns.columns["length"],
-        "srtt_us": turns.columns["srtt_us"],
+        "end": begin + lives.columns["length"],
+        "srtt_us": lives.columns["srtt_us"],
     }
-    return table("retransmit", place, turns.at, columns)
+    return table("retransmit", place, lives.at, columns)
 
 
 _ROWS = {Kind.CONNECT: _connects, Kind.CLOSE: _closes, Kind.RETRANSMIT: _retransmits}
 
 
-def _links(turns: Turns, actor: I32, flows: Flows) -> tuple[list[Link], I64]:
+def _links(lives: Lives, actor: I32, flows: Flows) -> tuple[list[Link], I64]:
     """Return the distinct (end, actor) and which of them each row is of."""
-    found = link(Rows(turns.end, actor, _nobody(turns)))
+    found = link(Rows(lives.end, actor, _nobody(lives)))
     return describe(flows, found.triples), found.rows()
 
 
-def _nobody(turns: Turns) -> I32:
-    return np.full(turns.end.size, UNHEARD, dtype=np.int32)
+def _nobody(lives: Lives) -> I32:
+    return np.full(lives.end.size, UNHEARD, dtype=np.int32)
 
 
 def _told(links: list[Link], spread: Spread, end: str) -> dict[str, Any]:

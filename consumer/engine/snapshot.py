@@ -72,6 +72,12 @@ class _Table(msgspec.Struct, frozen=True, array_like=True):
     columns: tuple[bytes, ...]
 
 
+class _Turns(msgspec.Struct, frozen=True, array_like=True):
+    columns: dict[str, tuple[int, bytes]]
+    """Of the state and of what waits: rows, and the values."""
+    below: dict[int, int]
+
+
 class _State(msgspec.Struct, frozen=True, array_like=True, tag="wirelag.events.state"):
     version: int
     topic_partition: int
@@ -95,6 +101,7 @@ class _State(msgspec.Struct, frozen=True, array_like=True, tag="wirelag.events.s
     arrived: bytes | None = None
     read: bytes | None = None
     actor_rates: list[tuple[int, int]] | None = None
+    turns: _Turns | None = None
 
 
 def save(engine: "EventEngine") -> bytes:
@@ -126,6 +133,7 @@ def save(engine: "EventEngine") -> bytes:
         arrived=_pack(flows.arrived[: flows.flows]),
         read=_pack(flows.read[: flows.flows]),
         actor_rates=[(actor.rates.connection, actor.rates.block) for actor in flows.actors],
+        turns=_Turns(_saved(engine.turns.arrays()), engine.whole.below),
     )
     return seal(msgspec.msgpack.encode(state))
 
@@ -169,6 +177,10 @@ def _fill(engine: "EventEngine", state: _State) -> None:
     engine.flows.thinned.hosts = dict(state.thinned_hosts)
     engine.flows.thinned.addresses = dict(state.thinned_addresses)
     engine.waiting = Open(*(_rows(kind, table) for kind, table in zip(_KINDS, state.waiting, strict=True)))
+    if state.turns is not None:
+        engine.turns.load({name: _unpack(*_column(name, one)) for name, one in state.turns.columns.items()})
+        engine.whole.below = state.turns.below
+    engine.turns.refresh(engine.flows)
     for broker_ms, kafka_offset, timestamp_ms, value in state.collected:
         _collect(engine, broker_ms, Record(kafka_offset, timestamp_ms, value))
 
@@ -216,6 +228,14 @@ def _rows(kind: Any, table: _Table) -> Any:  # noqa: ANN401 - any of the four
             values += found["begin"]
         found[name] = values.astype(DTYPES.get(name, np.int64))
     return kind(**found)
+
+
+def _saved(columns: dict[str, NDArray[Any]]) -> dict[str, tuple[int, bytes]]:
+    return {name: (column.size, _pack(column.astype(np.int64))) for name, column in columns.items()}
+
+
+def _column(name: str, saved: tuple[int, bytes]) -> tuple[bytes, int, str]:
+    return saved[1], saved[0], name
 
 
 def _tops(buffer: bytes | None, size: int) -> I64:

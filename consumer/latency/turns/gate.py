@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether turns mean anything: enough exchanges, and hardly any that are pipelined."""
+"""Whether turns mean anything: enough exchanges, and hardly any that are pipelined: ``schemas.turns`` by columns."""
 
 from enum import IntEnum
 
@@ -7,13 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consumer.latency.intervals import I64
-
-LEAST = 20
-"""Exchanges that a figure needs."""
-PER_CENT = 1
-"""Of 100 exchanges, fewer than this may be spoiled."""
-SPOILED = 2
-"""A marked exchange is two requests or more told as one: two turns that are not told, or wrong."""
+from schemas.turns import LEAST, PER_CENT, SPOILED
 
 
 class Verdict(IntEnum):

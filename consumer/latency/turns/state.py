@@ -11,9 +11,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consumer.latency.intervals import I32, I64, Bools
-from consumer.latency.turns.find import find
-from consumer.latency.turns.runs import Runs, joined, no_runs, runs_of, tails
-from consumer.latency.turns.tables import Exchanges, Moves, join, made, no_moves, take
+from consumer.latency.turns.arrivals import Arrivals
+from consumer.latency.turns.find import Found, find
+from consumer.latency.turns.merge import merge
+from consumer.latency.turns.runs import Runs, joined, no_runs, tails
+from consumer.latency.turns.stretch import FIRST, Stretch
+from consumer.latency.turns.tables import (
+    Calls,
+    Exchanges,
+    Moves,
+    Seen,
+    Totals,
+    by_kind,
+    closing,
+    join,
+    made,
+    no_exchanges,
+    no_moves,
+    take,
+    waiting_for,
+)
 
 
 class Ends(NamedTuple):
@@ -49,7 +66,7 @@ class Told(NamedTuple):
     """What a stretch brought."""
 
     exchanges: Exchanges
-    """By end and, of one end, in order."""
+    """In no order."""
     unproved: I32
     """The end of each response that a hole next to it kept from being told."""
     late: I32
@@ -79,24 +96,80 @@ def step(state: State, new: Moves, ends: Ends) -> tuple[State, Told]:
     kept, late = _in_time(kept, state.done)
     state = state._replace(touched=_touched(state.touched, kept))
     ready, waiting = _split(join(state.waiting, kept), ends.settled)
-    runs, arrived = runs_of(ready, ends.client, state.arrived)
-    quiet, active = _concerned(state.runs, runs)
-    told, active = _find(joined(active, runs, ends.client.size), ends.client)
-    state = state._replace(
-        waiting=waiting,
-        runs=join(quiet, active),
-        done=np.maximum(state.done, ends.settled),
-        arrived=arrived,
-        exchanges=state.exchanges + _per_end(told.exchanges.end, state.done.size),
-        pipelined=state.pipelined + _per_end(told.exchanges.end[told.exchanges.pipelined], state.done.size),
+    state = state._replace(waiting=waiting, done=np.maximum(state.done, ends.settled))
+    state, found = advance(state, by_kind(ready), ends.client)
+    return state, Told(found.exchanges, found.unproved, late, thinned)
+
+
+def follow(state: State, new: Seen, closed: Totals, client: Bools) -> tuple[State, Told]:
+    """Take new calls of ends whose calls come in the order in which they ended; no argument is changed.
+
+    So an end's newest call settles all its calls: what ended after it comes after it. Arrivals after it wait.
+    A close comes after all calls, whatever its time: an application may read on after TCP was done.
+    ``touched`` is left to the caller.
+    """
+    state = _with_room(state, client.size)
+    new, late = _not_late(new, state.done)
+    came = join(by_kind(state.waiting).arrived, new.arrived)
+    settled = state.done.copy()
+    for calls in (new.reads, new.sends):
+        _raise(settled, calls)
+    if closed.end.size:
+        closed = closed._replace(time=np.maximum(closed.time, settled[closed.end]))
+        np.maximum.at(settled, closed.end, closed.time + 1)
+        new = Seen(*(join(*both) for both in zip(new, by_kind(closing(closed, client)), strict=True)))
+    ready = came.time < settled[came.end]
+    state = state._replace(waiting=waiting_for(take(came, ~ready)), done=settled)
+    state, found = advance(state, new._replace(arrived=take(came, ready)), client)
+    return state, Told(found.exchanges, found.unproved, late, 0)
+
+
+def _not_late(new: Seen, done: I64) -> tuple[Seen, I32]:
+    late = [table.time < done[table.end] for table in new]
+    if not any(mask.any() for mask in late):
+        return new, new.reads.end[:0]
+    ends = [table.end[mask] for table, mask in zip(new, late, strict=True)]
+    return Seen(*(take(table, ~mask) for table, mask in zip(new, late, strict=True))), np.concatenate(ends)
+
+
+def _raise(settled: I64, calls: Calls) -> None:
+    """Raise what is settled of each end to just behind the last of its calls to end."""
+    if calls.end.size:
+        first = np.flatnonzero(np.diff(calls.end, prepend=-1))
+        np.maximum.at(settled, calls.end[first], np.maximum.reduceat(calls.until, first) + 1)
+
+
+def advance(state: State, seen: Seen, client: Bools) -> tuple[State, Found]:
+    """Take what no move that is still to come is before; ``state`` has room for all ends of ``client``."""
+    merged = merge(seen, client.size)
+    came = Arrivals(seen.arrived, state.arrived, merged.line)
+    state = state._replace(arrived=came.last())
+    if not merged.sent.size:
+        return state, Found(no_exchanges(), np.zeros(0, dtype=np.int32))
+    stretch = Stretch(seen, merged, client, came)
+    quiet, active = _concerned(state.runs, stretch.end)
+    front = np.flatnonzero(stretch.number < FIRST)
+    both = joined(active, stretch.runs(front), stretch.number[front] == 0, client.size)
+    parts = find(both.runs, client, both.wanted), find(stretch, client, stretch.number > 0)
+    found = Found(
+        join(parts[0].exchanges, parts[1].exchanges), np.concatenate([part.unproved for part in parts])
     )
-    return state, told._replace(late=late, thinned=thinned)
+    state = state._replace(
+        runs=join(quiet, *_left(stretch, both.runs)),
+        exchanges=state.exchanges + _per_end(found.exchanges.end, client.size),
+        pipelined=state.pipelined + _per_end(found.exchanges.end[found.exchanges.pipelined], client.size),
+    )
+    return state, found
 
 
-def _find(runs: Runs, client: Bools) -> tuple[Told, Runs]:
-    found = find(runs, client)
-    none = np.zeros(0, dtype=np.int32)
-    return Told(found.exchanges, found.unproved, none, 0), take(runs, tails(runs))
+def _left(stretch: Stretch, both: Runs) -> tuple[Runs, Runs]:
+    """Return the runs that can still be of use: of ends with few runs in all, and of those with more."""
+    count = stretch.number + stretch.left + 1
+    long = np.zeros(max(int(stretch.end[-1]), int(both.end[-1])) + 1, dtype=bool)
+    long[stretch.end[count > FIRST]] = True
+    few = take(both, ~long[both.end])
+    last = stretch.runs(np.flatnonzero((count > FIRST) & (stretch.left < FIRST)))
+    return take(few, tails(few)), take(last, tails(last))
 
 
 def _with_room(state: State, ends: int) -> State:
@@ -127,12 +200,12 @@ def _split(moves: Moves, settled: I64) -> tuple[Moves, Moves]:
     return take(moves, ready), take(moves, ~ready)
 
 
-def _concerned(known: Runs, new: Runs) -> tuple[Runs, Runs]:
-    """Return the runs of ends that nothing new is of, and the others."""
+def _concerned(known: Runs, new: I32) -> tuple[Runs, Runs]:
+    """Return the runs of ends that nothing new is of, and the others; ``new`` are ends, in order."""
     if not known.end.size:
         return known, known
-    named = np.zeros(int(max(known.end.max(), new.end.max(initial=0))) + 1, dtype=bool)
-    named[new.end] = True
+    named = np.zeros(int(max(known.end.max(), new[-1])) + 1, dtype=bool)
+    named[new] = True
     concerned = named[known.end]
     return take(known, ~concerned), take(known, concerned)
 

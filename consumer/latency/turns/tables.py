@@ -39,6 +39,36 @@ class Moves(NamedTuple):
     """The broker's time (ms) of the record."""
 
 
+class Calls(NamedTuple):
+    """Calls of one kind; columns as in ``Moves``."""
+
+    end: I32
+    begin: I64
+    stop: I64
+    time: I64
+    until: I64
+    offset: I64
+    process: I32
+    born: I64
+
+
+class Arrived(NamedTuple):
+    """Arrivals at ends."""
+
+    end: I32
+    stop: I64
+    time: I64
+    born: I64
+
+
+class Seen(NamedTuple):
+    """What ends saw, kind by kind: the same as ``Moves``, without a column for the kind."""
+
+    reads: Calls
+    sends: Calls
+    arrived: Arrived
+
+
 class Exchanges(NamedTuple):
     """One request and the begin of its response, as one end saw them."""
 
@@ -105,6 +135,19 @@ def made(like: Some, columns: list[Any]) -> Some:
     return cast(Some, cast(Any, type(like))(*columns))
 
 
+def by_kind(found: Moves) -> Seen:
+    """Return the same moves, kind by kind."""
+    arrived = take(found, found.kind == ARRIVED)
+    reads, sends = (take(found, found.kind == kind) for kind in (READ, SENT))
+    return Seen(
+        _calls(reads), _calls(sends), Arrived(arrived.end, arrived.stop, arrived.time, arrived.born)
+    )
+
+
+def _calls(found: Moves) -> Calls:
+    return Calls(found.end, found.begin, found.stop, *found[4:])
+
+
 def moves(sends: Sends, receives: Receives, arrivals: Arrivals) -> Moves:
     """Return what was seen at ends, from the tables of flows."""
     sizes = (arrivals.flow.size, receives.flow.size, sends.flow.size)
@@ -120,6 +163,31 @@ def moves(sends: Sends, receives: Receives, arrivals: Arrivals) -> Moves:
         np.concatenate((unknown.astype(np.int32), receives.process, sends.process)),
         np.concatenate((arrivals.born, receives.born, sends.born)),
     )
+
+
+def seen_at_ends(sends: Sends, receives: Receives, arrivals: Arrivals) -> Seen:
+    """Return the same, kind by kind; columns are not copied."""
+    reads = Calls(
+        receives.flow ^ 1,
+        receives.begin,
+        receives.end,
+        receives.time,
+        receives.time,
+        receives.offset,
+        receives.process,
+        receives.born,
+    )
+    sent = Calls(
+        sends.flow,
+        sends.begin,
+        sends.end,
+        sends.time,
+        sends.time + sends.duration,
+        sends.offset,
+        sends.process,
+        sends.born,
+    )
+    return Seen(reads, sent, Arrived(arrivals.flow ^ 1, arrivals.end, arrivals.time, arrivals.born))
 
 
 def closing(totals: Totals, client: Bools) -> Moves:
@@ -138,6 +206,21 @@ def closing(totals: Totals, client: Bools) -> Moves:
         zero.astype(np.int32),
         totals.born,
     )
+
+
+def waiting_for(arrived: Arrived) -> Moves:
+    """Return arrivals as moves."""
+    zero = np.zeros(arrived.end.size, dtype=np.int64)
+    narrow = zero.astype(np.int32)
+    kind = np.full(zero.size, ARRIVED, dtype=np.int8)
+    stop, time = arrived.stop, arrived.time
+    return Moves(arrived.end, kind, stop, stop, time, time, zero, narrow, arrived.born)
+
+
+def no_totals() -> Totals:
+    """Return a table of no rows."""
+    wide = np.zeros(0, dtype=np.int64)
+    return Totals(wide.astype(np.int32), wide, wide, wide, wide)
 
 
 def no_moves() -> Moves:

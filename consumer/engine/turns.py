@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Exchanges of a partition, tick by tick: found at each end, joined between two (docs/turns.md).
+
+Within a flow an agent tells events in the order in which they ended, and a shard's batches come in their
+order, so what an end told last settles all that it told. A batch that comes out of its order, and what a lost
+one held, cost exchanges and make no false one.
+"""
+
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consumer.engine import naming
+from consumer.engine.collect import Events, Lives
+from consumer.engine.flows import Flows
+from consumer.latency.intervals import I32, I64, Bools, Receives, Sends
+from consumer.latency.turns import network, state
+from consumer.latency.turns.tables import Exchanges, Seen, Totals, no_exchanges, no_totals, seen_at_ends, take
+from schemas.event import Flag, Kind
+
+
+class Told(NamedTuple):
+    """The exchanges of a tick."""
+
+    exchanges: Exchanges
+    client: Bools
+    """By end number: its exchanges are client turns."""
+    both: network.Joined
+    """Of exchanges that two ends told, now or before."""
+
+
+class Turns:
+    """What is kept from tick to tick."""
+
+    def __init__(self) -> None:
+        self.state = state.nothing()
+        self.waiting = no_exchanges()
+        """Told at one end, not yet at the other."""
+        self._client: Bools = np.zeros(0, dtype=bool)
+        self._sure: Bools = np.zeros(0, dtype=bool)
+        """By end number: it was heard, and knows who opened the connection, so its positions are right."""
+
+    def tick(self, new: Events, partial: I32, flows: Flows, expire_before: int) -> Told:
+        """Take the events of a tick; ``partial`` ends may lack events; the rest as in ``meet``."""
+        self.refresh(flows)
+        seen, closed = _certain(new), _totals(new.lives.get(Kind.CLOSE))
+        if partial.size:
+            whole = np.ones(flows.flows, dtype=bool)
+            whole[partial] = False
+            seen = Seen(*(take(table, whole[table.end]) for table in seen))
+            closed = take(closed, whole[closed.end])
+        self.state, told = state.follow(self.state, seen, closed, self._client)
+        found = told.exchanges
+        joins = self._sure[found.end] & self._sure[found.end ^ 1]
+        named = found if joins.all() else take(found, joins)
+        self.waiting, both = network.meet(self.waiting, named, self._client, expire_before)
+        return Told(found, self._client, both)
+
+    def bounded(self, flows: Flows, most: int) -> I32:
+        """Forget what there is most of, the oldest first; return the end of each thing that had to go."""
+        self.state = self.state._replace(touched=flows.heard[: flows.flows].copy())
+        self.state, gone = state.bounded(self.state, most, most)
+        self.waiting, alone = network.bounded(self.waiting, most)
+        return np.concatenate((gone.ends, gone.moves, alone.end))
+
+    def refresh(self, flows: Flows) -> None:
+        """Find anew who is the client where another word of it was heard."""
+        changed, flows.changed = flows.changed, []
+        client, sure = (_grown(column, flows.flows) for column in (self._client, self._sure))
+        for number in {at & ~1 for at in changed}:
+            ends = naming.ends_of(flows, number)
+            server = naming.listening_end(ends)
+            client[number], client[number + 1] = server == 1, server == 0
+            for at, end in enumerate(ends):
+                sure[number + at] = end is not None and end.flow.role > 0
+        turned = client[: self._client.size] != self._client
+        if turned.any():
+            turned = _grown(turned, flows.flows)
+            self.state = self.state._replace(runs=take(self.state.runs, ~turned[self.state.runs.end]))
+            self.waiting = take(self.waiting, ~turned[self.waiting.end])
+        self._client, self._sure = client, sure
+
+    def renumber(self, number: I32) -> None:
+        """Take new flow numbers, -1 for those forgotten."""
+        size = self.state.done.size
+        if size:
+            self.state = state.renumbered(self.state, number[:size])
+        waiting = take(self.waiting, number[self.waiting.end] >= 0)
+        self.waiting = waiting._replace(end=number[waiting.end])
+        kept = number >= 0
+        self._client = _grown(self._client, number.size)[kept]
+        self._sure = _grown(self._sure, number.size)[kept]
+
+    def processes(self) -> list[I32]:
+        """Return the actors that are named."""
+        runs = self.state.runs
+        return [self.state.waiting.process, runs.first_process, runs.last_process, self.waiting.process]
+
+    def rename(self, number: I32) -> None:
+        """Take new actor numbers."""
+        waiting, runs = self.state.waiting, self.state.runs
+        self.state = self.state._replace(
+            waiting=waiting._replace(process=number[waiting.process]),
+            runs=runs._replace(
+                first_process=number[runs.first_process], last_process=number[runs.last_process]
+            ),
+        )
+        self.waiting = self.waiting._replace(process=number[self.waiting.process])
+
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return all that is kept as named (n,) arrays, for a snapshot."""
+        waiting = {f"told.{name}": column for name, column in self.waiting._asdict().items()}
+        return state.arrays(self.state) | waiting
+
+    def load(self, found: dict[str, I64]) -> None:
+        """Take over what ``arrays`` gave, as int64; raises KeyError where a column is missing."""
+        like = state.arrays(state.nothing())
+        self.state = state.restored({name: found[name].astype(column.dtype) for name, column in like.items()})
+        empty = no_exchanges()
+        columns = (found[f"told.{name}"] for name in Exchanges._fields)
+        kinds = (column.dtype for column in empty)
+        self.waiting = Exchanges(*(one.astype(kind) for one, kind in zip(columns, kinds, strict=True)))
+
+
+def _certain(new: Events) -> Seen:
+    """Return what is at positions that were read where they cannot be wrong."""
+    return seen_at_ends(_without_doubt(new.sends), _without_doubt(new.receives), new.arrivals)
+
+
+_Ranged = TypeVar("_Ranged", Sends, Receives)
+
+
+def _without_doubt(table: _Ranged) -> _Ranged:
+    doubtful = (table.flags & Flag.UNCERTAIN) != 0
+    return take(table, ~doubtful) if doubtful.any() else table
+
+
+def _totals(closes: Lives | None) -> Totals:
+    """Return what closed ends moved; an account of one that goes on is none."""
+    if closes is None:
+        return no_totals()
+    told = closes.columns
+    totals = Totals(
+        closes.end,
+        told["sent_bytes"],
+        told["received_bytes"] - told["unread_bytes"],
+        closes.time,
+        closes.born,
+    )
+    return take(totals, (told["flags"] & Flag.OPEN) == 0)
+
+
+def _grown(values: Bools, size: int) -> Bools:
+    grown = np.zeros(size, dtype=bool)
+    grown[: values.size] = values
+    return grown
