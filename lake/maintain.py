@@ -117,7 +117,8 @@ class Maintainer:
         except LakeCorruptError as error:
             made.failed.append(str(error))
             return
-        if old and self._replace(made, old, [], rows_change=True):
+        gone = retention.expired_until(old, self.table.transaction_version)
+        if old and self._replace(made, old, [], gone, rows_change=True):
             for file in old:
                 made.add(
                     "delete old hours",

@@ -95,6 +95,11 @@ def hour_name(hour_index: int) -> tuple[str, int]:
     return moment.strftime("%Y-%m-%d"), moment.hour
 
 
+def hour_index(date: str, hour: int) -> int:
+    """Return the hour since the epoch that `hour_name` names so."""
+    return int(datetime.strptime(date, "%Y-%m-%d").replace(tzinfo=UTC).timestamp()) // 3600 + hour
+
+
 def _checked(kind: str, table: pa.Table) -> pa.Table:
     expected = {**{field.name: field.type for field in KINDS[kind]}, HOUR_INDEX: pa.int64()}
     found = {field.name: _plain(field.type) for field in table.schema}

@@ -36,6 +36,8 @@ class PartitionCommit:
     flushed: bool
     rows: Mapping[str, pa.Table]
     told: tuple[tuple[int, str], ...] = ()
+    reached_ns: int | None = None
+    """The largest broker's time among the records that this process read, None where it read none."""
 
     def __post_init__(self) -> None:
         if not _TOPIC_ID.fullmatch(self.topic_id) or self.partition < 0:

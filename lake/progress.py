@@ -41,6 +41,7 @@ class Progress:
     committed_at_ns: int
     told: list[str] | None = None
     """None where a version wrote it that did not tell."""
+    reached_ns: int | None = None
 
 
 def table(parts: Sequence[PartitionCommit], names: Sequence[str], now_ns: int) -> pa.Table:
@@ -55,6 +56,7 @@ def table(parts: Sequence[PartitionCommit], names: Sequence[str], now_ns: int) -
         "state": list(names),
         "committed_at_ns": [now_ns] * len(parts),
         "told": [[f"{offset} {word}" for offset, word in part.told] for part in parts],
+        "reached_ns": [part.reached_ns for part in parts],
         HOUR_INDEX: [now_ns // HOUR_NS] * len(parts),
     }
     return pa.table(columns, KINDS["progress"].append(pa.field(HOUR_INDEX, pa.int64())))

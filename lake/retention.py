@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from common.units import Duration
 from lake.compact import is_over, read
-from lake.parquet import LiveFile
+from lake.parquet import LiveFile, hour_index
 from lake.storage import Storage
 
 NeededFrom = Callable[[str, int], int]
@@ -57,3 +57,22 @@ def _is_needed(storage: Storage, file: LiveFile, needed_from: NeededFrom) -> boo
 def rows_of(files: Sequence[LiveFile]) -> int:
     """Return the number of rows that the table's log notes for files."""
     return sum(file.rows or 0 for file in files)
+
+
+def expired_until(files: Sequence[LiveFile], known: Callable[[str], int | None]) -> dict[str, int]:
+    """Return, for the log, what says of each kind up to which hour its rows are gone: app id -> hour index.
+
+    It only rises; `known` gives the version of an app id.
+    """
+    last: dict[str, int] = {}
+    for file in files:
+        name = expired_id(file.kind)
+        if name not in last:
+            last[name] = known(name) or 0
+        last[name] = max(hour_index(file.date, file.hour), last[name])
+    return last
+
+
+def expired_id(kind: str) -> str:
+    """Return the app id whose version is the newest hour of which rows of a kind were deleted."""
+    return f"wirelag/maintain/expired/{kind}"

@@ -14,6 +14,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from consumer.engine import EventEngine, Output, Peers, Poison, Record
+from consumer.engine.arrow import broker_ns
 from consumer.pipeline.replay import Replay
 from consumer.pipeline.saved import pack, remark
 from consumer.pipeline.skipped import truncated
@@ -72,6 +73,7 @@ class Work:
         self.waiting_since_ms: int | None = None
         """Broker's time from which on all that came may be uncommitted; None before the first record."""
         self._last_ms = 0
+        self._reached_ms: int | None = None
         self.clear()
 
     def clear(self) -> None:
@@ -112,6 +114,7 @@ class Work:
         if not self.records:
             self.waiting_since_ms = new[0].timestamp_ms
         self._last_ms = new[-1].timestamp_ms
+        self._reached_ms = max(self._last_ms, self._reached_ms or 0)
         self.records += len(new)
         self.size += sum(len(record.value) for record in new)
         self.flushed = False
@@ -177,6 +180,7 @@ class Work:
             flushed=self.flushed,
             rows=rows,
             told=tuple(self.told),
+            reached_ns=None if self._reached_ms is None else broker_ns(self._reached_ms),
         )
 
     def settle(self) -> None:

@@ -1,2 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is made of a window once all of it is there: clocks solved, latencies corrected, histograms kept."""
+"""Closed windows become what is kept for good: clocks solved, latencies corrected, histograms, exemplars.
+
+``job`` finds the hours that are due and commits them, ``hour`` and ``day`` make their rows, a pure function
+of the hour's facts and of the time up to which windows are settled. docs/rollup.md has the design.
+"""

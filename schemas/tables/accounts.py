@@ -59,9 +59,11 @@ PROGRESS = pa.schema(
         pa.field("state", pa.string()),
         pa.field("committed_at_ns", pa.int64()),
         pa.field("told", pa.list_(pa.string())),
+        pa.field("reached_ns", pa.int64()),
     ]
 )
 """One partition's part of one commit: the Kafka offsets it covers and the state object of its end.
 
 ``told`` is what the matcher was told beside records, in order: ``OFFSET WORD``, before the record OFFSET.
+``reached_ns`` is the broker's time up to which this process had read, null = not known.
 """
