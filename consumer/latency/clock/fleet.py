@@ -3,73 +3,158 @@
 
 A pair's solution runs on its first host's clock. Clocks that are seconds apart and run 50 ppm unlike would
 make that an error of its own (10 s * 50 ppm = 500 us), so each pair is asked at the times that its first
-host's clock showed at the common time.
+host's clock showed at the common time. Bounds are those of whole stretches between two common times, against
+the straight line through what is likeliest at both: they hold at each moment in between, steps included.
 """
 
-from collections import deque
+import heapq
 from collections.abc import Mapping
+from typing import NamedTuple, Protocol
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from consumer.latency.clock.line import F64
-from consumer.latency.clock.mesh import Edges, Mesh, agree
-from consumer.latency.clock.pair import Pair
-from consumer.latency.clock.pieces import CHANCE
+from consumer.latency.clock.mesh import Edges, closed, joined, likeliest
+from consumer.latency.clock.pair import Bounds
+from consumer.latency.intervals import I64, Bools
 
 _REFINED = 3
 
 
-def solve_fleet(hosts: int, pairs: Mapping[tuple[int, int], Pair], time: F64) -> Mesh:
-    """Return the clocks of (h,) hosts at (q,) times, ns on the clock of the first host of each group.
+class Between(Protocol):
+    """How far one clock is ahead of another (pair.py has the one from messages)."""
+
+    @property
+    def noise(self) -> float:
+        """How far chance may move the likeliest, one sigma, ns."""
+
+    def value(self, time: F64) -> F64:
+        """Return the likeliest at (q,) times on the first clock, a guess where nothing is known."""
+
+    def over(self, edges: F64) -> Bounds:
+        """Return bounds (q, 2) of the stretches between (q + 1,) times; infinite where nothing is known."""
+
+
+Pairs = Mapping[tuple[int, int], Between]
+"""(a, b) -> how far b's clock is ahead of a's, on a's clock; each pair in one order only."""
+
+
+class Fleet(NamedTuple):
+    """The clocks of (h,) hosts over q stretches of time."""
+
+    shown: F64
+    """(h, q + 1) ns that each clock shows, likeliest, where its group's first one shows the common times."""
+    ahead: F64
+    """(h, h, q) [x, y]: the most that y's clock can be ahead of x's beyond what is shown; inf = not known."""
+    group: I64
+    """(h,) hosts of one number are joined by pairs."""
+    contradicted: Bools
+    """(h, q) whether bounds of this host contradict one another; then none of its `ahead` holds."""
+
+
+def solve_fleet(hosts: int, pairs: Pairs, time: F64, told: Pairs | None = None) -> Fleet:
+    """Return the clocks of (h,) hosts at (q + 1,) rising times, ns on the clock of the first of each group.
 
     Args:
         hosts: how many, numbered from 0.
-        pairs: (a, b) -> how far b's clock is ahead of a's, on a's clock; each pair in one order only.
-        time: (q,) ns.
+        pairs: what messages say.
+        time: ns.
+        told: what others say, believed only where it contradicts neither itself nor messages.
     """
-    pairs = {who: pair for who, pair in pairs.items() if pair.pieces}
-    shown = _shown(hosts, pairs, time)
-    found = [pair.bounds(shown[a]) for (a, _), pair in pairs.items()]
-    none = np.empty((0, time.size))
-    return agree(
-        hosts,
-        Edges(
-            np.array([a for a, _ in pairs], dtype=np.int64),
-            np.array([b for _, b in pairs], dtype=np.int64),
-            np.array([one.low for one in found]) if found else none,
-            np.array([one.at for one in found]) if found else none,
-            np.array([one.high for one in found]) if found else none,
-            np.array([max(piece.noise for piece in pair.pieces) / CHANCE for pair in pairs.values()]),
-        ),
-    )
+    every = [*pairs.items(), *(told or {}).items()]
+    a, b = (np.array([who[side] for who, _ in every], dtype=np.int64) for side in (0, 1))
+    shown = show(hosts, pairs, time, told)
+    found = [pair.over(shown[first]) for (first, _), pair in every]
+    none = np.empty((0, time.size - 1, 2))
+    low, at, high = (np.array([one[kind] for one in found]) if found else none for kind in range(3))
+    between = sliding_window_view(shown[b] - shown[a], 2, axis=1) if found else none
+    noise = np.array([pair.noise for _, pair in every])
+    shown += np.nan_to_num(likeliest(hosts, _edges(a, b, at - between, (high - low) / 2, noise)))
+    between = sliding_window_view(shown[b] - shown[a], 2, axis=1) if found else none
+    beyond, short = (high - between).max(axis=2), (between - low).max(axis=2)
+    ahead = _closed(hosts, (a, b), (beyond, short), len(pairs))
+    contradicted: Bools = ahead[np.arange(hosts), np.arange(hosts)] < 0
+    return Fleet(shown, ahead, joined(hosts, a, b), contradicted)
 
 
-def _shown(hosts: int, pairs: Mapping[tuple[int, int], Pair], time: F64) -> F64:
-    """Return (h, q): what each host's clock shows at the common times, well enough to ask a pair by it."""
-    near: list[list[tuple[int, Pair, bool]]] = [[] for _ in range(hosts)]
-    for (a, b), pair in pairs.items():
-        near[a].append((b, pair, True))
-        near[b].append((a, pair, False))
-    shown = np.full((hosts, time.size), np.nan)
-    for root in range(hosts):
-        if not np.isnan(shown[root]).all():
-            continue
-        shown[root] = time
-        waiting = deque([root])
+def _edges(a: I64, b: I64, at: F64, half: F64, noise: F64) -> Edges:
+    """Turn what is said of stretches, (m, q, 2), into what is said of the times between them, (m, q + 1)."""
+    unlike = np.pad(half, ((0, 0), (1, 1), (0, 0)), constant_values=np.inf)
+    known = np.minimum(unlike[:, :-1, 1], unlike[:, 1:, 0])
+    values = np.concatenate((at[:, :, 0], at[:, -1:, 1]), axis=1) if at.size else np.empty_like(known)
+    return Edges(a, b, np.where(np.isfinite(known), values, np.nan), known, noise)
+
+
+def _closed(hosts: int, who: tuple[I64, I64], bounds: tuple[F64, F64], sure: int) -> F64:
+    """Return the closed bounds, (h, h, q): without those beyond the first `sure` where these contradict."""
+    (a, b), (beyond, short) = who, bounds
+    direct = np.full((hosts, hosts, beyond.shape[1]), np.inf)
+    own = np.arange(hosts)
+    direct[own, own] = 0.0
+    direct[a[:sure], b[:sure]], direct[b[:sure], a[:sure]] = beyond[:sure], short[:sure]
+    if sure == a.size:
+        return closed(direct)
+    more = direct.copy()
+    more[a[sure:], b[sure:]], more[b[sure:], a[sure:]] = beyond[sure:], short[sure:]
+    ahead = closed(more)
+    against = (ahead[own, own] < 0).any(axis=0)
+    if against.any():
+        ahead[:, :, against] = closed(direct[:, :, against])
+    return ahead
+
+
+def show(hosts: int, pairs: Pairs, time: F64, told: Pairs | None = None) -> F64:
+    """Return (h, q): what each host's clock shows at the common times, along a tree of pairs.
+
+    A group's first host, whose clock the common times are on, is the one with most pairs.
+    """
+    near: list[list[tuple[int, int, Between, bool]]] = [[] for _ in range(hosts)]
+    for rank, some in enumerate((pairs, told or {})):
+        for (a, b), pair in some.items():
+            near[a].append((rank, b, pair, True))
+            near[b].append((rank, a, pair, False))
+    shown: F64 = np.tile(time, (hosts, 1))
+    seen = np.zeros(hosts, dtype=bool)
+    for root in sorted(range(hosts), key=lambda host: -len(near[host])):
+        waiting = [(0, 0, root)]
+        ways: list[tuple[int, Between, bool]] = [(-1, _SAME, True)]
         while waiting:
-            here = waiting.popleft()
-            for there, pair, ahead in near[here]:
-                if np.isnan(shown[there]).all():
-                    shown[there] = _across(pair, shown[here], ahead=ahead)
-                    waiting.append(there)
+            _, way, here = heapq.heappop(waiting)
+            if seen[here]:
+                continue
+            seen[here] = True
+            before, pair, forward = ways[way]
+            if before >= 0:
+                shown[here] = _across(pair, shown[before], forward=forward)
+            for rank, there, pair, forward in near[here]:
+                if not seen[there]:
+                    heapq.heappush(waiting, (rank, len(ways), there))
+                    ways.append((here, pair, forward))
     return shown
 
 
-def _across(pair: Pair, shown: F64, *, ahead: bool) -> F64:
+class _Same:
+    """One clock and itself."""
+
+    noise = 0.0
+
+    def value(self, time: F64) -> F64:
+        return np.zeros_like(time)
+
+    def over(self, edges: F64) -> Bounds:
+        none = np.zeros((edges.size - 1, 2))
+        return Bounds(none, none, none)
+
+
+_SAME = _Same()
+
+
+def _across(pair: Between, shown: F64, *, forward: bool) -> F64:
     """Return what the other clock shows; against the pair's order by a few rounds, as slopes are small."""
-    if ahead:
-        return shown + pair.bounds(shown).at
+    if forward:
+        return shown + pair.value(shown)
     first = shown
     for _ in range(_REFINED):
-        first = shown - pair.bounds(first).at
+        first = shown - pair.value(first)
     return first

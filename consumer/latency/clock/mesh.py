@@ -22,6 +22,8 @@ ROUNDS = 5
 LOPSIDED = 0.05
 """The error that unlike delays there and back make, one sigma, as a share of the bound's half width."""
 LEAST_SIGMA_NS = 100.0
+_ENOUGH = -1e18
+"""A path below zero gets shorter each time round."""
 
 
 class Edges(NamedTuple):
@@ -29,68 +31,42 @@ class Edges(NamedTuple):
 
     a: I64
     b: I64
-    low: F64
-    """(m, q), -inf where nothing is known then."""
     at: F64
-    """(m, q), nan where nothing is known then."""
-    high: F64
-    """(m, q), inf where nothing is known then."""
+    """(m, q) the likeliest, nan where nothing is known then."""
+    half: F64
+    """(m, q) half the distance between its bounds."""
     noise: F64
     """(m,) how far chance may move `at`, one sigma."""
 
 
-class Mesh(NamedTuple):
-    """The answer, at (q,) times."""
-
-    offset: F64
-    """(h, q) each host's clock minus that of the first of its group, ns; nan where not connected then."""
-    ahead: F64
-    """(h, h, q) [x, y]: the most that y's clock can be ahead of x's, ns; the least is minus [y, x]."""
-    group: I64
-    """(h,) hosts of one number are joined by pairs that talk."""
-    contradicted: Bools
-    """(q,) whether the bounds contradict one another then; `ahead` is that of the pairs alone there."""
-
-
-def agree(hosts: int, edges: Edges) -> Mesh:
-    """Solve for (h,) hosts.
-
-    Args:
-        hosts: how many, numbered from 0.
-        edges: each pair at most once, in either order.
-    """
-    graph = coo_array((np.ones(edges.a.size), (edges.a, edges.b)), shape=(hosts, hosts))
+def joined(hosts: int, a: I64, b: I64) -> I64:
+    """Return (h,) a number for each host; hosts joined by (m,) pairs have the same."""
+    graph = coo_array((np.ones(a.size), (a, b)), shape=(hosts, hosts))
     _, group = connected_components(graph, directed=False)
-    direct = _direct(hosts, edges)
-    ahead = _shortest(direct)
-    contradicted: Bools = np.asarray((ahead[np.arange(hosts), np.arange(hosts)] < 0).any(axis=0))
-    ahead[:, :, contradicted] = direct[:, :, contradicted]
-    return Mesh(_likeliest(hosts, edges), ahead, group.astype(np.int64), contradicted)
+    numbers: I64 = group.astype(np.int64)
+    return numbers
 
 
-def _direct(hosts: int, edges: Edges) -> F64:
-    times = edges.at.shape[1]
-    ahead = np.full((hosts, hosts, times), np.inf)
-    ahead[edges.a, edges.b] = edges.high
-    ahead[edges.b, edges.a] = -edges.low
-    ahead[np.arange(hosts), np.arange(hosts)] = 0.0
-    return ahead
+def closed(direct: F64) -> F64:
+    """Return the lengths of all shortest paths (Floyd and Warshall) of (h, h, q) edges, inf = no edge.
 
-
-def _shortest(direct: F64) -> F64:
-    """Return the lengths of all shortest paths (Floyd and Warshall), for all times at once."""
+    A path that comes back below zero is on the diagonal; what else it leads to means nothing then.
+    """
     ahead = direct.copy()
     for middle in range(ahead.shape[0]):
         np.minimum(ahead, ahead[:, middle, None, :] + ahead[None, middle, :, :], out=ahead)
+        if (ahead[middle, middle] < 0).any():
+            np.maximum(ahead, _ENOUGH, out=ahead)
     return ahead
 
 
-def _likeliest(hosts: int, edges: Edges) -> F64:
-    """Return (h, q): iteratively reweighted least squares; the first host of what is joined then is 0."""
+def likeliest(hosts: int, edges: Edges) -> F64:
+    """Return (h, q): iteratively reweighted least squares; the first host of what is joined then is 0.
+
+    Nan where a host is joined to none. Values should be small against what is asked of their digits.
+    """
     known = ~np.isnan(edges.at)
-    sigma = np.hypot(
-        np.maximum(edges.noise, LEAST_SIGMA_NS)[:, None], LOPSIDED * (edges.high - edges.low) / 2
-    )
+    sigma = np.hypot(np.maximum(edges.noise, LEAST_SIGMA_NS)[:, None], LOPSIDED * edges.half)
     base = np.where(known, 1 / np.where(known, sigma, 1) ** 2, 0.0)
     values, weights = np.where(known, edges.at, 0.0), base
     first = _first_joined(hosts, edges, known)

@@ -7,12 +7,14 @@ loosely; the tightest of all those is the bound. Between two pieces, and until t
 apply at their loosest: there the truth is on its way from one line to the other.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from consumer.latency.clock.line import F64, STEEPEST, Points
-from consumer.latency.clock.pieces import Piece, pieces
+from consumer.latency.clock.pieces import CHANCE, Piece, pieces
 
 WANDER = 0.2e-6
 """How fast a crystal's rate may differ from a straight line's within a window, dimensionless."""
@@ -72,19 +74,60 @@ class Pair(NamedTuple):
         low[unknown], high[unknown], at[unknown] = -np.inf, np.inf, np.nan
         return Bounds(low, np.clip(at, low, high), high)
 
+    def over(self, edges: F64) -> Bounds:
+        """Return bounds (q, 2) of the q stretches between (q + 1,) rising times on A's clock.
+
+        Each is given at the stretch's begin and end, and holds everywhere between them on the straight line.
+        """
+        shape = (edges.size - 1, 2)
+        low, high = np.full(shape, np.inf), np.full(shape, -np.inf)
+        for number, (begin, end) in enumerate(self._reach()):
+            touched = np.flatnonzero((edges[1:] >= begin) & (edges[:-1] <= end))
+            if not touched.size:
+                continue
+            some = slice(int(touched[0]), int(touched[-1]) + 1)
+            time = edges[some.start : some.stop + 1]
+            below, above = self._distances(number, time, stretches=True)
+            centre = sliding_window_view(self.pieces[number].line.value(time), 2)
+            low[some] = np.minimum(low[some], centre - below[:, None])
+            high[some] = np.maximum(high[some], centre + above[:, None])
+        unknown = ~(np.isfinite(low) & np.isfinite(high)).all(axis=1)
+        low[unknown], high[unknown] = -np.inf, np.inf
+        value = np.clip(sliding_window_view(self.value(edges), 2), low, high)
+        return Bounds(low, value, high)
+
+    def value(self, time: F64) -> F64:
+        """Return the likeliest at (q,) times on A's clock; where nothing is known, by the nearest piece."""
+        begins = np.array([piece.begin for piece in self.pieces])
+        number = np.maximum(np.searchsorted(begins, time, side="right") - 1, 0)
+        lines = np.array([piece.line.value(time) for piece in self.pieces])
+        values: F64 = lines[number, np.arange(time.size)]
+        return values
+
+    @property
+    def noise(self) -> float:
+        """How far chance may move the likeliest, one sigma, ns."""
+        return max(piece.noise for piece in self.pieces) / CHANCE
+
     def _within(self, number: int, time: F64) -> Bounds:
+        below, above = self._distances(number, time, stretches=False)
+        centre = self.pieces[number].line.value(time)
+        return Bounds(centre - below, centre, centre + above)
+
+    def _distances(self, number: int, time: F64, *, stretches: bool) -> tuple[F64, F64]:
+        """Return how far the truth may be below and above a piece's line, then or in between."""
         piece = self.pieces[number]
         line = piece.line
         faster = line.most_slope - line.slope + WANDER
         slower = line.slope - line.least_slope + WANDER
         ends = {"first": number == 0, "last": number == len(self.pieces) - 1}
         unseen = piece.unseen(time, **ends)
-        centre = line.value(time)
+        least = partial(_loosened, piece, time, stretches=stretches)
         above, below = (
-            _loosened(piece, points, time, (unseen, piece.unseen(points.time, **ends)), rates)
+            least(points, (unseen, piece.unseen(points.time, **ends)), rates)
             for points, rates in ((piece.above, (faster, slower)), (piece.below, (slower, faster)))
         )
-        return Bounds(centre - below, centre, centre + above)
+        return below, above
 
     def _reach(self) -> list[tuple[float, float]]:
         """Return where each piece may hold: until its neighbour speaks against it and is settled."""
@@ -123,23 +166,35 @@ def tightest(points: Points, slope: float, sign: float) -> Points:
 
 
 def _loosened(
-    piece: Piece, points: Points, time: F64, unseen: tuple[F64, F64], rates: tuple[float, float]
+    piece: Piece,
+    time: F64,
+    points: Points,
+    unseen: tuple[F64, F64],
+    rates: tuple[float, float],
+    *,
+    stretches: bool,
 ) -> F64:
     """Return (q,) the least distance from the line that points leave.
 
     Args:
         piece: whose line it is.
-        points: (n,) above the line, or below it.
         time: (q,) times asked for.
+        points: (n,) above the line, or below it.
         unseen: (q,) and (n,) the largest step that nothing shows, there and at the points. With one between,
             a bound is wrong by the step less the message's own delay, which may be next to nothing.
         rates: how fast the truth may leave the line towards the points, after a point and before it.
+        stretches: return (q - 1,) instead, what holds everywhere between two of the times.
     """
     distance = np.abs(points.value - piece.line.value(points.time))
     since = time[:, None] - points.time
-    drift = np.where(since >= 0, rates[0] * since, -rates[1] * since)
-    hidden = np.maximum(unseen[0][:, None], unseen[1])
-    least: F64 = (distance + drift + hidden).min(axis=1)
+    drift = np.maximum(rates[0] * since, -rates[1] * since)
+    hidden = unseen[0]
+    if stretches:
+        # Both are greatest at an end: the one is a valley, the other falls and then rises.
+        drift, hidden = np.maximum(drift[:-1], drift[1:]), np.maximum(hidden[:-1], hidden[1:])
+    drift += distance
+    drift += np.maximum(hidden[:, None], unseen[1])
+    least: F64 = drift.min(axis=1)
     return least
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from consumer.latency.clock.line import F64, STEEPEST
 from consumer.latency.intervals import I64
 
 
@@ -16,6 +17,7 @@ class Readings(NamedTuple):
     """(n,) readings of one boot of one host in the order of time, ns each, n >= 1."""
 
     monotonic: I64
+    """Rising."""
     raw_offset: I64
     """CLOCK_MONOTONIC_RAW minus CLOCK_MONOTONIC."""
 
@@ -35,3 +37,25 @@ def to_raw(monotonic: I64, readings: Readings) -> I64:
     moved = rise * ((monotonic - known[right - 1]) / run)
     raw: I64 = monotonic + offset[right - 1] + np.rint(moved).astype(np.int64)
     return raw
+
+
+def doubt(monotonic: I64, readings: Readings) -> F64:
+    """Return (q,) how far `to_raw` may be off, ns, where a slew began or ended between two readings.
+
+    Taken to run as it does beside them, the clock bends off the straight line by no more than the change of
+    its rate times the time to the reading before, or behind. Beyond the readings nothing is known of it.
+    """
+    known, offset = readings
+    beyond: F64 = STEEPEST * (np.maximum(known[0] - monotonic, 0) + np.maximum(monotonic - known[-1], 0))
+    right = np.clip(np.searchsorted(known, monotonic), 1, max(known.size - 1, 1))
+    if known.size == 1:
+        return beyond
+    since = np.maximum(monotonic - known[right - 1], 0)
+    until = np.maximum(known[right] - monotonic, 0)
+    if known.size == 2:  # noqa: PLR2004 - nothing beside them
+        beyond += STEEPEST * np.minimum(since, until)
+        return beyond
+    bends = np.abs(np.diff(np.diff(offset) / np.diff(known)))
+    before, behind = np.concatenate((bends[:1], bends)), np.concatenate((bends, bends[-1:]))
+    within: F64 = np.maximum(before[right - 1] * since, behind[right - 1] * until)
+    return np.where(beyond > 0, beyond, within)
