@@ -13,7 +13,7 @@ import tempfile
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import IO, Any, ParamSpec, Self, TypeVar
 
 from support.killed import Killed
 
@@ -22,7 +22,35 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Worker(Killed):
+class Calls:
+    """What a process that runs `serve` is asked by; whoever inherits opens the two streams."""
+
+    _asked: IO[bytes]
+    _answers: IO[bytes]
+
+    def start(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Callable[[], R]:
+        """Begin and return at once; calling the result waits for the answer."""
+        pickle.dump((function, args, kwargs), self._asked)
+        self._asked.flush()
+        return self._answer
+
+    @property
+    def busy(self) -> bool:
+        """Whether the call begun last has not answered yet."""
+        return not select.select([self._answers], [], [], 0)[0]
+
+    def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run there and wait."""
+        return self.start(function, *args, **kwargs)()
+
+    def _answer(self) -> Any:  # noqa: ANN401 - what the function returned
+        ok, value = pickle.load(self._answers)  # noqa: S301 - our own child
+        if not ok:
+            raise AssertionError(f"traffic failed:\n{value}")
+        return value
+
+
+class Worker(Calls, Killed):
     """One process, started at `__enter__` by way of the program ``prefix``, killed at `__exit__`."""
 
     def __init__(self, prefix: tuple[str, ...] = ()) -> None:
@@ -36,6 +64,9 @@ class Worker(Killed):
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": path},
         )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._asked, self._answers = self._process.stdin, self._process.stdout
         return self
 
     @property
@@ -43,36 +74,11 @@ class Worker(Killed):
         """Process id."""
         return self._process.pid
 
-    def start(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Callable[[], R]:
-        """Begin and return at once; calling the result waits for the answer."""
-        assert self._process.stdin is not None
-        pickle.dump((function, args, kwargs), self._process.stdin)
-        self._process.stdin.flush()
-        return self._answer
-
-    @property
-    def busy(self) -> bool:
-        """Whether the call begun last has not answered yet."""
-        assert self._process.stdout is not None
-        return not select.select([self._process.stdout], [], [], 0)[0]
-
-    def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run there and wait."""
-        return self.start(function, *args, **kwargs)()
-
     def replace(self, name: str) -> None:
         """Have the process become another program (exec) of that name, with the same number."""
-        assert self._process.stdin is not None
-        pickle.dump((name, (), {}), self._process.stdin)
-        self._process.stdin.flush()
+        pickle.dump((name, (), {}), self._asked)
+        self._asked.flush()
         self._answer()
-
-    def _answer(self) -> Any:  # noqa: ANN401 - what the function returned
-        assert self._process.stdout is not None
-        ok, value = pickle.load(self._process.stdout)  # noqa: S301 - our own child
-        if not ok:
-            raise AssertionError(f"traffic failed:\n{value}")
-        return value
 
 
 def serve() -> None:
