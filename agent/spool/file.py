@@ -23,6 +23,8 @@ SLACK = 12 * PAGE
 """What a transaction, or a new file, takes beside its records."""
 LARGEST_LOG = 16 * 2**20
 """Of the write-ahead log, before its pages are copied to where they belong."""
+SIDES = ("-wal", "-shm", "-journal")
+"""What SQLite keeps beside a file; the last while the file is being made."""
 SCHEMA = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE run (host TEXT, boot TEXT, epoch INTEGER, shards INTEGER, realtime_offset_ns INTEGER);
@@ -213,7 +215,7 @@ def size(path: Path) -> tuple[int, int]:
 
 
 def remove(path: Path) -> None:
-    """Unlink a file with its log."""
+    """Unlink a file with what is beside it."""
     for one in (path, *_sides(path)):
         with contextlib.suppress(OSError):  # what cannot be removed is sent again, once, and dropped there
             one.unlink(missing_ok=True)
@@ -266,8 +268,8 @@ def _close(db: sqlite3.Connection) -> None:
         db.close()
 
 
-def _sides(path: Path) -> tuple[Path, Path]:
-    return path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")
+def _sides(path: Path) -> list[Path]:
+    return [path.with_name(path.name + side) for side in SIDES]
 
 
 def _size(path: Path) -> int:

@@ -4,6 +4,7 @@
 The lock is the kernel's, so it goes with the process however that ends.
 """
 
+import contextlib
 import fcntl
 import os
 from collections import deque
@@ -66,6 +67,7 @@ class Folder:
         """
         found: deque[Book] = deque()
         said = []
+        self._remove_orphans()
         for number, path in numbered(self.path):
             self._last = max(self._last, number)
             try:
@@ -85,6 +87,14 @@ class Folder:
                     said.append(f"{path.name} has records that cannot be read")
                 found.append(book)
         return found, said
+
+    def _remove_orphans(self) -> None:
+        """Remove what stayed beside a file that is gone: who removed or made it was killed."""
+        for side in files.SIDES:
+            for path in self.path.glob(f"*{SUFFIX}*{side}"):
+                if not path.with_name(path.name.removesuffix(side)).exists():
+                    with contextlib.suppress(OSError):
+                        path.unlink()
 
     def next_number(self) -> int:
         """Return the number of a new file: above all that are there."""

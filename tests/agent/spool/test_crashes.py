@@ -78,3 +78,18 @@ def test_every_record_that_was_told_as_written_survives_sigkill(tmp_path):
         assert records == [record(number, n, 5000) for n in range(len(records))]
         assert said[number] <= len(records) <= said[number] + 8, "and at most the transaction under way"
     assert [path.name for path in (tmp_path / "spool").iterdir()] == ["lock"]
+
+
+def test_what_is_beside_a_file_that_is_gone_goes_too(tmp_path):
+    """Killed between two unlinks, or while a file was made: nothing of it stays for good."""
+    opened = store(tmp_path / "spool", file_bytes=2**24)
+    opened.write([record(0, n, 5000) for n in range(10)])
+    [log] = (tmp_path / "spool").glob("*-wal")
+    remains = {"000000000035.spool-wal": log.read_bytes(), "000000000036.spool-journal": bytes(512)}
+    opened.close()
+    for name, value in remains.items():
+        (tmp_path / "spool" / name).write_bytes(value)
+    again = store(tmp_path / "spool")
+    assert [one.record for one in take_all(again)] == [record(0, n, 5000) for n in range(10)]
+    again.close()
+    assert [path.name for path in (tmp_path / "spool").iterdir()] == ["lock"]
