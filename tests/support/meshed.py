@@ -27,15 +27,15 @@ class Bridged:
     def __enter__(self) -> list[Host]:
         try:
             add(self._hub)
-            _ip(self._hub, "link add bridge type bridge", "link set bridge up")
+            ip(self._hub, "link add bridge type bridge", "link set bridge up")
             for number, host in enumerate(self._hosts):
                 add(host.name)
-                _ip(
+                ip(
                     self._hub,
                     f"link add port{number} type veth peer name {host.interface} netns {host.name}",
                     f"link set port{number} master bridge up",
                 )
-                _ip(
+                ip(
                     host.name,
                     f"address add {host.ipv4}/24 dev {host.interface}",
                     f"link set {host.interface} up",
@@ -56,7 +56,8 @@ class Bridged:
             subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
 
 
-def _ip(namespace: str, *commands: str) -> None:
+def ip(namespace: str, *commands: str) -> None:
+    """Have the program do these commands in a namespace."""
     done = subprocess.run(
         ["ip", "-n", namespace, "-batch", "-"],
         input="\n".join(commands),

@@ -6,152 +6,33 @@ Namespaces of one kernel share a clock, so what is true is known; the clocks are
 
 from collections.abc import Iterator
 from itertools import combinations, permutations
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
-from numpy.typing import NDArray
 
-from agent.delivery.outstanding import Ticket
-from agent.directory import Directory
-from agent.kernel.capture import Capture, CaptureSettings
-from agent.ledger import Ledger
-from agent.loop import Loop, Parts, system_clock
-from agent.pack import Identity, Packer
 from consumer.latency.clock import pieces as cutting
 from consumer.latency.clock.line import Line, Points
 from consumer.latency.clock.pair import Pair
 from consumer.latency.clock.pieces import Piece
 from consumer.rollup import solve as solving
-from consumer.rollup.solve import solve_window
-from schemas import batch as codec
-from schemas.batch import EventBatch
-from support import bent, meshed
-from support.bent import AROUND, BEGIN_NS, WINDOW_NS, Bent, Seen
+from support import meshed
+from support.bent import Bent
 from support.clocks import MICRO, SECOND, Shows, slewing, stepping, straight, wandering
-from support.netns import Host
+from support.corrected import Caught, Outcome, catch, run, spread
+from support.slow_path import SlowPath, Way
 from support.worker import Worker
 
 pytestmark = pytest.mark.kernel
 HOSTS = 6
 BURSTS = 400
-POLL_MS = 20
-
-
-class Sink(list[EventBatch]):
-    """Takes what the agent packs."""
-
-    def send(self, value: bytes, _: Ticket) -> None:
-        self.append(codec.decode(value))
-
-
-class Caught(NamedTuple):
-    """What the agent saw of the traffic."""
-
-    hosts: list[Host]
-    deaf: Host
-    events: Seen
-    begins: list[int]
+SLOW_BURSTS = 120
 
 
 @pytest.fixture(scope="module")
 def caught() -> Iterator[Caught]:
-    """Run all traffic under the agent's own parts, but for Kafka."""
-    sink = Sink()
     with meshed.Bridged(HOSTS + 1) as (*hosts, deaf), Worker() as worker:
-        capture = Capture(CaptureSettings(netns=tuple(h.inode for h in (*hosts, deaf)), ring_pages=256))
-        directory = Directory(b"k" * 32, lambda _: "app")
-        packer = Packer(Identity("all", "boot", 1, 1), directory, 4096, 10**8)
-        loop = Loop(Parts(capture, directory, packer, sink, Ledger()), system_clock, 10**7)
-        capture.start()
-        try:
-            answer = worker.start(meshed.talk, hosts, deaf, BURSTS)
-            while worker.busy:
-                capture.poll(POLL_MS)
-                loop.turn()
-            begins = answer()
-            loop.turn()
-        finally:
-            final = capture.stop()
-        loop.finish(final.records, final.counters)
-        yield Caught(hosts, deaf, bent.seen(sink), begins)
-
-
-class Outcome(NamedTuple):
-    """What is told of the messages sent in the window, and what is true."""
-
-    match: pa.Table
-    rows: pa.Table
-    """Of kind clock_solution."""
-    solved: solving.Solved
-    latency: bent.I64
-    bound: bent.I64
-    truth: bent.I64
-
-    @property
-    def covered(self) -> float:
-        """The share of published bounds that hold."""
-        known = self.bound >= 0
-        return float((self.wrong[known] <= self.bound[known]).mean())
-
-    @property
-    def wrong(self) -> bent.I64:
-        """How far each latency is off."""
-        return np.abs(self.latency - self.truth)
-
-    def of(self, sender: str, receiver: str) -> bent.Bools:
-        """Say which messages went from one boot to another."""
-        sent, read = (self.match[name].to_pylist() for name in ("sender_boot", "receiver_boot"))
-        return np.array([pair == (sender, receiver) for pair in zip(sent, read, strict=True)])
-
-    def solution(self, one: str, other: str) -> dict[str, Any]:
-        """Return the row of two boots."""
-        rows = self.rows.to_pylist()
-        (row,) = [row for row in rows if {row["first_boot"], row["second_boot"]} == {one, other}]
-        return row
-
-    def figures(self) -> str:
-        known = self.bound >= 0
-        wrong, bound = (np.percentile(some[known], [50, 95, 100]) / 1e3 for some in (self.wrong, self.bound))
-        return f"{known.sum()} of {known.size}, {self.covered:.3%} hold, errors {wrong} us, bounds {bound} us"
-
-
-def spread(bursts: int, seed: int) -> NDArray[np.float64]:
-    return np.sort(np.random.default_rng(seed).uniform(*AROUND, bursts))
-
-
-def run(caught: Caught, hosts: list[Bent], seed: int) -> Outcome:
-    """Bend the events, have the engines tell of them, solve the window and correct its latencies."""
-    at = spread(len(caught.begins), seed)
-    times = {
-        kind: bent.placed(table["time_ns"], caught.begins, at) for kind, table in caught.events.tables.items()
-    }
-    every = [host.inode for host in (*caught.hosts, caught.deaf)]
-    right = [Bent(f"right-{inode}", inode, straight(0, 0), boot="one") for inode in every]
-    true = bent.told(right, caught.events, times.__getitem__)["match"]
-    truth = dict(zip(_names(true), true["delivery_ns"].to_pylist(), strict=True))
-    rows = bent.told(hosts, caught.events, times.__getitem__)
-    solved = solve_window(BEGIN_NS, WINDOW_NS, _near(rows["clock"]), _near(rows["reading"]))
-    match = rows["match"]
-    sent = match["sent_at_ns"].to_numpy()
-    match = match.filter(pa.array((sent >= BEGIN_NS) & (sent < BEGIN_NS + WINDOW_NS)))
-    moments = (match[f"{what}_monotonic_ns"].to_numpy() for what in ("sent", "received"))
-    latency, bound = solved.correct(match["sender_boot"], match["receiver_boot"], *moments)
-    actual = np.array([truth[name] for name in _names(match)])
-    return Outcome(match, solved.rows, solved, latency, bound, actual)
-
-
-def _names(match: pa.Table) -> list[tuple[int, ...]]:
-    columns = [match[name].to_pylist() for name in ("connection", "direction", "end")]
-    return list(zip(*columns, strict=True))
-
-
-def _near(rows: pa.Table) -> pa.Table:
-    """Return those of a minute around the window."""
-    at = rows["at_ns"].to_numpy()
-    near = (at >= BEGIN_NS - 60 * 10**9) & (at < BEGIN_NS + WINDOW_NS + 60 * 10**9)
-    return rows.filter(pa.array(near))
+        yield catch(worker, hosts, deaf, BURSTS)
 
 
 STEP_AT, STEP = 31 * SECOND, 3_000 * MICRO
@@ -283,9 +164,14 @@ def _any(rng: np.random.Generator) -> Shows:
     return clock
 
 
+def silent(caught: Caught, **more: Any) -> Bent:
+    """Return the host that is sent to and never says a word."""
+    assert caught.deaf is not None
+    return Bent("deaf", caught.deaf.inode, straight(0, 1e-6), **more)
+
+
 def test_one_way_traffic_bounds_nothing(caught: Caught) -> None:
-    """The last host is sent to, and never says a word."""
-    hosts = [*world(caught), Bent("deaf", caught.deaf.inode, straight(0, 1e-6))]
+    hosts = [*world(caught), silent(caught)]
     out = run(caught, hosts, seed=2)
     deaf = out.of("boot-h0", "boot-deaf")
     assert deaf.sum() > 50
@@ -299,7 +185,7 @@ def test_one_way_traffic_bounds_nothing(caught: Caught) -> None:
 def test_hosts_that_say_how_far_they_are_off_bound_one_another(caught: Caught) -> None:
     """Even where traffic goes one way only; who is tighter by messages stays so."""
     error = 40_000_000
-    hosts = [*world(caught), Bent("deaf", caught.deaf.inode, straight(0, 1e-6), error_ns=error)]
+    hosts = [*world(caught), silent(caught, error_ns=error)]
     hosts[0].error_ns, hosts[0].late_ns = 2 * error, error
     out = run(caught, hosts, seed=2)
     deaf = out.of("boot-h0", "boot-deaf")
@@ -344,3 +230,32 @@ def test_hosts_come_and_go_and_one_starts_anew(caught: Caught) -> None:
         assert np.median(out.wrong[mine][out.bound[mine] >= 0]) < 5 * MICRO
     names = {row[name] for row in out.rows.to_pylist() for name in ("first_boot", "second_boot")}
     assert names == boots
+
+
+THERE, BACK = Way(2_000_000, 300_000, 0.01), Way(8_000_000, 1_000_000, 0.01)
+
+
+@pytest.fixture(scope="module")
+def slow() -> Iterator[Caught]:
+    with SlowPath(THERE, BACK) as hosts, Worker() as worker:
+        yield catch(worker, list(hosts), None, SLOW_BURSTS)
+
+
+@pytest.mark.parametrize("step", [0, STEP])
+def test_a_path_unlike_there_and_back_is_within_the_bound_and_not_guessed(slow: Caught, step: float) -> None:
+    """Nothing in the traffic tells which way is the slower one: so the bound holds at least half of that."""
+    clocks = straight(0, 0), stepping(straight(-4 * SECOND, 33e-6), STEP_AT, step)
+    hosts = [
+        Bent(f"h{n}", host.inode, clock)
+        for n, (host, clock) in enumerate(zip(slow.hosts, clocks, strict=True))
+    ]
+    out = run(slow, hosts, seed=4)
+    unlike = (
+        out.truth[out.of("boot-h1", "boot-h0")].min() - out.truth[out.of("boot-h0", "boot-h1")].min()
+    ) / 2
+    known = out.bound >= 0
+    assert unlike > 1_000 * MICRO
+    assert known.mean() > 0.95, out.figures()
+    assert out.covered == 1, out.figures()
+    assert out.bound[known].min() >= unlike, out.figures()
+    assert np.median(out.bound) < 2 * (BACK.floor_ns + THERE.floor_ns), out.figures()
