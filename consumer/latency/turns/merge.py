@@ -60,9 +60,11 @@ def merge(seen: Seen, ends: int) -> Merged:
         end, time = (np.concatenate(parts) for parts in zip(*columns, strict=True))
         sent = np.arange(end.size) >= reads.size
         return Merged(sent[np.lexsort((sent, time, end))], reads, sends, starts, None)
-    moments = [line.of(end, time) for end, time in columns]
-    moments[1] += 1
-    both = np.concatenate(moments)
+    both = np.concatenate([time for _, time in columns])
+    both <<= 1
+    base = line.shift - 2 * line.low
+    both[: reads.size] += base[columns[0][0]]
+    both[reads.size :] += (base + 1)[columns[1][0]]
     both.sort(kind="stable")  # merges two ascending runs
     both &= 1
     return Merged(both.astype(bool), reads, sends, starts, line)
@@ -71,10 +73,12 @@ def merge(seen: Seen, ends: int) -> Merged:
 def in_order(table: Calls | Arrived, ends: int) -> Index:
     """Return the order by (end, time, position)."""
     order = order_by_flow(table.end, ends)
-    end, time, place = table.end[order], table.time[order], table.stop[order]
-    same = end[1:] == end[:-1]
-    ahead = (time[1:] < time[:-1]) | ((time[1:] == time[:-1]) & (place[1:] < place[:-1]))
-    if not (same & ahead).any():
+    end, time = table.end[order], table.time[order]
+    at = np.flatnonzero((time[1:] <= time[:-1]) & (end[1:] == end[:-1]))
+    if not at.size:
+        return order
+    tied = (time[at + 1] == time[at]) & (table.stop[order[at + 1]] >= table.stop[order[at]])
+    if tied.all():
         return order
     return np.lexsort((table.stop, table.time, table.end))
 

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from consumer.latency.intervals import I64, Bools, Index
+from consumer.latency.axis import Points, coordinates, places
+from consumer.latency.intervals import I32, I64, Bools, Index
 from consumer.latency.turns.tables import EARLY, Exchanges, join, no_exchanges, take
 
 
@@ -47,9 +48,7 @@ def meet(waiting: Exchanges, new: Exchanges, client: Bools, expire_before: int) 
         none = no_exchanges()
         return none, Joined(none, none, none, none)
     connection, asks = every.end >> 1, client[every.end]
-    order = np.lexsort((~asks, every.response_begin, every.request_end, connection))
-    at = _partners(order, asks, connection, every.request_end, every.response_begin)
-    mine, theirs = order[at], order[at + 1]
+    mine, theirs = _same(every, connection, asks)
     rest = np.ones(every.end.size, dtype=bool)
     rest[mine] = rest[theirs] = False
     left = np.flatnonzero(rest)
@@ -61,6 +60,24 @@ def meet(waiting: Exchanges, new: Exchanges, client: Bools, expire_before: int) 
     old = rest & (every.born <= expire_before)
     told = Joined(take(every, mine), take(every, theirs), take(every, crossed), take(every, old))
     return take(every, rest & ~old), told
+
+
+def _same(every: Exchanges, connection: I32, asks: Bools) -> tuple[Index, Index]:
+    """Return the rows of clients and servers that are of one name, pair by pair."""
+    sides = np.flatnonzero(asks), np.flatnonzero(~asks)
+    points = [Points(connection[side], (every.request_end[side],)) for side in sides]
+    mine, theirs = (line[0] for line in coordinates(points, int(connection.max()) + 1))
+    orders = np.argsort(mine, kind="stable"), np.argsort(theirs, kind="stable")
+    mine, theirs = mine[orders[0]], theirs[orders[1]]
+    at = places(theirs, mine)
+    at[at == theirs.size] = 0
+    found = np.zeros(mine.size, dtype=bool)
+    if theirs.size:
+        np.equal(theirs[at], mine, out=found)
+    found[1:] &= mine[1:] != mine[:-1]
+    pairs = sides[0][orders[0][found]], sides[1][orders[1][at[found]]]
+    same = every.response_begin[pairs[0]] == every.response_begin[pairs[1]]
+    return pairs if same.all() else (pairs[0][same], pairs[1][same])
 
 
 def _partners(order: Index, asks: Bools, *names: I64) -> Index:

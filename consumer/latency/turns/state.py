@@ -15,7 +15,7 @@ from consumer.latency.turns.arrivals import Arrivals
 from consumer.latency.turns.find import Found, find
 from consumer.latency.turns.merge import merge
 from consumer.latency.turns.runs import Runs, joined, no_runs, tails
-from consumer.latency.turns.stretch import FIRST, Stretch
+from consumer.latency.turns.stretch import Stretch
 from consumer.latency.turns.tables import (
     Calls,
     Exchanges,
@@ -142,34 +142,28 @@ def _raise(settled: I64, calls: Calls) -> None:
 def advance(state: State, seen: Seen, client: Bools) -> tuple[State, Found]:
     """Take what no move that is still to come is before; ``state`` has room for all ends of ``client``."""
     merged = merge(seen, client.size)
-    came = Arrivals(seen.arrived, state.arrived, merged.line)
-    state = state._replace(arrived=came.last())
+    came = take(seen.arrived, ~client[seen.arrived.end])
+    arrivals = Arrivals(came, state.arrived, merged.line)
+    state = state._replace(arrived=arrivals.last())
     if not merged.sent.size:
         return state, Found(no_exchanges(), np.zeros(0, dtype=np.int32))
-    stretch = Stretch(seen, merged, client, came)
-    quiet, active = _concerned(state.runs, stretch.end)
-    front = np.flatnonzero(stretch.number < FIRST)
-    both = joined(active, stretch.runs(front), stretch.number[front] == 0, client.size)
-    parts = find(both.runs, client, both.wanted), find(stretch, client, stretch.number > 0)
+    stretch = Stretch(seen, merged, client, arrivals)
+    (front, first), (back, long) = stretch.front(), stretch.back()
+    quiet, active = _concerned(state.runs, front.end)
+    both = joined(active, front, first, client.size)
+    parts = find(both.runs, client, both.wanted), stretch.find()
     found = Found(
         join(parts[0].exchanges, parts[1].exchanges), np.concatenate([part.unproved for part in parts])
     )
+    of_few = np.ones(client.size, dtype=bool)
+    of_few[long] = False
+    few = take(both.runs, of_few[both.runs.end])
     state = state._replace(
-        runs=join(quiet, *_left(stretch, both.runs)),
+        runs=join(quiet, take(few, tails(few)), take(back, tails(back))),
         exchanges=state.exchanges + _per_end(found.exchanges.end, client.size),
         pipelined=state.pipelined + _per_end(found.exchanges.end[found.exchanges.pipelined], client.size),
     )
     return state, found
-
-
-def _left(stretch: Stretch, both: Runs) -> tuple[Runs, Runs]:
-    """Return the runs that can still be of use: of ends with few runs in all, and of those with more."""
-    count = stretch.number + stretch.left + 1
-    long = np.zeros(max(int(stretch.end[-1]), int(both.end[-1])) + 1, dtype=bool)
-    long[stretch.end[count > FIRST]] = True
-    few = take(both, ~long[both.end])
-    last = stretch.runs(np.flatnonzero((count > FIRST) & (stretch.left < FIRST)))
-    return take(few, tails(few)), take(last, tails(last))
 
 
 def _with_room(state: State, ends: int) -> State:
