@@ -6,6 +6,7 @@ before w was moved before request byte r - 1, and request byte r was moved after
 is none). Then no call of this end lies between that is not seen, whatever else was lost.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from consumer.latency.intervals import I32, I64, Bools
 from consumer.latency.turns.runs import Runs
-from consumer.latency.turns.tables import EARLY, PAUSED, Exchanges, no_exchanges
+from consumer.latency.turns.tables import EARLY, PAUSED, Exchanges, join, no_exchanges
 
 PART = 3
 """A request whose parts lie more than 1/PART of its turn apart is PAUSED."""
@@ -24,6 +25,12 @@ class Found(NamedTuple):
 
     exchanges: Exchanges
     unproved: I32
+
+
+def all_of(parts: Sequence[Found]) -> Found:
+    """Return what is found in all parts."""
+    exchanges = join(*(part.exchanges for part in parts))
+    return Found(exchanges, np.concatenate([part.unproved for part in parts]))
 
 
 def find(runs: Runs, client: Bools, wanted: Bools) -> Found:

@@ -24,7 +24,7 @@ class Line(NamedTuple):
     shift: I64
 
     def of(self, end: I32, time: I64) -> I64:
-        """Return (n,) moments; what is not between an end's first and last call lies just before or behind."""
+        """Return (n,) moments; what is not between an end's first and last call lies next to them."""
         low = self.low[end]
         place: I64 = np.clip(time, low, self.high[end] + 1) - low
         place <<= 1
@@ -50,8 +50,7 @@ def merge(seen: Seen, ends: int) -> Merged:
     """Put calls in order; at one instant the read comes first. End numbers are below ``ends``."""
     reads, sends = in_order(seen.reads, ends), in_order(seen.sends, ends)
     columns = [
-        (calls.end[order], calls.time[order])
-        for calls, order in ((seen.reads, reads), (seen.sends, sends))
+        (calls.end[order], calls.time[order]) for calls, order in ((seen.reads, reads), (seen.sends, sends))
     ]
     line, counts = _line(columns, ends)
     present = counts[counts > 0]
@@ -91,7 +90,7 @@ def _line(columns: list[tuple[I32, I64]], ends: int) -> tuple[Line | None, I64]:
     for end, time in columns:
         if not end.size:
             continue
-        first = np.flatnonzero(np.diff(end, prepend=-1))
+        first = heads_of(end)
         last = np.append(first[1:], end.size) - 1
         own = end[first]
         low[own] = np.minimum(low[own], time[first])
@@ -103,3 +102,10 @@ def _line(columns: list[tuple[I32, I64]], ends: int) -> tuple[Line | None, I64]:
     if 2 * span.sum(dtype=np.float64) >= _ROOM:
         return None, counts
     return Line(low, np.where(used, high, 0), 2 * (np.cumsum(span) - span)), counts
+
+
+def heads_of(end: I32) -> Index:
+    """Return the rows at which another end begins."""
+    fresh = np.ones(end.size, dtype=bool)
+    np.not_equal(end[1:], end[:-1], out=fresh[1:])
+    return np.flatnonzero(fresh)

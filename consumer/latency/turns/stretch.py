@@ -6,7 +6,7 @@ g being the j-th of its kind, the next one is number g - j of the other kind. Wh
 its end and its place in the stream, is looked up only where it is told, or at the stretch's begin and end.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -15,10 +15,10 @@ from consumer.latency.turns.arrivals import Arrivals
 from consumer.latency.turns.find import Found, marks
 from consumer.latency.turns.merge import Merged
 from consumer.latency.turns.runs import Runs, no_runs
-from consumer.latency.turns.tables import Calls, Exchanges, Seen, join
+from consumer.latency.turns.tables import Calls, Exchanges, Seen, made
 
 FIRST = 3
-"""Runs of an end that can make an exchange with runs of an earlier stretch: request, response, next request."""
+"""Runs of an end that can be part of an exchange with earlier ones: request, response, next request."""
 
 
 class _Side:
@@ -28,7 +28,8 @@ class _Side:
         self._calls, self._order = calls, order
         self._tails = np.append(heads, order.size)[1:] - 1
         self.heads, self.tails = order[heads], order[self._tails]
-        self._first = heads
+        self.first = heads
+        """In the order of calls."""
         self.end: I32 = calls.end[self.heads]
         self.begin: I64 = calls.begin[self.heads]
         self.stop: I64 = calls.stop[self.tails]
@@ -46,13 +47,13 @@ class _Side:
     def pause(self, index: Index) -> I64:
         """Return the longest pause of some runs; a hole between two calls is none."""
         pause = np.zeros(index.size, dtype=np.int64)
-        sizes = self._tails[index] - self._first[index]
+        sizes = self._tails[index] - self.first[index]
         several = np.flatnonzero(sizes)
         if not several.size:
             return pause
         sizes = sizes[several]
         starts = np.cumsum(sizes) - sizes
-        inner = np.arange(int(sizes.sum())) + np.repeat(self._first[index[several]] + 1 - starts, sizes)
+        inner = np.arange(int(sizes.sum())) + np.repeat(self.first[index[several]] + 1 - starts, sizes)
         later, earlier = self._order[inner], self._order[inner - 1]
         gap = np.maximum(self._calls.time[later] - self._calls.until[earlier], 0)
         gap[self._calls.begin[later] != self._calls.stop[earlier]] = 0
@@ -79,13 +80,10 @@ class Stretch:
         self._starts = np.searchsorted(first, merged.starts)
         self._counts = np.diff(self._starts, append=first.size)
 
-    def find(self) -> Found:
+    def find(self) -> tuple[Found, Found]:
         """Return the exchanges of which no part can be in another stretch: those that a run comes before."""
         clients = self._find(self._sends, self._reads, client=True)
-        servers = self._find(self._reads, self._sends, client=False)
-        return Found(
-            join(clients.exchanges, servers.exchanges), np.concatenate((clients.unproved, servers.unproved))
-        )
+        return clients, self._find(self._reads, self._sends, client=False)
 
     def _find(self, asks: _Side, answers: _Side, *, client: bool) -> Found:
         own, answer = asks.end[:-1], asks.next[:-1]
@@ -123,7 +121,7 @@ class Stretch:
     def _runs(self, index: Index) -> Runs:
         """Return all that is to be kept of some runs, by their numbers."""
         size = index.size
-        columns = [np.zeros(size, dtype=column.dtype) for column in no_runs()]
+        columns: list[Any] = [np.zeros(size, dtype=column.dtype) for column in no_runs()]
         for side, places in (
             (self._reads, np.flatnonzero(~self._sent[index])),
             (self._sends, np.flatnonzero(self._sent[index])),
@@ -132,12 +130,12 @@ class Stretch:
                 at = self._place(side, index[places])
                 for column, values in zip(columns, self._kept(side, at), strict=True):
                     column[places] = values
-        return Runs(*columns)
+        return made(no_runs(), columns)
 
     def _place(self, side: _Side, index: Index) -> Index:
         """Return the places among a side's runs."""
         calls = self._at[index] - 1
-        return np.searchsorted(side._first, calls)
+        return np.searchsorted(side.first, calls)
 
     def _kept(self, side: _Side, at: Index) -> Runs:
         end, first = side.end[at], side.head("time", at)
