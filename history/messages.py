@@ -11,6 +11,7 @@ from typing import Any
 
 from history.errors import QuestionError
 from history.filters import picked, where
+from history.measures import COLUMN, MESSAGES
 from history.source import Source
 from history.span import Span
 
@@ -34,12 +35,6 @@ COLUMNS = (
     "end",
     "last_piece",
 )
-_COLUMN = {
-    "delivery": "delivery_ns",
-    "wire": "wire_ns",
-    "receive-wait": "receive_wait_ns",
-    "send-block": "send_block_ns",
-}
 _ONE_HOST = {"receive-wait", "send-block"}
 _KIND = """
     SELECT {place} AS place, '{kind}' AS kind, {column} AS latency_ns, {clock} AS clock, match.* EXCLUDE
@@ -75,7 +70,7 @@ def messages(  # noqa: PLR0913 - one argument for each option of the question
         QuestionError: ``kinds`` or ``limit`` is not allowed.
         AnswerError: the lake's files could not be read.
     """
-    wanted = picked(kinds)
+    wanted = picked(kinds, MESSAGES)
     if limit is not None and limit < 1:
         raise QuestionError(f"--limit: found {limit}; allowed is 1 or more")
     condition, parameters = where(span, edge=edge, host=host)
@@ -110,4 +105,4 @@ def _part(place: int, kind: str, condition: str, *, unsynced: bool) -> str:
     else:
         clock = "clock"
         condition += "" if unsynced else " AND clock <> 'unsynced'"
-    return _KIND.format(place=place, kind=kind, column=_COLUMN[kind], clock=clock, where=condition)
+    return _KIND.format(place=place, kind=kind, column=COLUMN[kind], clock=clock, where=condition)
