@@ -21,6 +21,12 @@ def picked(kinds: str, allowed: Sequence[str]) -> list[str]:
     return wanted
 
 
+def sides(edge: str) -> tuple[str, str] | None:
+    """Return the two sides of an edge as ``a -> b`` or ``a > b`` names them, None where it names but one."""
+    parts = _BETWEEN.split(edge, maxsplit=1)
+    return (parts[0].strip(), parts[1].strip()) if len(parts) > 1 else None
+
+
 def told(span: Span, *, edge: str = "", host: str = "") -> tuple[str, dict[str, object]]:
     """Return (more conditions, parameters) for tables that have an edge and the host that tells of it."""
     condition, parameters = where(span, edge=edge, host=host)
@@ -31,9 +37,9 @@ def where(span: Span, *, edge: str = "", host: str = "") -> tuple[str, dict[str,
     """Return (more conditions, parameters) for tables that have an edge and two hosts."""
     parameters: dict[str, object] = {"from_ns": span.from_ns, "to_ns": span.to_ns, "edge": edge, "host": host}
     condition = ""
-    sides = _BETWEEN.split(edge, 1)
-    if len(sides) > 1:
-        parameters |= {"sender_side": sides[0].strip(), "receiver_side": sides[1].strip()}
+    pair = sides(edge)
+    if pair is not None:
+        parameters |= {"sender_side": pair[0], "receiver_side": pair[1]}
         condition += " AND contains(lower(split_part(edge, ' > ', 1)), lower($sender_side))"
         condition += " AND contains(lower(split_part(edge, ' > ', 2)), lower($receiver_side))"
     elif edge:

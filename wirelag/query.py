@@ -8,14 +8,16 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from wirelag.asked import Csv, Edge, From, Host, Json, Kind, Lake, To, remark, write
+from wirelag.clocks import clocks
 from wirelag.latency import latency
 from wirelag.ledger import hosts, losses
 from wirelag.lives import connects, retransmits
 from wirelag.output import Column, check
+from wirelag.verdict import explain
 
 app = App(
     name="query",
-    help="Ask the lake: percentiles by edge, single messages, connections, connects, losses, hosts.\n\n"
+    help="Ask the lake: percentiles by edge, network or application, messages, connections, losses, clocks.\n\n"
     "Times are UTC: `now`, a time ago (`-1h`, `-30m`, `-7d`) or ISO 8601 (`2026-11-22T10:00`).",
 )
 
@@ -25,6 +27,7 @@ _MESSAGES = (
     Column("kind", "KIND"),
     Column("latency_ns", "LATENCY", "duration"),
     Column("clock", "CLOCK"),
+    Column("clock_bound_ns", "BOUND", "bound"),
     Column("connection", "CONNECTION"),
     Column("direction", "DIR"),
     Column("begin", "BEGIN", "count"),
@@ -52,6 +55,8 @@ _CONNECTIONS = (
 )
 _TABLE_ROWS = 100
 app.command(latency)
+app.command(explain)
+app.command(clocks)
 app.command(connects)
 app.command(retransmits)
 app.command(losses)
