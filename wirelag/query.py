@@ -17,7 +17,7 @@ from wirelag.verdict import explain
 
 app = App(
     name="query",
-    help="Ask the lake: percentiles by edge, network or application, messages, connections, losses, clocks.\n\n"
+    help="Ask the lake: percentiles, network or application, messages, connections, losses, clocks.\n\n"
     "Times are UTC: `now`, a time ago (`-1h`, `-30m`, `-7d`) or ISO 8601 (`2026-11-22T10:00`).",
 )
 

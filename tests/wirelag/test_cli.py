@@ -113,7 +113,8 @@ def test_withheld_messages_are_mentioned(
 
 
 @pytest.mark.parametrize(
-    "question", ["latency", "messages", "connections", "connects", "retransmits", "losses", "hosts"]
+    "question",
+    ["latency", "messages", "connections", "connects", "retransmits", "losses", "hosts", "clocks"],
 )
 @pytest.mark.parametrize(("form", "lines"), [((), 0), (("--json",), 0), (("--csv",), 1)])
 def test_no_rows(
