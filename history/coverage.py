@@ -3,9 +3,9 @@
 
 Each end that an agent follows tells an account as it closes, and every few minutes before: bytes sent, bytes
 that the application took, and how many of them are in no event. The last one of the span counts. Sent bytes
-count for send-block, those taken for receive-wait, both for
-delivery and wire. All bytes of a blind connection count as in no event; those of a sampled one, which cannot
-be compared, as neither. Of two agents at one end the account with less missing is taken.
+count for send-block, client turns and rtt, those taken for receive-wait and server turns, both for delivery,
+wire and network time. All bytes of a blind connection count as in no event; those of a sampled one, which
+cannot be compared, as neither. Of two agents at one end the account with less missing is taken.
 """
 
 from typing import Any, NamedTuple
@@ -28,13 +28,13 @@ _MOVED = """
             topic_partition, tick) = 1),
     peer AS (SELECT connection, endpoint, min(host) AS host, min(edge) AS edge FROM account GROUP BY ALL),
     side AS (
-        SELECT 'receive-wait' AS unlike, account.edge, account.host AS sender_host,
+        SELECT ['receive-wait', 'server-turn'] AS unlike, account.edge, account.host AS sender_host,
             peer.host AS receiver_host, account.at_ns AS window_start_ns, account.connection, audit, marks,
             sent_bytes AS bytes, missing_sent AS missing
         FROM account LEFT JOIN peer ON peer.connection = account.connection
             AND peer.endpoint = 1 - account.endpoint
         UNION ALL
-        SELECT 'send-block', coalesce(peer.edge,
+        SELECT ['send-block', 'client-turn', 'rtt'], coalesce(peer.edge,
             CASE WHEN len(string_split(account.edge, ' > ')) = 2 THEN
                 concat(split_part(account.edge, ' > ', 2), ' > ', split_part(account.edge, ' > ', 1)) END),
             peer.host, account.host, account.at_ns,
@@ -48,7 +48,7 @@ _MOVED = """
 _GROUPS = """
 WITH {moved}, part AS (
     SELECT coalesce({label}, {none}) AS label, * FROM moved
-    JOIN (SELECT unnest($kinds) AS measure) ON measure <> unlike)
+    JOIN (SELECT unnest($kinds) AS measure) ON NOT list_contains(unlike, measure))
 SELECT label, measure, count(DISTINCT connection) AS closed, sum(bytes)::BIGINT AS bytes,
     sum(missing)::BIGINT AS missing, count(DISTINCT connection) FILTER (audit = 'blind') AS blind,
     count(DISTINCT connection) FILTER (audit = 'partial') AS partial

@@ -3,7 +3,7 @@
 
 The order is total and always the same: by (sent_at_ns, connection, direction, begin, kind), or with
 ``slowest`` by latency first. One-way kinds between hosts without a common clock are left out unless asked
-for.
+for; of those whose clocks were solved, ``slowest`` has the slowest of each minute and edge, corrected.
 """
 
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ from typing import Any
 
 from history.errors import QuestionError
 from history.filters import picked, where
+from history.measures import COLUMN, MESSAGES, ONE_WAY
 from history.source import Source
 from history.span import Span
 
@@ -20,6 +21,7 @@ COLUMNS = (
     "kind",
     "latency_ns",
     "clock",
+    "clock_bound_ns",
     "sender_host",
     "sender_process",
     "sender_address",
@@ -34,16 +36,14 @@ COLUMNS = (
     "end",
     "last_piece",
 )
-_COLUMN = {
-    "delivery": "delivery_ns",
-    "wire": "wire_ns",
-    "receive-wait": "receive_wait_ns",
-    "send-block": "send_block_ns",
-}
 _ONE_HOST = {"receive-wait", "send-block"}
+_BOUNDED = """
+    SELECT {place} AS place, '{kind}' AS kind, {column} AS latency_ns, clock, exemplar.* EXCLUDE (clock)
+    FROM exemplar WHERE clock = 'bounded' AND {column} IS NOT NULL
+        AND sent_at_ns >= $from_ns AND sent_at_ns < $to_ns {where}"""
 _KIND = """
-    SELECT {place} AS place, '{kind}' AS kind, {column} AS latency_ns, {clock} AS clock, match.* EXCLUDE
-    (clock) FROM match
+    SELECT {place} AS place, '{kind}' AS kind, {column} AS latency_ns, {clock} AS clock, NULL::BIGINT AS
+    clock_bound_ns, match.* EXCLUDE (clock) FROM match
     WHERE {column} IS NOT NULL AND sent_at_ns >= $from_ns AND sent_at_ns < $to_ns {where}"""
 _ORDER = "sent_at_ns, connection, direction, begin, place"
 
@@ -68,31 +68,39 @@ def messages(  # noqa: PLR0913 - one argument for each option of the question
         edge: a part of the edge's text, any case; empty for all.
         host: sender or receiver; empty for all.
         limit: at most so many rows.
-        slowest: greatest latency first, instead of earliest.
+        slowest: greatest latency first, instead of earliest; with the exemplars of what is rolled up.
         unsynced: delivery and wire between hosts without a common clock, too.
 
     Raises:
         QuestionError: ``kinds`` or ``limit`` is not allowed.
         AnswerError: the lake's files could not be read.
     """
-    wanted = picked(kinds)
+    wanted = picked(kinds, MESSAGES)
     if limit is not None and limit < 1:
         raise QuestionError(f"--limit: found {limit}; allowed is 1 or more")
     condition, parameters = where(span, edge=edge, host=host)
     parts = [_part(place, kind, condition, unsynced=unsynced) for place, kind in enumerate(wanted)]
+    tables = ["match"]
+    if slowest and not unsynced and set(ONE_WAY) & set(wanted):
+        tables.append("exemplar")
+        places = [(place, kind) for place, kind in enumerate(wanted) if kind in ONE_WAY]
+        parts += [
+            _BOUNDED.format(place=place, kind=kind, column=COLUMN[kind], where=condition)
+            for place, kind in places
+        ]
     order = f"latency_ns DESC, {_ORDER}" if slowest else _ORDER
     picks = ", ".join(f'"{column}"' for column in COLUMNS)
     # Every piece is a constant above; what a person gave is bound.
-    statement = f"SELECT {picks} FROM ({' UNION ALL '.join(parts)}) ORDER BY {order}"  # noqa: S608
+    statement = f"SELECT {picks} FROM ({' UNION ALL BY NAME '.join(parts)}) ORDER BY {order}"  # noqa: S608
     if limit is not None:
         statement += f" LIMIT {limit:d}"
-    return _streamed(source, span, statement, parameters)
+    return _streamed(source, dict.fromkeys(tables, span), statement, parameters)
 
 
 def _streamed(
-    source: Source, span: Span, statement: str, parameters: dict[str, object]
+    source: Source, spans: dict[str, Span], statement: str, parameters: dict[str, object]
 ) -> Iterator[dict[str, Any]]:
-    with source.engine({"match": span}) as engine:
+    with source.engine(spans) as engine:
         for batch in engine.batches(statement, parameters):
             for row in batch.to_pylist():
                 row["connection"] = name(row["connection"])
@@ -110,4 +118,4 @@ def _part(place: int, kind: str, condition: str, *, unsynced: bool) -> str:
     else:
         clock = "clock"
         condition += "" if unsynced else " AND clock <> 'unsynced'"
-    return _KIND.format(place=place, kind=kind, column=_COLUMN[kind], clock=clock, where=condition)
+    return _KIND.format(place=place, kind=kind, column=COLUMN[kind], clock=clock, where=condition)

@@ -14,9 +14,24 @@ from history.engine import Engine, LocalFiles, Table
 from history.span import Span
 from lake.delta import open_storage
 from lake.facts import Facts
+from lake.rollup import SETTLED
 from schemas.tables import GREW, KINDS
 
 _GLOB = frozenset("*?[]{}")
+HOUR_NS = 3600 * 10**9
+
+
+def _hours(spans: list[Span]) -> list[Span]:
+    """Return the whole hours that spans touch, each once."""
+    found: list[Span] = []
+    for span in sorted(spans):
+        begin = span.from_ns - span.from_ns % HOUR_NS
+        end = -(-span.to_ns // HOUR_NS) * HOUR_NS
+        if found and begin <= found[-1].to_ns:
+            found[-1] = Span(found[-1].from_ns, max(found[-1].to_ns, end))
+        else:
+            found.append(Span(begin, end))
+    return found
 
 
 class Source:
@@ -33,12 +48,26 @@ class Source:
     def _facts(self) -> Facts:
         return Facts.open(self.uri, storage_options=self._options, create=False)
 
-    def engine(self, spans: Mapping[str, Span | None]) -> Engine:
-        """Return an engine with a table for each kind, some rows out of its span; None is all times."""
-        return Engine({kind: self._table(kind, wanted) for kind, wanted in spans.items()})
+    def settled_to(self) -> int:
+        """Return the time up to which windows were settled when they were last rolled up, 0 = never."""
+        return (self._facts.version_of(SETTLED) or 0) * 10**9
 
-    def _table(self, kind: str, wanted: Span | None) -> Table:
-        files = self._facts.files(kind, *(wanted or (None, None)))
+    def engine(
+        self, spans: Mapping[str, Span | list[Span] | None], more: Mapping[str, Table] | None = None
+    ) -> Engine:
+        """Return an engine with a table for each kind, some rows out of its spans; None is all times.
+
+        ``more`` are tables beside them.
+        """
+        return Engine({kind: self._table(kind, wanted) for kind, wanted in spans.items()} | dict(more or {}))
+
+    def _files(self, kind: str, wanted: Span | list[Span] | None) -> list[str]:
+        if not isinstance(wanted, list):
+            return self._facts.files(kind, *(wanted or (None, None)))
+        return [path for span in _hours(wanted) for path in self._facts.files(kind, *span)]
+
+    def _table(self, kind: str, wanted: Span | list[Span] | None) -> Table:
+        files = self._files(kind, wanted)
         if not files:
             return KINDS[kind].empty_table()
         local = not any("://" in path or _GLOB & set(path) for path in files)

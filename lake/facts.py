@@ -179,6 +179,10 @@ class Facts:
         found = sorted(row for row in zip(*columns, strict=True) if first <= row[:2] <= last)
         return [self._storage.location(path) for _, _, path in found]
 
+    def version_of(self, app_id: str) -> int | None:
+        """Return what the version shown has for an app id, None for nothing."""
+        return self._table.transaction_version(app_id)
+
     def refresh(self) -> None:
         """Show the newest version."""
         if self._handle_failed:

@@ -46,6 +46,8 @@ _NONE = {
     "connects": "an attempt is told by the host that makes it: does an agent run there?",
     "retransmits": "nothing was sent again, or no agent runs at the sending hosts",
     "hosts": "agents say how they are every few seconds: is one running, and the consumer?",
+    "clocks": "clocks are solved as windows are rolled up (`wirelag rollup`): has that run since?",
+    "verdict": "does an edge of this name exist? `wirelag query latency` lists them",
     "losses": "hosts report every few seconds: is an agent running, and the consumer?",
 }
 

@@ -30,8 +30,8 @@ class Column(NamedTuple):
     name: str
     heading: str
     look: str = "text"
-    """``text``, ``time`` (ISO 8601), ``duration`` (of ns, or of ``microseconds``), ``count``, ``port``;
-    ``share``: percent, rounded down; ``part``: percent, rounded up."""
+    """``text``, ``time`` (ISO 8601), ``duration`` (of ns, or of ``microseconds``), ``bound`` (± of ns),
+    ``decimal``, ``count``, ``port``; ``share``: percent, rounded down; ``part``: percent, rounded up."""
     grouped: bool = False
     """On a terminal shown only where it changes."""
 
@@ -110,6 +110,8 @@ def _time(time_ns: int) -> str:
 
 _SHOWS: dict[str, Callable[[Any], str]] = {
     "duration": duration,
+    "decimal": lambda number: f"{number:.3f}",
+    "bound": lambda number: f"±{duration(number)}",
     "microseconds": lambda number: duration(number * _THOUSAND),
     "share": share,
     "part": part,
@@ -155,4 +157,4 @@ def _write_rich(columns: Sequence[Column], cells: list[list[str]], out: TextIO) 
 
 
 def _is_number(column: Column) -> bool:
-    return column.look in {"duration", "microseconds", "count", "share", "part", "port"}
+    return column.look in {"duration", "bound", "decimal", "microseconds", "count", "share", "part", "port"}

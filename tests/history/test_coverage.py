@@ -23,7 +23,8 @@ KINDS = ("delivery", "receive-wait", "send-block")
 def asked(write: Write, closes: list[dict[str, Any]], **options: Any) -> Answer:
     """Ask about both directions of one pair of hosts, with these accounts."""
     rows = [histogram([5], measure=kind, **way) for kind in KINDS for way in ({}, REVERSE)]
-    return latency(write(histogram=rows, ledger=nothing_lost(), close=closes), SPAN, **options)
+    source = write(histogram=rows, ledger=nothing_lost(), close=closes)
+    return latency(source, SPAN, kinds=",".join(KINDS), **options)
 
 
 def cover(answer: Answer) -> dict[tuple[str, str], float | None]:

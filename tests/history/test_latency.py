@@ -14,6 +14,7 @@ from schemas.histogram import RELATIVE_ERROR
 from support.rows import HOUR_NS, START, Write, histogram, ledger, match, nothing_lost
 
 MINUTE = 60 * 10**9
+MESSAGES = "delivery,wire,receive-wait,send-block"
 SPAN = Span(START, START + 10 * MINUTE)
 ERROR = RELATIVE_ERROR + 1e-9
 
@@ -79,7 +80,7 @@ def test_groups(write: Write) -> None:
     source = write(histogram=rows)
 
     def groups(by: str) -> list[tuple[str, str, int]]:
-        return [(one.group, one.kind, one.n) for one in latency(source, SPAN, by=by).figures]
+        return [(one.group, one.kind, one.n) for one in latency(source, SPAN, by=by, kinds=MESSAGES).figures]
 
     edge = "client@alpha > server@beta:80"
     assert groups("edge") == [
@@ -124,7 +125,7 @@ def test_filters(write: Write) -> None:
     ("asked", "message"),
     [
         ({"by": "pod"}, "--by: found 'pod'; allowed is one of edge, host, measure, minute"),
-        ({"kinds": "delivery,rtt"}, "--kind: found 'rtt'; allowed are delivery, wire"),
+        ({"kinds": "delivery,ping"}, "--kind: found 'ping'; allowed are delivery, wire"),
         ({"kinds": ","}, "--kind: found ','"),
     ],
 )

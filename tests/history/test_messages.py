@@ -27,6 +27,7 @@ def test_one_row_a_message(write: Write) -> None:
         "kind": "delivery",
         "latency_ns": 38_005,
         "clock": "same_host",
+        "clock_bound_ns": None,
         "sender_host": "alpha",
         "sender_process": "client",
         "sender_address": "10.0.0.1",
@@ -167,3 +168,32 @@ def test_losses_add_up(write: Write) -> None:
         ("beta", "queue", "full", 7),
     ]
     assert "gap" not in {one["reason"] for one in losses(source, SPAN)}
+
+
+def test_the_slowest_between_hosts_are_those_that_the_roll_up_kept(write: Write) -> None:
+    """Corrected, with their bound, in one order with those of one clock; raw ones only where asked for."""
+    names = ("edge", "sender_host", "receiver_host", "connection", "direction", "begin", "end", "sent_at_ns")
+    slow = [match(number) for number in range(3)]
+    kept = [
+        {name: row[name] for name in names}
+        | {"window_start_ns": START, "window_ns": 60 * 10**9, "clock": "bounded", "clock_bound_ns": 700}
+        | {"delivery_ns": 50_000 + number, "wire_ns": None if number else 9, "receive_wait_ns": 5}
+        for number, row in enumerate(slow)
+    ]
+    raw = [match(number, clock="unsynced", delivery_ns=10**15) for number in range(3)]
+    source = write(match=[match(7, delivery_ns=50_001, connection=1), *raw], exemplar=kept)
+
+    def asked(**more: Any) -> list[tuple[Any, ...]]:
+        found = messages(source, SPAN, **more)
+        return [(one["kind"], one["latency_ns"], one["clock"], one["clock_bound_ns"]) for one in found]
+
+    bounded = ("bounded", 700)
+    assert asked(slowest=True, limit=3) == [
+        ("delivery", 50_002, *bounded),
+        ("delivery", 50_001, *bounded),
+        ("delivery", 50_001, "same_host", None),
+    ]
+    assert ("wire", 9, *bounded) in asked(slowest=True, kinds="wire")
+    assert len(asked(slowest=True, kinds="receive-wait")) == 4
+    assert asked() == [("delivery", 50_001, "same_host", None)]
+    assert asked(slowest=True, unsynced=True, limit=1) == [("delivery", 10**15, "unsynced", None)]

@@ -11,11 +11,12 @@ from history.span import Span
 from support.rows import START, Write, histogram, ledger, nothing_lost
 
 SPAN = Span(START, START + 600 * 10**9)
+KINDS = "delivery,wire,receive-wait,send-block"
 ROW = histogram([1, 2, 3])
 
 
 def asked(write: Write, *rows: dict[str, Any], histograms: list[dict[str, Any]] | None = None) -> Answer:
-    return latency(write(histogram=histograms or [ROW], ledger=list(rows)), SPAN)
+    return latency(write(histogram=histograms or [ROW], ledger=list(rows)), SPAN, kinds=KINDS)
 
 
 def sampled(host: str, events: int) -> dict[str, Any]:

@@ -25,6 +25,10 @@ TIME_COLUMN = {
     "connect": "at_ns",
     "close": "at_ns",
     "retransmit": "at_ns",
+    "rollup": "window_start_ns",
+    "exemplar": "window_start_ns",
+    "clock_solution": "window_start_ns",
+    "reading": "at_ns",
 }
 Rows = dict[str, Sequence[dict[str, Any]]]
 Write = Callable[..., Source]
@@ -62,6 +66,12 @@ def histogram(values: Sequence[int], **changes: Any) -> dict[str, Any]:
         "counts": counts.tolist(),
     }
     return row | changes
+
+
+def rollup(values: Sequence[int], **changes: Any) -> dict[str, Any]:
+    """Return a row of a minute that was rolled up; without values it tells of messages without a clock."""
+    row = histogram(values, clock="bounded" if values else "unsynced")
+    return row | {"clock_bound_ns": 5_000 if values else None, "spoiled": None, "keep": None} | changes
 
 
 def match(number: int, **changes: Any) -> dict[str, Any]:

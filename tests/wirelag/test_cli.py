@@ -39,7 +39,7 @@ def test_table_of_latencies(filled: str, capsys: pytest.CaptureFixture[str]) -> 
     lines = [line.split() for line in out.splitlines()]
     assert lines[0] == ["EDGE", "KIND", "N", "P50", "P90", "P99", "MAX", "COMPLETE", "COVER"]
     assert lines[1] == [*EDGE.split(), "delivery", "4,001", "38us", "38us", "38us", "38us", "100%", "?"]
-    assert [line[3] for line in lines[1:]] == ["delivery", "wire", "receive-wait", "send-block"]
+    assert [line[3] for line in lines[1:]] == ["delivery", "wire", "receive-wait"]
     assert err == ""
 
 
@@ -59,6 +59,7 @@ def test_latencies_for_programs(filled: str, capsys: pytest.CaptureFixture[str])
         "max_ns": 20_000,
         "mean_ns": 20_000,
         "negative": 0,
+        "clock_bound_ns": None,
         "complete": 1.0,
         "kept": 1.0,
         "cover": None,
@@ -67,6 +68,13 @@ def test_latencies_for_programs(filled: str, capsys: pytest.CaptureFixture[str])
         "covered_bytes": 0,
         "blind": 0,
         "partial": 0,
+        "spoiled": None,
+        "messages": 4001,
+        **dict.fromkeys(
+            f"{name}_{end}"
+            for name in ("messages", "p50", "p90", "p99")
+            for end in (("low", "high") if name == "messages" else ("low_ns", "high_ns"))
+        ),
     }
     head, row = ask(capsys, *asked, "--csv")[0].splitlines()
     assert dict(zip(head.split(","), row.split(","), strict=True))["p50_ns"] == "20000"
@@ -95,7 +103,8 @@ def test_withheld_messages_are_mentioned(
 ) -> None:
     """Messages whose hosts share no clock are counted in one line beside the answer."""
     write(
-        match=[match(n, clock="unsynced") for n in range(3)], histogram=[histogram([1], measure="send-block")]
+        match=[match(n, clock="unsynced") for n in range(3)],
+        histogram=[histogram([1], measure="receive-wait")],
     )
     out, err = ask(capsys, "latency", "--lake", str(lake), *SPAN, "--json")
     assert len(out.splitlines()) == 1
@@ -104,7 +113,8 @@ def test_withheld_messages_are_mentioned(
 
 
 @pytest.mark.parametrize(
-    "question", ["latency", "messages", "connections", "connects", "retransmits", "losses", "hosts"]
+    "question",
+    ["latency", "messages", "connections", "connects", "retransmits", "losses", "hosts", "clocks"],
 )
 @pytest.mark.parametrize(("form", "lines"), [((), 0), (("--json",), 0), (("--csv",), 1)])
 def test_no_rows(
@@ -129,7 +139,7 @@ def test_no_rows(
         (("latency", "--from", "-5"), "--from: found '-5'; allowed is now"),
         (("latency", "--from", "now", "--to", "-1h"), "--from now is not before --to -1h"),
         (("latency", "--by", "pod"), "--by: found 'pod'; allowed is one of edge, host, measure, minute"),
-        (("latency", "--kind", "rtt"), "--kind: found 'rtt'; allowed are delivery"),
+        (("latency", "--kind", "ping"), "--kind: found 'ping'; allowed are delivery"),
         (("latency", "--json", "--csv"), "--json and --csv: only one"),
         (("messages", "--limit", "0"), "--limit: found 0; allowed is 1 or more"),
         (("messages", "--limit", "many"), "many"),

@@ -92,6 +92,8 @@ def test_addresses_that_are_none_too_many(capsys, servers):
         ("messages", ("--limit", "-1"), "--limit: found -1"),
         ("messages", ("--limit", "nan"), "--limit"),
         ("connects", ("--by", "pod"), "--by: found 'pod'"),
+        ("explain", ("--edge", "server"), "--edge: found 'server'; needed are two sides"),
+        ("clocks", ("--from", "then"), "--from: found 'then'"),
         ("retransmits", ("--limit", "0"), "--limit: found 0"),
     ],
 )

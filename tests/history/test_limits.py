@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What was sampled is answered by weight, with limits from the rows that say what was kept as one."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from history.latency import Answer, Latency, latency
+from history.span import Span
+from support.rows import START, Write, histogram, match
+from tests.history.test_estimates import Fleet, Kept, fleet, kept, value
+
+SPAN = Span(START, START + 600 * 10**9)
+KEEP = 0.04
+
+
+def sampled(seed: int = 1, connections: int = 800) -> tuple[Fleet, Kept]:
+    random = np.random.default_rng(seed)
+    made = fleet(random, connections, 0.3)
+    return made, kept(random, made, (8_000, 6_000), whole=False)
+
+
+def match_rows(made: Fleet, by: Kept) -> list[dict[str, Any]]:
+    """A match of each message that was kept, within its block."""
+    found = []
+    for number in np.flatnonzero(by.messages).tolist():
+        block = int(made.block[number])
+        latency_ns = int(made.latency[number])
+        place = {
+            "connection": int(made.of_block[block]),
+            "begin": (block << 16) + 1,
+            "end": (block << 16) + 9,
+        }
+        found.append(match(number % 1000, delivery_ns=latency_ns, keep=by.keep, **place))
+    return found
+
+
+def parts(made: Fleet, by: Kept, partitions: int) -> list[dict[str, Any]]:
+    """Histogram parts by partition."""
+    connection = made.of_block[made.block]
+    rows = []
+    for partition in range(partitions):
+        own = by.messages & (connection * 2_654_435_761 % 2**32 % partitions == partition)
+        values = made.latency[own].astype(int).tolist()
+        rows.append(histogram(values, keep=by.keep, topic_partition=partition))
+    return rows
+
+
+def delivery(answer: Answer) -> Latency:
+    (figure,) = (one for one in answer.figures if one.kind == "delivery")
+    return figure
+
+
+def limits(figure: Latency) -> list[int | None]:
+    return [figure.p50_low_ns, figure.p50_high_ns, figure.p99_low_ns, figure.p99_high_ns]
+
+
+def test_limits_from_messages_hold_the_truth(write: Write) -> None:
+    """Of blocks and connections; the number of messages, too."""
+    made, by = sampled()
+    figure = delivery(latency(write(match=match_rows(made, by), histogram=parts(made, by, 1)), SPAN))
+    every = np.sort(made.latency)
+    assert figure.n == figure.seen == int(by.messages.sum())
+    assert figure.messages == round(figure.n / by.keep)
+    assert (figure.messages_low or 0) < every.size < (figure.messages_high or 0)
+    for q, low, high in (
+        (0.5, figure.p50_low_ns, figure.p50_high_ns),
+        (0.9, figure.p90_low_ns, figure.p90_high_ns),
+    ):
+        assert low is not None
+        assert high is not None
+        assert low <= value(every, q) <= high < 2 * low
+
+
+def test_without_messages_partitions_tell(write: Write) -> None:
+    """Wider limits; with few partitions none; nor from messages that are not those of the histogram."""
+    made, by = sampled()
+    some = match_rows(made, by)[:-1]
+    by_partition = delivery(latency(write(match=some, histogram=parts(made, by, 16)), SPAN))
+    low, high = by_partition.p50_low_ns, by_partition.p50_high_ns
+    assert low is not None
+    assert high is not None
+    assert low <= value(np.sort(made.latency), 0.5) <= high
+    assert by_partition.messages_low is None
+
+
+def test_too_few_partitions_tell_nothing(write: Write) -> None:
+    """The figures are there, their limits are not."""
+    made, by = sampled()
+    figure = delivery(latency(write(histogram=parts(made, by, 4)), SPAN))
+    assert figure.n > 0
+    assert limits(figure) == [None] * 4
+
+
+def test_parts_weigh_what_they_stand_for(write: Write) -> None:
+    """Kept by a twenty-fifth or all: percentiles, mean and number are those of all that there were."""
+    rows = [histogram([1_000] * 60), histogram([50_000] * 4, keep=KEEP), histogram([0, 0, -7], keep=0.5)]
+    figure = delivery(latency(write(histogram=rows), SPAN))
+    assert (figure.n, figure.messages) == (67, 60 + 100 + 6)
+    assert figure.p50_ns == pytest.approx(50_000, rel=0.02)
+    assert figure.mean_ns == pytest.approx((60 * 1_000 + 100 * 50_000 - 14) / 166, abs=1)
+    assert (figure.min_ns, figure.max_ns) == (-7, 50_000)
+
+
+def test_of_what_was_kept_wholly_nothing_is_estimated(write: Write) -> None:
+    """Exact as ever, with no limits."""
+    figure = delivery(latency(write(histogram=[histogram([5, 6, 7])], match=[match(1)]), SPAN))
+    assert (figure.messages, limits(figure)) == (3, [None] * 4)
