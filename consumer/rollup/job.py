@@ -14,6 +14,7 @@ import pyarrow as pa
 from consumer.rollup import day
 from consumer.rollup.hour import Facts, Made, Solve, around, roll
 from consumer.rollup.sums import HOUR_NS, SCHEMA
+from consumer.rollup.told import Told
 from lake.errors import StalePositionError
 from lake.inputs import Inputs, Range
 from lake.parquet import hour_name
@@ -23,26 +24,6 @@ from lake.settled import Waits
 
 DAY_HOURS = 24
 EVER = Range(-(1 << 63), (1 << 63) - 1)
-
-
-@dataclass
-class Told:
-    """What a round did."""
-
-    hours: int = 0
-    days: int = 0
-    windows: int = 0
-    """Windows of a minute in these hours."""
-    messages: int = 0
-    """Between hosts, with a corrected latency."""
-    withheld: int = 0
-    """Between hosts, without a bound."""
-    rows: int = 0
-    """Rows of facts that were gone through."""
-    too_late: int = 0
-    """Rows that came when others of their hour had been deleted by age."""
-    overtaken: int = 0
-    """Roll-ups that were given up, since another process was first."""
 
 
 @dataclass
@@ -67,7 +48,7 @@ class Job:
         Raises:
             CommitUnknownError, LakeUnavailableError: the next round goes on.
         """
-        told = Told()
+        told, begun, conflicts = Told(), time.monotonic(), self.lake.conflicts
         self._look()
         changed = [index for index in self._asked() if self._done.get(index) != self._state(index)]
         for index in changed:
@@ -75,7 +56,8 @@ class Job:
         dates = {hour_name(near)[0] for index in changed for near in (index - 1, index, index + 1)}
         for date_begin in sorted({_day_of(index) for index in self._hours if hour_name(index)[0] in dates}):
             self._day(date_begin, told)
-        told.too_late = sum(self._late.values())
+        told.too_late, told.settled_ns = sum(self._late.values()), self._line
+        told.conflicts, told.seconds = self.lake.conflicts - conflicts, time.monotonic() - begun
         return told
 
     def _look(self) -> None:
