@@ -19,12 +19,12 @@ from common.service import stop_on_signals
 from common.systemd import notify
 from common.throttle import Throttle
 from common.units import Duration
-from consumer.rollup.job import EVER, Job
+from consumer.rollup.job import Job
 from consumer.rollup.metrics import Metrics
 from consumer.rollup.solve import solve_window
 from consumer.rollup.told import Told
 from consumer.settings import ENV_PREFIX, ConsumerSettings
-from lake.inputs import Range
+from lake.inputs import EVER, Range
 from lake.rollup import RollUps
 
 log = structlog.get_logger()

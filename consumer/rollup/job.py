@@ -12,18 +12,20 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from consumer.rollup import day
-from consumer.rollup.hour import Facts, Made, Solve, around, roll
+from consumer.rollup.clocks import Solve
+from consumer.rollup.hour import Facts, Known, Made, around, roll
 from consumer.rollup.sums import HOUR_NS, SCHEMA
 from consumer.rollup.told import Told
 from lake.errors import StalePositionError
-from lake.inputs import Inputs, Range
+from lake.inputs import EVER, Inputs, Range
 from lake.parquet import hour_name
 from lake.retention import expired_id
 from lake.rollup import AROUND, INPUTS, SETTLED, Change, Hour, RollUps, around_id, day_id, hour_id
 from lake.settled import Waits
 
 DAY_HOURS = 24
-EVER = Range(-(1 << 63), (1 << 63) - 1)
+KEPT_HOURS = 3
+"""Hours whose minutes are kept in memory, so that only those that are new or have changed are made."""
 
 
 @dataclass
@@ -41,6 +43,7 @@ class Job:
     _done: dict[int, tuple[int, int]] = field(default_factory=dict)
     """Hour -> its rows, and the line, when nothing was left to do."""
     _late: dict[int, int] = field(default_factory=dict)
+    _known: dict[int, Known] = field(default_factory=dict)
 
     def round(self) -> Told:
         """Roll up what is due.
@@ -121,9 +124,8 @@ class Job:
             name: self.lake.version_of(name) for name in (hour_id(index), around_id(index), *_day_ids(index))
         }
         hour, rolled = self._hours[index], begun[hour_id(index)]
-        made = roll(
-            Facts(index, self._inputs(hour, INPUTS), self._clocks(index), hour.rows), self._line, self.solve
-        )
+        facts = Facts(index, self._inputs(hour, INPUTS), self._clocks(index), hour.rows)
+        made = roll(facts, self._line, self.solve, self._kept(index))
         if made.taken < (rolled or 0) + (not again):
             return True
         made.rows["rollup"] += self._of_day(hour)
@@ -135,6 +137,14 @@ class Job:
             return False
         _count(told, made)
         return True
+
+    def _kept(self, index: int) -> Known:
+        """Return what is in memory of an hour, which is forgotten once others were rolled up since."""
+        known = self._known.pop(index, {})
+        self._known[index] = known
+        for oldest in list(self._known)[:-KEPT_HOURS]:
+            del self._known[oldest]
+        return known
 
     def _of_day(self, hour: Hour) -> list[pa.Table]:
         """Return the rows of the day that are filed with an hour."""

@@ -71,7 +71,11 @@ class Brute:
                 if row["sender_boot"] is not None:
                     bound = self.bound(row, row["sent_at_ns"])
                     apart = AHEAD[row["receiver_boot"]] - AHEAD[row["sender_boot"]]
-                    value = row["received_monotonic_ns"] - row["sent_monotonic_ns"] - apart if bound >= 0 else None
+                    value = (
+                        row["received_monotonic_ns"] - row["sent_monotonic_ns"] - apart
+                        if bound >= 0
+                        else None
+                    )
             found.append((row, None if row["flags"] & Flag.NO_ROLE else value, bound))
         return found
 
@@ -90,7 +94,11 @@ class Brute:
                 part = _one(latency) | {"measure": measure, "clock": clock}
                 part |= {"window_start_ns": row["sent_at_ns"] // MINUTE * MINUTE, "window_ns": MINUTE}
                 self._add(sums, {**row, **part}, row, None if latency is None else bound)
-        return [row for row in sums.values() if any(row[name] for name in ("n", "seen", "negative", "sum_ns", "spoiled", "buckets"))]
+        return [
+            row
+            for row in sums.values()
+            if any(row[name] for name in ("n", "seen", "negative", "sum_ns", "spoiled", "buckets"))
+        ]
 
     def _add(self, sums: dict[Any, Row], part: Row, row: Row, bound: int | None) -> None:
         filed = row["_filed"]
@@ -124,7 +132,12 @@ class Brute:
             begin = row["sent_at_ns"] // MINUTE * MINUTE
             wait, cross = row["receive_wait_ns"], row["clock"] != "same_host"
             own = {name: row[name] for name in KINDS["exemplar"].names if name in row}
-            own |= {"window_start_ns": begin, "window_ns": MINUTE, "delivery_ns": value, "_filed": row["_filed"]}
+            own |= {
+                "window_start_ns": begin,
+                "window_ns": MINUTE,
+                "delivery_ns": value,
+                "_filed": row["_filed"],
+            }
             own["wire_ns"] = None if wait is None else (value - wait if cross else row["wire_ns"])
             own |= {"clock": "bounded", "clock_bound_ns": bound} if cross else {"clock_bound_ns": None}
             key = begin, row["edge"], row["sender_host"], row["receiver_host"], row["_filed"]
@@ -137,7 +150,9 @@ class Brute:
         for kind, time in (("clock", "at_ns"), ("reading", "at_ns"), ("match", "sent_at_ns")):
             for row in self.rows[kind]:
                 at = row[time]
-                if not self.settled(row, at) or (kind == "match" and not (row["last_piece"] and row["sender_boot"])):
+                if not self.settled(row, at) or (
+                    kind == "match" and not (row["last_piece"] and row["sender_boot"])
+                ):
                     continue
                 there, back = self.around("clock", row, at), self.around("reading", row, at)
                 if there or back:
@@ -152,7 +167,11 @@ class Brute:
 def require_equal(facts: Facts, line: int) -> None:
     """The table's roll-up is that of its facts, row by row."""
     brute = Brute(facts, line)
-    for kind, rows in (("rollup", brute.rollup()), ("exemplar", brute.exemplars()), ("clock_solution", brute.solutions())):
+    for kind, rows in (
+        ("rollup", brute.rollup()),
+        ("exemplar", brute.exemplars()),
+        ("clock_solution", brute.solutions()),
+    ):
         assert ordered(stored(facts, kind)) == ordered(rows), kind
 
 

@@ -61,7 +61,9 @@ class StandIn:
 
 def part_row(rng: random.Random, at: int, **given: Any) -> dict[str, Any]:
     """A histogram part of some values in the window of a moment."""
-    values = given.pop("values", [rng.choice([-5, 0, 1, 70, 4_000, 10**6, rng.randrange(10**9)]) for _ in range(3)])
+    values = given.pop(
+        "values", [rng.choice([-5, 0, 1, 70, 4_000, 10**6, rng.randrange(10**9)]) for _ in range(3)]
+    )
     positive = sorted(bucket_of(np.array([v for v in values if v > 0], dtype=np.int64)).tolist())
     buckets = sorted(set(positive))
     measure, clock = rng.choice(MEASURES)
@@ -161,5 +163,7 @@ class Lake:
 
     def job(self, **options: Any) -> Job:
         """What rolls it up."""
-        lake = options.pop("lake", None) or RollUps.open(str(self.path), trace=options.pop("trace", lambda _: None))
+        lake = options.pop("lake", None) or RollUps.open(
+            str(self.path), trace=options.pop("trace", lambda _: None)
+        )
         return Job(lake, WAITS, options.pop("solve", StandIn), now_ns=lambda: self.now_ns, **options)

@@ -115,7 +115,7 @@ def test_clocks_that_came_late_in_the_next_hour_make_this_one_anew(lake: Lake) -
     job.round()
     before = stored(lake.facts, "rollup")
     lake.put({"clock": [clock_row(rng, BEGIN + HOUR + 5)]}, BEGIN)
-    assert lake.job().round().hours == 2
+    assert job.round().hours == 2
     require_equal(lake.facts, line_of(lake))
     after = stored(lake.facts, "rollup")
     bounds = [max(row["clock_bound_ns"] or 0 for row in rows) for rows in (before, after)]
