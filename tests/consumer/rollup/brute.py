@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The roll-up of a lake row by row in Python: what the table has to be equal to. It shares no code with it."""
+"""The roll-up of a lake row by row in Python: what the table has to equal. It shares no code with it."""
 
 from collections import Counter, defaultdict
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -158,8 +159,9 @@ class Brute:
                 if there or back:
                     begin = at // MINUTE * MINUTE
                     found[begin, row["_filed"]] = {
-                        **dict.fromkeys(KINDS["clock_solution"].names), "window_start_ns": begin, "window_ns": MINUTE,
-                        "status": "bounded", "messages_there": there, "messages_back": back, "_filed": row["_filed"],
+                        **dict.fromkeys(KINDS["clock_solution"].names), "window_start_ns": begin,
+                        "window_ns": MINUTE, "status": "bounded", "messages_there": there,
+                        "messages_back": back, "_filed": row["_filed"],
                     }  # fmt: skip
         return list(found.values())
 
@@ -177,7 +179,8 @@ def require_equal(facts: Facts, line: int) -> None:
 
 def _one(value: int | None) -> Row:
     if value is None:
-        return {"n": 0, "seen": 1, "negative": 0, "sum_ns": 0, "min_ns": None, "max_ns": None, "buckets": [], "counts": [], "spoiled": None}  # fmt: skip
+        return {"n": 0, "seen": 1, "negative": 0, "sum_ns": 0, "min_ns": None, "max_ns": None,
+                "buckets": [], "counts": [], "spoiled": None}  # fmt: skip
     bucket = [] if value <= 0 else [_bucket(value)]
     return {"n": 1, "seen": 1, "negative": int(value < 0), "sum_ns": value, "min_ns": value, "max_ns": value,
             "buckets": bucket, "counts": [1] * len(bucket), "spoiled": None}  # fmt: skip
@@ -192,17 +195,15 @@ def _bucket(value: int) -> int:
     return low
 
 
-def _nothing(part: Row, window: int, length: int, where: Any) -> Row:
+def _nothing(part: Row, window: int, length: int, where: tuple[str, int]) -> Row:
     keep = None if part["keep"] in {None, 1.0} else part["keep"]
     return {
-        "window_start_ns": window, "window_ns": length, **{name: part[name] for name in KEY[2:-1]}, "n": 0, "seen": 0,
-        "negative": 0, "sum_ns": 0, "min_ns": None, "max_ns": None, "scale": 5, "buckets": [], "counts": [],
-        "spoiled": None, "keep": keep, "clock_bound_ns": None, "_filed": where,
+        "window_start_ns": window, "window_ns": length, **{name: part[name] for name in KEY[2:-1]},
+        "n": 0, "seen": 0, "negative": 0, "sum_ns": 0, "min_ns": None, "max_ns": None, "scale": 5,
+        "buckets": [], "counts": [], "spoiled": None, "keep": keep, "clock_bound_ns": None, "_filed": where,
     }  # fmt: skip
 
 
 def _begin_of(filed: tuple[str, int]) -> int:
-    from datetime import UTC, datetime  # noqa: PLC0415
-
     day = datetime.fromisoformat(filed[0]).replace(tzinfo=UTC)
     return int(day.timestamp()) * 10**9 + filed[1] * HOUR
