@@ -15,7 +15,7 @@ from contextlib import suppress
 import msgspec
 
 from common.errors import RuntimeFailure
-from consumer.rollup.job import Job
+from consumer.rollup.job import MOST_HOURS, Job
 from consumer.rollup.solve import solve_window
 from consumer.rollup.told import Order, Said
 from lake.rollup import RollUps
@@ -46,7 +46,7 @@ def main() -> None:
 
 def _job(order: Order) -> Job:
     lake = RollUps.open(order.uri, storage_options=order.storage_options)
-    return Job(lake, Waits(order.behind_ns, order.longest_ns), solve_window)
+    return Job(lake, Waits(order.behind_ns, order.longest_ns), solve_window, most=MOST_HOURS)
 
 
 def _end_with_input() -> None:

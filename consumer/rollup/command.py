@@ -19,7 +19,7 @@ from common.service import stop_on_signals
 from common.systemd import notify
 from common.throttle import Throttle
 from common.units import Duration
-from consumer.rollup.job import Job
+from consumer.rollup.job import MOST_HOURS, Job
 from consumer.rollup.metrics import Metrics
 from consumer.rollup.solve import solve_window
 from consumer.rollup.told import Told
@@ -48,9 +48,8 @@ def rollup(
     setup_logging(settings.service.log_format, settings.service.log_level, service="rollup")
     own = settings.consumer
     lake = RollUps.open(settings.lake.uri, storage_options=settings.lake.storage_options)
-    job = Job(
-        lake, own.rollup.waits(own.horizon, own.peer_wait), solve_window, span=Range(*span) if span else EVER
-    )
+    waits, asked = own.rollup.waits(own.horizon, own.peer_wait), Range(*span) if span else EVER
+    job = Job(lake, waits, solve_window, span=asked, most=None if pause is None else MOST_HOURS)
     if pause is None:
         sys.stdout.write(f"{summary(job.round())} -> {settings.lake.uri}\n")
         return

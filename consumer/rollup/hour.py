@@ -70,7 +70,7 @@ class Piece(NamedTuple):
     """What a minute came to."""
 
     of: tuple[object, ...]
-    """What it was made of: how many rows of each kind, as none is ever changed, and a digest of the clocks."""
+    """What it was made of: how many rows of each kind, as none ever changes, and a digest of the clocks."""
     rows: dict[str, pa.Table]
 
 

@@ -24,6 +24,8 @@ from lake.rollup import AROUND, INPUTS, SETTLED, Change, Hour, RollUps, around_i
 from lake.settled import Waits
 
 DAY_HOURS = 24
+MOST_HOURS = 24
+"""That a round of a loop does."""
 KEPT_HOURS = 3
 """Hours whose minutes are kept in memory, so that only those that are new or have changed are made."""
 
@@ -38,6 +40,8 @@ class Job:
     now_ns: Callable[[], int] = time.time_ns
     span: Range = EVER
     """Only hours that overlap it."""
+    most: int | None = None
+    """Hours that a round does at most, the newest first: of a lake full of old ones the new do not wait."""
     _hours: dict[int, Hour] = field(default_factory=dict)
     _line: int = 0
     _done: dict[int, tuple[int, int]] = field(default_factory=dict)
@@ -53,7 +57,9 @@ class Job:
         """
         told, begun, conflicts = Told(), time.monotonic(), self.lake.conflicts
         self._look()
+        self._line = max(self._line, self.lake.settled_to(self.waits, self.now_ns()))
         changed = [index for index in self._asked() if self._done.get(index) != self._state(index)]
+        changed = sorted(changed, reverse=True)[: self.most]
         for index in changed:
             self._hour(index, told)
         dates = {hour_name(near)[0] for index in changed for near in (index - 1, index, index + 1)}
@@ -64,8 +70,9 @@ class Job:
         return told
 
     def _look(self) -> None:
+        """See the newest version; what another process took for settled is settled here, too."""
         self._hours = self.lake.refresh()
-        self._line = self.lake.settled_to(self.waits, self.now_ns())
+        self._line = max(self._line, (self.lake.version_of(SETTLED) or 0) * 10**9)
 
     def _asked(self) -> Iterator[int]:
         for index, hour in self._hours.items():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The roll-up of real records is killed, doubled, run beside a consumer and housekeeping: all is there once."""
+"""The roll-up of real records is killed, doubled, run beside a consumer and housekeeping: each row once."""
 
 import os
 import shutil

@@ -278,3 +278,14 @@ def test_a_change_that_began_elsewhere_is_refused(lake: Lake) -> None:
     with pytest.raises(StalePositionError):
         table.commit(Change(DAY_INDEX, {"rollup": []}, {hour_id(DAY_INDEX): 5}, {}))
     assert Facts.open(str(lake.path)).files("rollup", None, None) == []
+
+
+def test_of_many_hours_a_round_does_some_the_newest_first(lake: Lake) -> None:
+    lake.put(some_rows(seeded(12), BEGIN, BEGIN + 5 * HOUR, 5), BEGIN + HOUR)
+    job = lake.job(most=2)
+    done = []
+    for _ in range(3):
+        job.round()
+        done.append({row["_filed"][1] for row in stored(lake.facts, "rollup") if row["window_ns"] < DAY})
+    assert done == [{3, 4}, {1, 2, 3, 4}, {0, 1, 2, 3, 4}]
+    require_equal(lake.facts, line_of(lake))
