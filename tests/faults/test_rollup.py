@@ -17,7 +17,7 @@ from common.units import Duration
 from lake.maintain import Maintainer
 from lake.rollup import OUTPUTS, ROLLUP_POINTS
 from lake.settings import KeepSettings, MaintainSettings
-from support.bent import BentFleet, talk
+from support.apart import ApartFleet, talk
 from support.consumer import World, halted, read_kind, wait_for
 from support.faults import Faults
 from support.rollup_runner import Runner
@@ -34,7 +34,7 @@ class Filled:
         self.world = World(kafka, Topics(kafka), folder, 2)
         self.lake = folder / "lake"
         hour = time.time_ns() // HOUR_NS * HOUR_NS - 3 * HOUR_NS
-        self.fleet = BentFleet(shards=2, connections=2, realtime_offset_ns=hour - 65 * 10**9 - START_NS)
+        self.fleet = ApartFleet(shards=2, connections=2, realtime_offset_ns=hour - 65 * 10**9 - START_NS)
         talk(self.world, self.fleet, 130)
         self.world.consume()
         self.now_ns = hour + 2 * HOUR_NS

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from support.bent import BentFleet, talk, truth
+from support.apart import ApartFleet, talk, truth
 from support.consumer import World, read_kind
 from support.topics import Topics
 from wirelag.cli import main
@@ -26,7 +26,7 @@ def test_latencies_between_hosts_are_rolled_up_within_their_bound(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     begin = (time.time_ns() // 3600_000_000_000 - 2) * 3600_000_000_000
-    fleet = BentFleet(shards=2, connections=2, realtime_offset_ns=begin - 1_000_000_000_000)
+    fleet = ApartFleet(shards=2, connections=2, realtime_offset_ns=begin - 1_000_000_000_000)
     talk(world, fleet, 130)
     world.consume()
     lake = world.folder / "lake"

@@ -18,7 +18,7 @@ SECOND_NS = 10**9
 
 
 @dataclass
-class BentFleet(Fleet):
+class ApartFleet(Fleet):
     """Two hosts of their own boots; `beta`'s CLOCK_MONOTONIC is ahead, their CLOCK_REALTIME is one."""
 
     boots: tuple[str, ...] = ("boot-alpha", "boot-beta")
@@ -45,7 +45,7 @@ class BentFleet(Fleet):
         )
 
 
-def talk(world: World, fleet: BentFleet, seconds: int) -> None:
+def talk(world: World, fleet: ApartFleet, seconds: int) -> None:
     """Have both hosts talk for a time, with heartbeats each second, in the topics of a world."""
     for _ in range(seconds):
         world.send(_second(fleet))
@@ -54,7 +54,7 @@ def talk(world: World, fleet: BentFleet, seconds: int) -> None:
         fleet.beats += 1
 
 
-def _second(fleet: BentFleet) -> Iterator[tuple[int, bytes]]:
+def _second(fleet: ApartFleet) -> Iterator[tuple[int, bytes]]:
     for _ in range(4):
         yield from fleet.talk(1)
         fleet.wait(199_000_000)
