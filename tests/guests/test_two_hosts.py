@@ -29,10 +29,11 @@ def test_they_are_two_hosts(story: Story):
         assert host.clocksource == "tsc"
 
 
-def test_their_clocks_are_far_apart(story: Story, deliveries: Deliveries):
-    """Uncorrected latencies are nowhere near the truth."""
-    uncorrected = deliveries.received - deliveries.sent
-    assert (np.abs(uncorrected - deliveries.true) > deliveries.bound).all()
+def test_uncorrected_latencies_are_nowhere_near_the_truth(deliveries: Deliveries):
+    """The clocks begin apart, and the slew alone takes them milliseconds apart."""
+    known = deliveries.where(deliveries.bound >= 0)
+    uncorrected = np.abs(known.received - known.sent - known.true)
+    assert np.median(uncorrected) > 10 * np.median(np.abs(known.latency - known.true))
 
 
 def test_nothing_is_lost(story: Story, deliveries: Deliveries):
@@ -88,6 +89,7 @@ def test_each_delivery_has_a_bound_but_at_the_ends(deliveries: Deliveries, figur
     begin, end = deliveries.first.min() + ENDS_NS, deliveries.first.max() - ENDS_NS
     amid = deliveries.where((begin <= deliveries.first) & (deliveries.first <= end))
     assert (amid.bound > 0).all()
+    assert np.median(amid.bound) < 20 * np.median(amid.true), "it says something"
     known = int((deliveries.bound >= 0).sum())
     figures.append(f"{known} of {deliveries.bound.size} deliveries have a bound, {amid.bound.size} have to")
 
@@ -116,8 +118,14 @@ def test_readings_tell_a_step_and_a_slew(story: Story):
     assert np.sort(np.abs(walls))[-2] < 1_000_000, "one step"
     at, offset = (np.array([row[name] for row in two]) for name in ("monotonic_ns", "raw_offset_ns"))
     slewed = story.looks[-1].there - story.looks[-1].before + story.parts["slewed"][0]
-    rates = [np.polyfit(at[some] - at[0], offset[some], 1)[0] * 1e6 for some in (at < slewed, at > slewed)]
-    assert abs(rates[0] - rates[1] - SLEW_PPM) < 2
+    before, after = (_rate(at[some], offset[some]) * 1e6 for some in (at < slewed, at > slewed))
+    assert abs(before - after - SLEW_PPM) < 2
+
+
+def _rate(at: np.ndarray, offset: np.ndarray) -> float:
+    """Return the middle of the slopes between readings far apart: one that was interrupted tells little."""
+    half = at.size // 2
+    return float(np.median((offset[half:] - offset[:-half]) / (at[half:] - at[:-half])))
 
 
 def _middle(values: np.ndarray) -> str:

@@ -42,7 +42,7 @@ class Deliveries(NamedTuple):
 
     def where(self, chosen: Bool) -> "Deliveries":
         """Return some of them."""
-        return self._make(column[chosen] for column in self)
+        return Deliveries._make(column[chosen] for column in self)
 
     @property
     def off(self) -> F64:

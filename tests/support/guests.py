@@ -2,10 +2,10 @@
 """Two virtual machines beside one another: each a host with a kernel and clocks of its own.
 
 `Guests` boots them under QEMU, without KVM, with this host's files as theirs (scripts/test-kernels fetches
-the kernels and prepares the inside). A guest is asked like a `Worker`, by serial ports that end in Unix sockets
-of a private folder. Each has three ways out: to this host's 127.0.0.1 (10.0.2.2), to the other guest by frames
-over Unix sockets, and memory that both share. A guest whose ports are hung up powers itself off, so none
-outlives the test.
+the kernels and prepares the inside). A guest is asked like a `Worker`, by serial ports that end in Unix
+sockets of a private folder. It has three ways out: to this host's 127.0.0.1 (10.0.2.2), to the other guest by
+frames over Unix sockets, and memory that both share. A guest whose ports are hung up powers itself off, so
+none outlives the test.
 """
 
 import io

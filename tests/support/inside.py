@@ -50,7 +50,7 @@ class Said(NamedTuple):
 
 
 def join(number: int, out: str, pair: str) -> Said:
-    """Give the guest its addresses: to the host outside and, in a namespace of its own, to the other guest."""
+    """Give the guest addresses: to the host outside and, in a namespace of its own, to the other guest."""
     way_out, way = _interface(out), _interface(pair)
     _run("ip", "address", "add", f"10.0.2.{15 + number}/24", "dev", way_out)
     _run("ip", "link", "set", way_out, "up")
