@@ -292,7 +292,7 @@ def test_one_way_traffic_bounds_nothing(caught: Caught) -> None:
     assert (out.bound[deaf] == -1).all()
     assert (out.latency[deaf] == 0).all()
     row = out.solution("boot-h0", "boot-deaf")
-    assert (row["status"], row["messages_back"], set(row["offsets"])) == ("unsynced", 0, {None})
+    assert (row["status"], row["messages_there"], set(row["offsets"])) == ("unsynced", 0, {None})
     assert (out.bound[~deaf] >= 0).all()
 
 
