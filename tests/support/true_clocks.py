@@ -44,12 +44,27 @@ class Difference:
         Returns:
             (n,) ns after the other's first look, and (n,) ns. See `since`.
         """
-        time = (there - self._base).astype(np.float64)
-        assert ((self._there[0] <= time) & (time <= self._there[-1])).all(), "no looks around it"
-        gap = np.clip(np.searchsorted(self._there, time, side="right") - 1, 0, self._bend.size - 1)
-        unsure = np.maximum(self.width[gap], self.width[gap + 1]) + self._bend[gap]
-        return time + np.interp(time, self._there, self._behind), unsure
+        time = self.since(there)
+        return time + np.interp(time, self._there, self._behind), self._unsure(time, self._there)
 
-    def since(self, first: I64) -> F64:
-        """Return (n,) times of the first guest on the same scale."""
-        return (first - self._base).astype(np.float64)
+    def ahead(self, first: I64) -> tuple[F64, F64]:
+        """Return how far the other's clock was ahead when the first's showed ``first``, and how sure that is.
+
+        Args:
+            first: (n,) ns.
+
+        Returns:
+            (n,) ns, and (n,) ns.
+        """
+        time, axis = self.since(first), self._there + self._behind
+        return -np.interp(time, axis, self._behind), self._unsure(time, axis)
+
+    def _unsure(self, time: F64, axis: F64) -> F64:
+        assert ((axis[0] <= time) & (time <= axis[-1])).all(), "no looks around it"
+        gap = np.clip(np.searchsorted(axis, time, side="right") - 1, 0, self._bend.size - 1)
+        unsure: F64 = np.maximum(self.width[gap], self.width[gap + 1]) + self._bend[gap]
+        return unsure
+
+    def since(self, time: I64) -> F64:
+        """Return (n,) times of either clock on the scale of `on_first`."""
+        return (time - self._base).astype(np.float64)
