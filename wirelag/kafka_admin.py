@@ -22,6 +22,14 @@ from wirelag.topic_needs import Found, Need
 _WAIT = 15.0  # seconds
 _PROBE = 0.02
 _REFUSED = frozenset({KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED})
+_NO_COORDINATOR = frozenset(
+    {
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+    }
+)
+"""What a broker says while it takes over, or makes, the place where groups note their offsets."""
 
 
 class Place(NamedTuple):
@@ -100,14 +108,19 @@ class Admin:
     def _noted(self, group: str, topic: str, partitions: int) -> dict[int, int]:
         """Return the Kafka offsets that a group noted. A consumer asks, which waits for the coordinator."""
         asked = [TopicPartition(topic, number) for number in range(partitions)]
+        deadline = time.monotonic() + _WAIT
         consumer = Consumer({**self._settings.consumer(group), "log_level": 0})
         try:
-            noted = consumer.committed(asked, timeout=_WAIT)
-        except KafkaException as error:
-            raise self._refused(f"group {group}", error.args[0]) from error
+            while True:
+                try:
+                    noted = consumer.committed(asked, timeout=_WAIT)
+                    return {one.partition: one.offset for one in noted if one.offset >= 0}
+                except KafkaException as error:
+                    if error.args[0].code() not in _NO_COORDINATOR or time.monotonic() > deadline:
+                        raise self._refused(f"group {group}", error.args[0]) from error
+                    time.sleep(_PROBE)
         finally:
             consumer.close()
-        return {one.partition: one.offset for one in noted if one.offset >= 0}
 
     def _offsets(self, topic: str, numbers: Iterable[int], spec: Any) -> dict[int, int]:  # noqa: ANN401
         asked = {TopicPartition(topic, number): spec for number in numbers}

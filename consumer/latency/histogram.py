@@ -24,6 +24,7 @@ _DOUBLINGS = 64
 _PER_DOUBLING = 1 << SCALE
 BUCKETS = _DOUBLINGS * _PER_DOUBLING + 1
 """Bucket numbers of int64 values lie in [-1, BUCKETS - 1)."""
+_UNSURE = 1 << 13
 _DENSE = 1 << 22
 _BLOCK = 16384
 """Values at a time, so that what is between two steps stays in the processor's cache."""
@@ -51,7 +52,7 @@ _FIRST_CELL = _BIAS << _CELL_BITS
 
 
 def _cells() -> I16:
-    """Return twice the bucket of each cell's first float, plus 1 where the cell reaches into another bucket.
+    """Return the bucket of each cell's first float, less _UNSURE where it reaches into another one.
 
     A cell is what floats of the same upper bits have in common; it is narrower than a bucket, so it reaches
     into one more at most. Those of values below 1 are never asked for, and their memory is never touched.
@@ -61,7 +62,7 @@ def _cells() -> I16:
         np.searchsorted(_BOUNDS, bits) - 1 for bits in (cells << _REST, ((cells + 1) << _REST) - 1)
     )
     table = np.zeros(_FIRST_CELL + cells.size, dtype=np.int16)
-    table[_FIRST_CELL:] = 2 * first + (first != last)
+    table[_FIRST_CELL:] = np.where(first == last, first, first - _UNSURE)
     return table
 
 
@@ -74,10 +75,10 @@ def bucket_of(values: I64) -> I16:
     for start in range(0, values.size, _BLOCK):
         bits = values[start : start + _BLOCK].astype(np.float64).view(np.int64)
         guess = np.take(_CELLS, bits >> _REST, mode="clip")
-        unsure = np.flatnonzero(guess & 1)
-        guess >>= 1
-        bound = np.take(_BOUNDS, guess[unsure] + 1, mode="clip")
-        guess[unsure] += bits[unsure] > bound
+        unsure = np.flatnonzero(guess < -1)
+        first = guess[unsure] + _UNSURE
+        first += bits[unsure] > np.take(_BOUNDS, first + 1, mode="clip")
+        guess[unsure] = first
         buckets[start : start + _BLOCK] = guess
     return buckets
 
@@ -153,7 +154,8 @@ def _buckets(runs: Runs, groups: int, values: I64, counted: Bools | None) -> tup
     width = int(bucket.max()) - lowest + 1
     bucket -= lowest
     keys, counts = _count(bucket if group is None else group * width + bucket, groups * width)
-    owner, place = np.divmod(keys, width)
+    owner = keys // width
+    place = keys - owner * width
     offsets = np.searchsorted(owner, np.arange(groups + 1)).astype(np.int64)
     return offsets, (place + lowest).astype(np.int32), counts
 
@@ -162,7 +164,7 @@ def _count(keys: I64 | I16, size: int) -> tuple[I64, I64]:
     """Return the distinct keys (all below ``size``) in ascending order, and how often each occurs."""
     if size <= max(_DENSE, 4 * keys.size):
         found = np.bincount(keys, minlength=size)
-        distinct = np.flatnonzero(found)
+        distinct = np.flatnonzero(found != 0)
         return distinct, found[distinct]
     ordered = np.sort(keys).astype(np.int64)
     starts = np.flatnonzero(np.diff(ordered, prepend=-1))
