@@ -36,8 +36,8 @@ test-fast: ## the tests that need neither root nor Kafka, within a minute
 	$(PYTHON) -m pytest -n auto -m "not kernel and not kafka and not browser and not spark and not slow" $(PYTEST_ARGS)
 
 .PHONY: test-kernels
-test-kernels: ## every backend on Linux 6.1 and 6.12 under QEMU, 10 minutes (root)
-	@scripts/setup
+test-kernels: ## every backend on Linux 6.1 and 6.12 under QEMU, then two hosts with clocks of their own, 15 minutes (root)
+	@scripts/setup --kafka
 	exec scripts/test-kernels $(KERNELS)
 
 .PHONY: lint

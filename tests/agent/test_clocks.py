@@ -26,10 +26,16 @@ def test_a_reading_lies_between_looks_before_and_after():
 
 
 def test_the_tightest_of_the_tries_is_kept(monkeypatch):
-    tries = iter([(1000 + i, 500, 100 - i) for i in range(TRIES)])
-    monkeypatch.setattr("agent.clocks._sandwich", lambda: next(tries))
+    """Of both clocks that are read against CLOCK_MONOTONIC; CLOCK_REALTIME is no surer than it was read."""
+    tries = {
+        clock: iter([(base + i, 500, 100 - i) for i in range(TRIES)])
+        for clock, base in ((time.CLOCK_MONOTONIC_RAW, 1000), (time.CLOCK_REALTIME, 7000))
+    }
+    monkeypatch.setattr("agent.clocks._sandwich", lambda clock=time.CLOCK_MONOTONIC_RAW: next(tries[clock]))
+    monkeypatch.setattr("agent.clocks.kernel_error_ns", lambda: 2000)
     one = read()
     assert (one.width_ns, one.raw_offset_ns) == (100 - TRIES + 1, 1000 + TRIES - 1 - 500)
+    assert (one.realtime_offset_ns, one.error_ns) == (7000 + TRIES - 1 - 500, 2000 + 46)
 
 
 def test_the_kernels_state_is_read_as_it_is_laid_out():

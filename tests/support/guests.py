@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two virtual machines beside one another: each a host with a kernel and clocks of its own.
 
-`Guests` boots them under QEMU, without KVM, with this host's files as theirs (scripts/test-kernels fetches the
-kernels and prepares the inside). A guest is asked like a `Worker`, by serial ports that end in Unix sockets of
-a private folder. Each has three ways out: to this host's 127.0.0.1 (10.0.2.2), to the other guest by frames over
-Unix sockets, and one page of memory that both share. A guest whose ports are hung up powers itself off, so none
-outlives the test.
+`Guests` boots them under QEMU, without KVM, with this host's files as theirs (scripts/test-kernels fetches
+the kernels and prepares the inside). A guest is asked like a `Worker`, by serial ports that end in Unix
+sockets of a private folder. It has three ways out: to this host's 127.0.0.1 (10.0.2.2), to the other guest by
+frames over Unix sockets, and memory that both share. A guest whose ports are hung up powers itself off, so
+none outlives the test.
 """
 
 import io
@@ -29,6 +29,7 @@ PORTS = ("traffic", "service")
 OUTSIDE = "10.0.2.2"
 """This host's 127.0.0.1, as seen in a guest."""
 _MEMORY = "1000M"
+_MOUNT = "mount -t 9p -o trans=virtio,version=9p2000.L,msize=512000,cache=loose,ro"
 _SHARED_BYTES = 1 << 20
 _TRIES = 2
 _START_SECONDS = 60.0
@@ -84,7 +85,11 @@ class Guest:
         """Start it, and return while it boots."""
         with self.console.open("wb") as console:
             self._process = subprocess.Popen(
-                self._command(), stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True
+                self._command(),
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                start_new_session=True,
             )
         for port in self._ports:
             port.connect()
@@ -112,18 +117,21 @@ class Guest:
 
     def _command(self) -> list[str]:
         (image,) = (KERNELS / self.place.kernel / "boot").glob("vmlinuz-*")
-        inside = " && ".join(
-            (
-                "mkdir -p /run/host",
-                "mount -t 9p -o trans=virtio,version=9p2000.L,msize=512000,cache=loose,ro whole /run/host",
-                f"exec bash {shlex.quote(f'/run/host{ROOT}/scripts/test-kernels')} --serve "
-                f"{shlex.quote(str(ROOT))} {shlex.quote(' '.join(PORTS))}",
-            )
-        )
-        # The guest's clock is not checked: correcting it rewrites code, which the emulator does not survive always.
+        serve = ("bash", f"/run/host{ROOT}/scripts/test-kernels", "--serve", str(ROOT), " ".join(PORTS))
+        inside = f"mkdir -p /run/host && {_MOUNT} whole /run/host && exec {shlex.join(serve)}"
+        # The guest's clock is not checked: correcting it rewrites code, which the emulator may not survive.
         return [
             *(str(Path(sys.executable).parent / "virtme-run"), "--kimg", str(image), "--mods", "auto"),
-            *("--disable-kvm", "--cpus", "1", "--memory", _MEMORY, "--name", self.place.name, "--show-boot-console"),
+            *(
+                "--disable-kvm",
+                "--cpus",
+                "1",
+                "--memory",
+                _MEMORY,
+                "--name",
+                self.place.name,
+                "--show-boot-console",
+            ),
             *("-a", "tsc=reliable", "-a", "panic=-1", "--script-sh", inside, "--qemu-opts"),
             *("-virtfs", "local,path=/,mount_tag=whole,security_model=none,readonly=on,multidevs=remap"),
             *self._devices(),
@@ -139,16 +147,26 @@ class Guest:
                 *("-device", f"virtserialport,chardev={name},name={name}"),
             )
         ]
+        frames = ",".join(
+            f"{end}.type=unix,{end}.path={folder}/frames{number}"
+            for end, number in (("local", own), ("remote", 1 - own))
+        )
         return [
             *("-rtc", f"base={self.place.clock}"),
             *("-device", "virtio-serial-pci", *serial),
             *("-netdev", "user,id=out", "-device", f"virtio-net-pci,netdev=out,mac={mac('out', own)}"),
-            *("-netdev", f"dgram,id=pair,local.type=unix,local.path={folder}/frames{own},"
-              f"remote.type=unix,remote.path={folder}/frames{1 - own}"),
-            *("-device", f"virtio-net-pci,netdev=pair,mac={mac('pair', own)}"),
-            *("-object", f"memory-backend-file,id=shared,share=on,size={_SHARED_BYTES},mem-path={folder}/shared"),
-            *("-device", "ivshmem-plain,memdev=shared"),
-        ]  # fmt: skip
+            *(
+                "-netdev",
+                f"dgram,id=pair,{frames}",
+                "-device",
+                f"virtio-net-pci,netdev=pair,mac={mac('pair', own)}",
+            ),
+            *(
+                "-object",
+                f"memory-backend-file,id=both,share=on,size={_SHARED_BYTES},mem-path={folder}/shared",
+            ),
+            *("-device", "ivshmem-plain,memdev=both"),
+        ]
 
 
 def mac(network: str, number: int) -> str:
@@ -157,7 +175,7 @@ def mac(network: str, number: int) -> str:
 
 
 class Guests:
-    """Context manager for two guests. A panic while they boot is the emulator's: they are booted once more."""
+    """Context manager for two guests. A panic while they boot is the emulator's: once more, then."""
 
     def __init__(self, a: Place, b: Place) -> None:
         self._places = (a, b)

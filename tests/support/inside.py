@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the processes in a guest are asked to do: network, agent, traffic, and clocks held against one another.
+"""What the processes in a guest are asked to do: network, agent, clocks held against one another.
 
-The truth about two guests' clocks comes from a page of memory that both share (QEMU's ivshmem): one writes a
-number, the other sees it, reads its clocks and writes them beside it. Its reading lies between the first one's
-looks at its own clock before and after, whatever either kernel, the emulator or this host was doing meanwhile.
+The truth about two guests' clocks comes from a page of memory that both share (QEMU's ivshmem): one writes
+a number, the other sees it, reads its clocks and writes them beside it. Its reading lies between the first
+one's looks at its own clock before and after, whatever the kernels, the emulator or this host did meanwhile.
 """
 
 import ctypes
@@ -15,15 +15,17 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from agent.clocks import _LIBC, _Timex, adjtimex
+from agent.clocks import _LIBC, _Timeval, _Timex, adjtimex
 from support.netns import Host, add
 from support.whole_way import AgentProcess, Names
 
-NAMESPACE = "pair"
+PAIR = "pair"
+"""The namespace that is traced, and the interface in it."""
+HERE = Host(PAIR, PAIR, "", "")
 _IVSHMEM = "0x1af4", "0x1110"
 _PING, _PONG, _MONOTONIC, _RAW = 0, 8, 16, 17
 _PATIENCE_SECONDS = 60.0
-_ADJ_FREQUENCY = 0x2
+_ADJ_FREQUENCY, _ADJ_SETOFFSET, _ADJ_NANO = 0x2, 0x100, 0x2000
 _PPM = 1 << 16
 
 
@@ -48,31 +50,36 @@ class Said(NamedTuple):
 
 
 def join(number: int, out: str, pair: str) -> Said:
-    """Give the guest its addresses: towards the host outside, and in a namespace of its own to the other guest."""
+    """Give the guest addresses: to the host outside and, in a namespace of its own, to the other guest."""
     way_out, way = _interface(out), _interface(pair)
     _run("ip", "address", "add", f"10.0.2.{15 + number}/24", "dev", way_out)
     _run("ip", "link", "set", way_out, "up")
-    add(NAMESPACE)
-    _run("ip", "link", "set", way, "netns", NAMESPACE)
-    host = Host(NAMESPACE, way, f"10.98.0.{1 + number}", "")
-    host.run("ip", "address", "add", f"{host.ipv4}/24", "dev", way)
-    host.run("ip", "link", "set", way, "up")
-    host.run("ip", "link", "set", "lo", "up")
+    add(PAIR)
+    _run("ip", "link", "set", way, "netns", PAIR, "name", PAIR)
+    HERE.run("ip", "address", "add", f"{address(number)}/24", "dev", PAIR)
+    HERE.run("ip", "link", "set", PAIR, "up")
+    HERE.run("ip", "link", "set", "lo", "up")
     source = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource").read_text().strip()
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return Said(os.uname().release, boot, source, host.inode)
+    return Said(os.uname().release, boot, source, HERE.inode)
+
+
+def address(number: int) -> str:
+    """Return a guest's address towards the other."""
+    return f"10.98.0.{1 + number}"
 
 
 def _interface(mac: str) -> str:
     return next(
-        file.parent.name for file in Path("/sys/class/net").glob("*/address") if file.read_text().strip() == mac
+        file.parent.name
+        for file in Path("/sys/class/net").glob("*/address")
+        if file.read_text().strip() == mac
     )
 
 
-def impair(pair: str, *netem: str) -> None:
+def impair(*netem: str) -> None:
     """Delay and lose what this guest sends to the other one, by tc-netem(8)."""
-    host = Host(NAMESPACE, pair, "", "")
-    host.run("tc", "qdisc", "replace", "dev", pair, "root", "netem", *netem)
+    HERE.run("tc", "qdisc", "replace", "dev", PAIR, "root", "netem", *netem)
 
 
 _agents: list[AgentProcess] = []
@@ -80,7 +87,7 @@ _agents: list[AgentProcess] = []
 
 def start_agent(names: Names, *more: str) -> None:
     """Trace the namespace of the pair; returns once it does."""
-    _agents.append(AgentProcess(names, (Host(NAMESPACE, "", "", "").inode,), *more).__enter__())
+    _agents.append(AgentProcess(names, (HERE.inode,), *more).__enter__())
 
 
 def stop_agent() -> dict[str, int]:
@@ -144,19 +151,24 @@ def _shared() -> memoryview:
         return memoryview(mmap.mmap(memory.fileno(), mmap.PAGESIZE)).cast("Q")
 
 
-def step(seconds: float) -> None:
-    """Set CLOCK_REALTIME ahead."""
-    time.clock_settime(time.CLOCK_REALTIME, time.clock_gettime(time.CLOCK_REALTIME) + seconds)
+def step(nanoseconds: int) -> None:
+    """Set CLOCK_REALTIME ahead by so much, at once."""
+    seconds, part = divmod(nanoseconds, 1_000_000_000)
+    _change(_Timex(modes=_ADJ_SETOFFSET | _ADJ_NANO, time=_Timeval(seconds, part)))
 
 
 def slew(ppm: float) -> None:
-    """Have CLOCK_MONOTONIC (and REALTIME) run faster, as NTP does; CLOCK_MONOTONIC_RAW stays as it is."""
-    change = _Timex(modes=_ADJ_FREQUENCY, freq=round(ppm * _PPM))
-    if _LIBC.adjtimex(ctypes.byref(change)) < 0:
-        raise OSError(ctypes.get_errno(), "adjtimex")
+    """Have CLOCK_MONOTONIC and CLOCK_REALTIME run faster, as NTP does; CLOCK_MONOTONIC_RAW stays as it is."""
+    frequency = round(ppm * _PPM)
+    _change(_Timex(modes=_ADJ_FREQUENCY, freq=frequency))
     state = adjtimex()
     assert state is not None
-    assert state.freq == round(ppm * _PPM)
+    assert state.freq == frequency
+
+
+def _change(wanted: _Timex) -> None:
+    if _LIBC.adjtimex(ctypes.byref(wanted)) < 0:
+        raise OSError(ctypes.get_errno(), "adjtimex")
 
 
 def _run(*command: str) -> None:

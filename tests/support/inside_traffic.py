@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Requests and responses between two guests: one connection, each end in a guest's namespace for the pair.
 
-Every call that moves bytes is written down by its guest's CLOCK_MONOTONIC, so that what events say can be held
-against what the two programs saw.
+Every call that moves bytes is written down by its guest's CLOCK_MONOTONIC, so that what events say can be
+held against what the two programs saw.
 """
 
 import socket
 import time
 from functools import cache
 
-from support.inside import NAMESPACE
-from support.netns import Host
+from support.inside import HERE
 from support.traffic import Call, End
 
 REQUEST_BYTES, RESPONSE_BYTES = 200, 600
@@ -21,7 +20,7 @@ _PATIENCE_SECONDS = 120.0
 
 @cache
 def _listener() -> socket.socket:
-    with Host(NAMESPACE, "", "", "").entered():
+    with HERE.entered():
         listener = socket.create_server(("", 0))
     listener.settimeout(_PATIENCE_SECONDS)
     return listener
@@ -48,7 +47,7 @@ def answer() -> list[Call]:
 
 @cache
 def _client(address: str, port: int) -> End:
-    with Host(NAMESPACE, "", "", "").entered():
+    with HERE.entered():
         return _end(socket.create_connection((address, port), _PATIENCE_SECONDS))
 
 
