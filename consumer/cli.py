@@ -122,6 +122,7 @@ def engines(settings: ConsumerSettings) -> MakeEngine:
         tick_ms=round(own.tick * 1000),
         horizon_ms=round(own.horizon * 1000),
         window_ns=own.window.nanoseconds,
+        match_rows=own.match_rows and max(1, round(own.match_rows * own.tick)),
         edge_names=own.edge_name,
         owners=read_owners(own.owners_file) if own.owners_file else (),
     )

@@ -77,6 +77,10 @@ class ConsumeSettings(Settings, frozen=True):
     peer_wait: Annotated[
         Duration, Meta(description="A host whose agent delivers later than this is waited for no longer")
     ] = Duration.parse("15m")
+    match_rows: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(description="Single messages kept a second and partition, about; histograms are of all"),
+    ] = None
     publish: Annotated[bool, Meta(description="Send latencies to the latency topic")] = True
     edge_name: Annotated[
         tuple[EdgeName, ...], Meta(description="What ends are called in edges; the first that matches")

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from consumer.engine import rows
 from consumer.engine.arrow import Place
+from consumer.engine.budget import kept
 from consumer.engine.clocks import clocks
 from consumer.engine.facts import Link, Rows, describe, link
 from consumer.engine.flows import UNHEARD, Flows
@@ -31,8 +32,13 @@ class About(NamedTuple):
     """The reason of all that found no other end, None = its horizon came."""
 
 
-def rows_of(place: Place, closed: Closed, flows: Flows, window_ns: int, about: About) -> dict[str, pa.Table]:
-    """Return the tables (kind -> rows) of all that closed; kinds without rows are left out."""
+def rows_of(
+    place: Place, closed: Closed, flows: Flows, window_ns: int, about: About, most: int | None = None
+) -> dict[str, pa.Table]:
+    """Return the tables (kind -> rows) of all that closed; kinds without rows are left out.
+
+    Of kind ``match`` there are about ``most`` at most, None: all.
+    """
     links = link(_everyone(closed))
     facts = describe(flows, links.triples)
     of_row = links.rows()
@@ -40,7 +46,9 @@ def rows_of(place: Place, closed: Closed, flows: Flows, window_ns: int, about: A
     matched, expired, holes = np.split(of_row, ends[:-1])
     measured = measure(closed, np.array([one.same_clock for one in facts], dtype=bool)[matched])
     tables = {
-        "match": rows.matches(place, closed, measured, facts, matched) if matched.size else None,
+        "match": rows.matches(place, kept(closed, measured, facts, matched, most), facts)
+        if matched.size
+        else None,
         "histogram": histograms(place, messages(closed, measured, of_row[: ends[1]]), facts, window_ns),
         "clock": clocks(place, closed, facts, matched),
         "unmatched": _unmatched(place, closed, flows, facts, (expired, holes), about),

@@ -29,7 +29,7 @@ from consumer.engine.twice import once
 from consumer.engine.unpack import Body, read
 from consumer.engine.whole import Whole
 from consumer.latency.intervals import I32
-from consumer.latency.match import Now, Open, add, match, nothing
+from consumer.latency.match import Closed, Now, Open, add, match, nothing
 from schemas.batch import EventBatch
 from schemas.errors import RecordError
 
@@ -130,7 +130,7 @@ class EventEngine:
         found = self._exchanges(place, new, partial, self._earliest(now))
         waiting = add(self.waiting, new.sends, new.receives, new.arrivals)
         self.waiting, closed = match(waiting, self.flows.flows, now)
-        found.append(rows_of(place, closed, self.flows, self.settings.window_ns, self._about()))
+        found.append(self._rows(place, closed, self._about()))
         if new.lives:
             found.append(lives.rows_of(place, new.lives, self.flows))
         before = evict_before(self.waiting, self.settings.max_open_events)
@@ -182,6 +182,10 @@ class EventEngine:
     def _about(self, why: str | None = None) -> About:
         return About(frozenset(self.peers.silent), frozenset(self.streams.gaps.hosts()), why)
 
+    def _rows(self, place: Place, closed: Closed, about: About) -> dict[str, pa.Table]:
+        settings = self.settings
+        return rows_of(place, closed, self.flows, settings.window_ns, about, settings.match_rows)
+
     def _once(self, new: collect.Events) -> collect.Events:
         """Leave out, and count, what another agent run of the same host has told before."""
         sends, receives, ends = once(new.sends, new.receives, self.waiting, self.flows)
@@ -201,7 +205,7 @@ class EventEngine:
         )
         ends += [closed.expired.flow, closed.holes.receives.flow[closed.holes.first] ^ 1]
         self._count(np.concatenate(ends), "evicted")
-        return rows_of(place, closed, self.flows, self.settings.window_ns, self._about(EVICTED))
+        return self._rows(place, closed, self._about(EVICTED))
 
     def _told(self, place: Place) -> dict[str, pa.Table]:
         """Return the ledger, and the ends first heard of, since the last tick."""

@@ -8,13 +8,11 @@ import numpy as np
 import pyarrow as pa
 
 from consumer.engine.arrow import Place, Spread, nullable, table
+from consumer.engine.budget import Kept
 from consumer.engine.facts import Link
 from consumer.engine.flows import UNHEARD, Flows, address_text
 from consumer.engine.ledger import Count
 from consumer.engine.naming import actor_of, address, ends_of, port, side
-from consumer.latency.intervals import I64
-from consumer.latency.match import Closed
-from consumer.latency.measure import Measured
 from schemas.event import Flag
 
 SAME_HOST, UNSYNCED = "same_host", "unsynced"
@@ -22,8 +20,9 @@ _PIECES = int(Flag.FIRST_PIECE | Flag.LAST_PIECE)
 """Whose meaning on a row is that of the send alone."""
 
 
-def matches(place: Place, closed: Closed, measured: Measured, links: list[Link], link: I64) -> pa.Table:
-    """Return a row for each match; ``link`` (n,) points into ``links``."""
+def matches(place: Place, found: Kept, links: list[Link]) -> pa.Table:
+    """Return a row for each match that gets one."""
+    closed, measured, link = found.closed, found.measured, found.link
     sends, receives = closed.sends, closed.receives
     spread = Spread(link)
     arrived = closed.arrived >= 0
@@ -42,9 +41,9 @@ def matches(place: Place, closed: Closed, measured: Measured, links: list[Link],
         "receive_wait_ns": nullable(measured.wait, arrived),
         "clock": spread.texts([SAME_HOST if one.same_clock else UNSYNCED for one in links]),
         "last_piece": (sends.flags & Flag.LAST_PIECE) != 0,
-        "flags": sends.flags | ((receives.flags | closed.arrival_flags) & ~_PIECES),
+        "flags": sends.flags | ((receives.flags | closed.arrival_flags) & ~_PIECES) | found.slow,
         **_of_two_clocks(closed, links, link),
-        "keep": spread.chances([one.keep for one in links]),
+        "keep": spread.chances([one.keep * found.share for one in links]),
     }
     return table("match", place, measured.sent_at, columns)
 

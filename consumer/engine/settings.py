@@ -26,6 +26,8 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     """Events that wait from tick to tick; beyond it the oldest are evicted and counted."""
     max_tick_events: Positive = 1_000_000
     """Events collected at most before a tick is made, whatever the broker's time says."""
+    match_rows: Positive | None = None
+    """Rows of kind match that a tick gives at most, about; the rest is in histograms alone. None: all."""
     edge_names: tuple[EdgeName, ...] = ()
     """What ends are called in edges, the first that matches; without one ``process@host:port``."""
     owners: tuple[Owner, ...] = ()

@@ -19,6 +19,7 @@ from consumer.rollup.groups import Groups, coded_text, grouped
 from consumer.rollup.sums import MINUTE_NS, SCHEMA, numbers
 from schemas.event import Flag
 from schemas.histogram import SCALE
+from schemas.tables import SLOWEST
 
 SAME_HOST, BOUNDED, UNSYNCED = "same_host", "bounded", "unsynced"
 _ENDS = ("edge", "sender_host", "receiver_host")
@@ -111,7 +112,7 @@ def latencies(rows: pa.Table, solved: Mapping[int, Solved]) -> Latencies:
 
 def histograms(rows: pa.Table, found: Latencies) -> pa.Table:
     """Return roll-up rows of delivery and wire of the messages between hosts, of windows of a minute."""
-    at = np.flatnonzero(found.cross)
+    at = np.flatnonzero(found.cross & ((numbers(rows["flags"]) & SLOWEST) == 0))
     rows, found = rows.take(pa.array(at)), picked(found, at)
     arrived = np.asarray(pc.is_valid(rows["receive_wait_ns"]).combine_chunks(), dtype=bool)
     keep = np.asarray(pc.fill_null(rows["keep"], 1.0).combine_chunks(), dtype=np.float64)

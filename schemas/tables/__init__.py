@@ -10,10 +10,10 @@ import pyarrow as pa
 from schemas.tables.accounts import AGENT, LEDGER, PROGRESS
 from schemas.tables.clocks import CLOCK, CLOCK_SOLUTION, READING
 from schemas.tables.connections import CLOSE, CONNECT, CONNECTION, RETRANSMIT
-from schemas.tables.matches import HISTOGRAM, LATE, MATCH, UNMATCHED
+from schemas.tables.matches import HISTOGRAM, LATE, MATCH, SLOWEST, UNMATCHED
 from schemas.tables.rollup import EXEMPLAR, ROLLUP
 
-__all__ = ["GREW", "HISTOGRAM", "KINDS", "LATE", "MATCH", "PARTITION_COLUMNS", "facts_schema"]
+__all__ = ["GREW", "HISTOGRAM", "KINDS", "LATE", "MATCH", "PARTITION_COLUMNS", "SLOWEST", "facts_schema"]
 
 PARTITION_COLUMNS = ("kind", "date", "hour")
 

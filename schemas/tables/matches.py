@@ -46,7 +46,7 @@ MATCH = pa.schema(
 """One matched send, or piece of one. Without an arrival ``wire_ns`` and ``receive_wait_ns`` are null.
 
 Boots and CLOCK_MONOTONIC (the send's start, the end of the read) are told where the ends do not share one
-clock, null elsewhere. ``keep`` is the chance that sampling had to keep it, null = 1: all were kept.
+clock, null elsewhere. ``keep`` is the chance that sampling, at the hosts and here, had to keep it; null = 1.
 """
 
 
@@ -123,5 +123,7 @@ are those that the event was kept by, null where all were.
 """
 
 
+SLOWEST = 1 << 29
+"""In the ``flags`` of a match: one of the slowest, here beside the sample: it counts for nothing."""
 LATE = 1 << 30
 """In the ``flags`` of a match: found by a later look at what was unmatched (consumer/late)."""
