@@ -13,6 +13,8 @@ from consumer.engine.facts import Link
 from consumer.engine.flows import UNHEARD, Flows, address_text
 from consumer.engine.ledger import Count
 from consumer.engine.naming import actor_of, address, ends_of, port, side
+from consumer.latency.intervals import I64
+from consumer.latency.match import Closed
 from schemas.event import Flag
 
 SAME_HOST, UNSYNCED = "same_host", "unsynced"
