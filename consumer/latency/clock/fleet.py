@@ -133,7 +133,7 @@ def _closed(hosts: int, sure: _Direct, told: _Direct) -> tuple[F64, Bools]:
 def _contradict(ahead: F64) -> Bools:
     """Say in which stretches a path comes back below zero, but for rounding."""
     own = np.arange(ahead.shape[0])
-    found: Bools = (ahead[own, own] < -ROUNDING_NS).any(axis=0)
+    found: Bools = np.asarray((ahead[own, own] < -ROUNDING_NS).any(axis=0))
     return found
 
 
