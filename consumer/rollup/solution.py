@@ -86,7 +86,7 @@ def _beside(stretches: F64) -> F64:
 
 def _told(window: Window, view: View, pair: Pair | None, shown: tuple[_Shown, _Shown]) -> dict[str, Any]:
     fleet, a, b = view
-    bad = fleet.contradicted[a] | fleet.contradicted[b]
+    bad = fleet.contradicted[a, b]
     high, low = (np.where(bad, np.inf, fleet.ahead[way]) for way in ((a, b), (b, a)))
     time = fleet.shown[a]
     inside = (time[:-1] < window.window_ns) & (time[1:] > 0)

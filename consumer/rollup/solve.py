@@ -111,7 +111,7 @@ def _apart(view: View, time: F64, clock: int) -> tuple[F64, F64]:
     stretch = np.where(known, stretch, 0)
     ahead = np.interp(time, axis, fleet.shown[b] - fleet.shown[a])
     high, low = fleet.ahead[a, b, stretch], -fleet.ahead[b, a, stretch]
-    known &= ~(fleet.contradicted[a] | fleet.contradicted[b])[stretch] & np.isfinite(high) & np.isfinite(low)
+    known &= ~fleet.contradicted[a, b, stretch] & np.isfinite(high) & np.isfinite(low)
     high, low = np.where(known, high, 0), np.where(known, low, 0)
     shift = np.clip(0, low, high)
     wide = np.where(known, np.maximum(high - shift, shift - low), np.inf)
