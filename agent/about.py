@@ -16,7 +16,7 @@ from agent.settings import AgentSettings
 from agent.spool.limits import Figures
 from agent.spool.record import Run
 from common.config import render
-from schemas.control import MAX_LEFT, Heartbeat, Left
+from schemas.control import MAX_LEFT, Heartbeat, Left, Reading
 
 _HASH_BYTES = 6
 _MOST_RELEASE = 128
@@ -36,6 +36,7 @@ class About(NamedTuple):
         spool: Figures | None,
         now_ns: int,
         left: Mapping[tuple[Run, str], int],
+        readings: tuple[Reading, ...] = (),
     ) -> Heartbeat:
         """Return the heartbeat with this and what is so now on it; ``now_ns`` is realtime."""
         spool = spool or Figures()
@@ -50,6 +51,7 @@ class About(NamedTuple):
             spool_bytes=spool.bytes,
             spool_oldest_ns=age,
             left=tuple(of_others[:MAX_LEFT]),
+            readings=readings,
         )
 
 

@@ -9,34 +9,69 @@ systemd-timesyncd keep it up to date).
 
 import ctypes
 import time
-from typing import NamedTuple
+from collections.abc import Callable
 
 from agent.loop import system_clock
+from schemas.control import MAX_READINGS, Reading
 
 TRIES = 10
+EVERY_SECONDS = 1.0
+UNDISCIPLINED = -1
 _UNSYNC = 0x0040
 _MICRO = 1000
 _CLOCK_RAW, _CLOCK_MONOTONIC = time.CLOCK_MONOTONIC_RAW, time.CLOCK_MONOTONIC
 
 
-class Reading(NamedTuple):
-    """All of one moment, ns."""
-
-    monotonic_ns: int
-    raw_offset_ns: int
-    """CLOCK_MONOTONIC_RAW minus CLOCK_MONOTONIC, right within `width_ns` / 2."""
-    width_ns: int
-    """Between the two looks at CLOCK_MONOTONIC_RAW."""
-    realtime_offset_ns: int
-    """CLOCK_REALTIME minus CLOCK_MONOTONIC."""
-    error_ns: int | None
-    """Most that CLOCK_REALTIME is off, as who disciplines it says; None: nobody does, or nobody says."""
-
-
 def read() -> Reading:
     """Return a reading of now; about 10 us."""
     raw, now, width = min((_sandwich() for _ in range(TRIES)), key=lambda one: one[2])
-    return Reading(now, raw - now, width, system_clock().realtime_offset_ns, kernel_error_ns())
+    error_ns = kernel_error_ns()
+    return Reading(
+        now,
+        raw - now,
+        width,
+        system_clock().realtime_offset_ns,
+        UNDISCIPLINED if error_ns is None else error_ns,
+    )
+
+
+class ReadingLog:
+    """The readings that no heartbeat has brought to Kafka yet, about one a second.
+
+    While Kafka is away they become rarer instead of more: when they are too many for one heartbeat every
+    other one goes, and further ones come half as often. So they still tell of all the time.
+    """
+
+    def __init__(self, reader: Callable[[], Reading] = read) -> None:
+        self._read = reader
+        self._held: list[Reading] = []
+        self._due = 0.0
+        self._every = EVERY_SECONDS
+
+    def look(self, now: float) -> None:
+        """Take a reading if it is time; `now` is in seconds of CLOCK_MONOTONIC."""
+        if now < self._due:
+            return
+        if len(self._held) >= MAX_READINGS:
+            del self._held[1::2]
+            self._every *= 2
+        self._due = now + self._every
+        self._held.append(self._read())
+
+    def tell(self) -> tuple[Reading, ...]:
+        """Return all that are held, in the order of time, for a heartbeat."""
+        return tuple(self._held)
+
+    def report(self, readings: tuple[Reading, ...]) -> Callable[[object, object], None]:
+        """Return what Kafka's client is to call once it has, or with an error, the heartbeat they are in."""
+        last = max((one.monotonic_ns for one in readings), default=0)
+
+        def taken(error: object, _message: object) -> None:
+            if error is None:
+                self._held = [one for one in self._held if one.monotonic_ns > last]
+                self._every = EVERY_SECONDS
+
+        return taken
 
 
 def _sandwich() -> tuple[int, int, int]:

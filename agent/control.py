@@ -6,6 +6,7 @@ from msgspec import structs
 from agent.delivery.outstanding import Outstanding
 from agent.ledger import Ledger
 from agent.pack import Clock, Identity
+from agent.version import VERSION as AGENT
 from schemas.control import VERSION, Heartbeat
 
 
@@ -16,8 +17,8 @@ def heartbeat(
     ledger: Ledger,
     outstanding: Outstanding,
     *,
-    agent: str,
     final: bool,
+    agent: str = AGENT,
 ) -> Heartbeat:
     """Return the heartbeat of this moment; write it after the delivery reports were taken."""
     oldest = outstanding.oldest_ns()

@@ -18,6 +18,7 @@ from agent.brakes.brakes import Brakes, Means
 from agent.brakes.budget import SpentFile
 from agent.brakes.kernel_time import KernelTime
 from agent.brakes.switch import Switch
+from agent.clocks import ReadingLog
 from agent.control import heartbeat, with_earlier
 from agent.delivery.choose import delivery_of
 from agent.delivery.kafka import KafkaDelivery
@@ -35,7 +36,6 @@ from agent.report import Figures, Reporter
 from agent.settings import AgentSettings, CaptureSection, cgroup_of, namespace_of
 from agent.single import only_agent
 from agent.spool.record import Run
-from agent.version import VERSION
 from common import systemd
 from common.config import render
 from schemas import control
@@ -121,6 +121,7 @@ class AgentService:
         self._settings = settings
         self._log = structlog.get_logger()
         self._beats = 0
+        self._clocks = ReadingLog()
         self._about = about(settings)
         self.ledger = Ledger()
         self.exposed = Exposed(settings.service.metrics_listen)
@@ -216,6 +217,7 @@ class AgentService:
                 stop.wait(LONGEST_FLUSH_SECONDS)
                 now = time.monotonic()
             works.delivery.poll()
+            self._clocks.look(now)
             self.exposed.pulse.beat()
             watchdog.turned(now)
             if works.arrival.poll():
@@ -260,17 +262,19 @@ class AgentService:
 
     def _beat(self, works: "_Works", *, final: bool) -> None:
         identity, delivery, standing = works.identity, works.delivery, works.delivery.standing
-        clock, out = system_clock(), delivery.outstanding
-        beat = heartbeat(identity, self._beats, clock, self.ledger, out, agent=VERSION, final=final)
+        now, out = system_clock(), delivery.outstanding
+        beat = heartbeat(identity, self._beats, now, self.ledger, out, final=final)
         told = self._about.on(
             works.brakes.standing.on(with_earlier(beat, None if standing is None else standing.earlier_ns)),
             backend=works.switch.capture.means,
             spool=standing,
             now_ns=beat.sent_at_ns,
             left=delivery.left,
+            readings=self._clocks.tell(),
         )
         self._beats += 1
-        delivery.send_control(identity.host.encode(), control.encode(told))
+        taken = self._clocks.report(told.readings)
+        delivery.send_control(identity.host.encode(), control.encode(told), taken)
 
     def _brakes(self, switch: Switch, delivery: KafkaDelivery, orders: Orders) -> Brakes:
         settings = self._settings

@@ -34,6 +34,9 @@ from consumer.pipeline.watch import Watch
 from consumer.pipeline.watermarks import Patience, Watermarks
 from consumer.pipeline.work import Engine
 from consumer.publish.kafka import Sender
+from consumer.rollup.beside import beside
+from consumer.rollup.metrics import Metrics as RollupMetrics
+from consumer.rollup.told import Order
 from consumer.settings import ENV_PREFIX, ConsumerSettings
 from consumer.source.kafka import KafkaSource
 from consumer.source.lag import KafkaLag
@@ -92,7 +95,8 @@ def run(
         service = _service(settings, stop, metrics, reader, lake(settings), until_end=until_end)
         service.alive = _alive(pulse)
         service.peers = _peers(settings, beats)
-        with _served(settings, registry, health_of(service, pulse)):
+        rounds = beside(_rounds(settings, until_end=until_end), RollupMetrics(registry))
+        with _served(settings, registry, health_of(service, pulse)), rounds:
             notify("READY=1")
             service.until_end() if until_end else service.follow()
             notify("STOPPING=1")
@@ -189,6 +193,14 @@ def _service(
 def health_of(service: Service, pulse: Pulse) -> Health:
     """Return when a consumer lives (its loop turns) and is ready (it has begun, the last cycle went well)."""
     return Health(pulse.trouble, lambda: service.trouble if pulse.begun else "not begun yet")
+
+
+def _rounds(settings: ConsumerSettings, *, until_end: bool) -> Order:
+    """Return what is to be rolled up beside the consumer: nothing by one that only reads to the end."""
+    own, lake = settings.consumer, settings.lake
+    behind, longest = own.rollup.waits(own.horizon, own.peer_wait)
+    every = 0.0 if until_end else float(own.rollup.every)
+    return Order(lake.uri, lake.storage_options, behind, longest, every)
 
 
 def _alive(pulse: Pulse) -> Callable[[], None]:

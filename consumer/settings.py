@@ -12,6 +12,7 @@ from common.kafka import GroupProtocol, KafkaSettings
 from common.service import ServiceSettings
 from common.units import ByteSize, Duration
 from consumer.engine.names import EdgeName
+from consumer.rollup.settings import RollupSettings
 from consumer.source.topics import OnTruncated
 from lake.settings import KeepSettings, MaintainSettings
 
@@ -92,6 +93,7 @@ class ConsumeSettings(Settings, frozen=True):
             description="Records deleted before they were read: stop, or go on and enter them in the ledger"
         ),
     ] = "stop"
+    rollup: RollupSettings = RollupSettings()
 
     def __post_init__(self) -> None:
         """Refuse times that cannot work."""

@@ -15,6 +15,7 @@ from agent.metrics import LABEL_NAMES, registry_of
 from agent.status import Status
 from common.metrics import new_registry
 from consumer.pipeline.metrics import Metrics
+from consumer.rollup.metrics import Metrics as RollUps
 from wirelag.rounds import Metrics as Rounds
 
 _HEAD = """# Metrics
@@ -40,6 +41,8 @@ def render() -> str:
     """Return the page."""
     consumer = CollectorRegistry()
     own = Metrics(consumer).label_names
+    rollup = CollectorRegistry()
+    rolled = RollUps(rollup).label_names
     maintain = CollectorRegistry()
     rounds = Rounds(maintain).label_names
     parts = [
@@ -48,6 +51,8 @@ def render() -> str:
         _table(_own(registry_of(example).collect()), LABEL_NAMES),
         "## Consumer\n",
         _table(consumer.collect(), own),
+        "## Roll-up: beside the consumer, and `wirelag rollup --every`\n",
+        _table(rollup.collect(), rolled),
         "## `wirelag lake maintain --every`\n",
         _table(maintain.collect(), rounds),
         "## All: the process\n",

@@ -23,6 +23,9 @@ class Range(NamedTuple):
     end: int
 
 
+EVER = Range(-(1 << 63), (1 << 63) - 1)
+
+
 class Inputs:
     """The rows of some files of some kinds."""
 

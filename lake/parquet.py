@@ -46,6 +46,9 @@ PRUNED = {
 _ALSO_IN_FILES = ("connection", "edge")
 """Columns with statistics inside the files only, for leaving out row groups."""
 
+_FOR_GOOD = ("rollup",)
+"""Written once and kept long: packed tightly, lists as differences."""
+
 ROW_GROUP = 262_144
 
 
@@ -182,11 +185,15 @@ def _options(kind: str) -> dict[str, Any]:
     flat = [field for field in KINDS[kind] if not pa.types.is_nested(field.type)]
     running = {field.name for field in flat if field.type == pa.int64() and _is_running(field.name)}
     statistics = {*PRUNED[kind], *_ALSO_IN_FILES}
+    encoding = dict.fromkeys(sorted(running), "DELTA_BINARY_PACKED")
+    if kind in _FOR_GOOD:
+        lists = [field.name for field in KINDS[kind] if pa.types.is_list(field.type)]
+        encoding |= {f"{name}.list.element": "DELTA_BINARY_PACKED" for name in lists}
     return {
         "compression": "zstd",
-        "compression_level": 1,
+        "compression_level": 9 if kind in _FOR_GOOD else 1,
         "use_dictionary": [field.name for field in flat if field.name not in running],
-        "column_encoding": dict.fromkeys(sorted(running), "DELTA_BINARY_PACKED"),
+        "column_encoding": encoding,
         "write_statistics": [field.name for field in flat if field.name in statistics],
         # Without Arrow's own schema in the file a dictionary column is read as the text it is.
         "store_schema": False,

@@ -16,6 +16,7 @@ from schemas.batch import FULL_RATE, Rate
 VERSION = 1
 MAX_TOTALS = 1024
 MAX_LEFT = 256
+MAX_READINGS = 256
 
 Natural = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
@@ -46,6 +47,21 @@ class Left(msgspec.Struct, frozen=True):
     """Why they were lost."""
     events: Natural
     """Cumulative number of events, since this run started."""
+
+
+class Reading(msgspec.Struct, frozen=True, array_like=True):
+    """The host's clocks against one another at one moment, as an array in this order."""
+
+    monotonic_ns: Nanoseconds
+    """CLOCK_MONOTONIC."""
+    raw_offset_ns: Whole
+    """CLOCK_MONOTONIC_RAW minus CLOCK_MONOTONIC, right within half of the width."""
+    width_ns: Nanoseconds
+    """Between the two looks at CLOCK_MONOTONIC_RAW that the one at CLOCK_MONOTONIC lies between."""
+    realtime_offset_ns: Whole
+    """CLOCK_REALTIME minus CLOCK_MONOTONIC."""
+    error_ns: Whole = -1
+    """Most that CLOCK_REALTIME is off, as who disciplines it says; negative = nobody does, or nobody says."""
 
 
 class Heartbeat(msgspec.Struct, frozen=True, tag="heartbeat"):
@@ -101,6 +117,8 @@ class Heartbeat(msgspec.Struct, frozen=True, tag="heartbeat"):
     """Age of the oldest event in the spool, 0 = it is empty."""
     left: Annotated[tuple[Left, ...], Meta(max_length=MAX_LEFT)] = ()
     """What this run lost of earlier runs' records."""
+    readings: Annotated[tuple[Reading, ...], Meta(max_length=MAX_READINGS)] = ()
+    """Of the host's clocks, about one a second, those that no heartbeat brought to Kafka before."""
 
 
 def encode(heartbeat: Heartbeat) -> bytes:

@@ -49,6 +49,7 @@ def render() -> str:
         "heartbeat": _struct_table(control.Heartbeat),
         "total": _struct_table(control.Total),
         "left": _struct_table(control.Left),
+        "reading": _struct_table(control.Reading, numbered=0),
         "order": _struct_table(order.Order),
         "latency": _struct_table(latency.LatencyRecord),
         "latency_note": _note(latency.__doc__),
@@ -179,7 +180,11 @@ def _range(bare: types.Type) -> str:
 def _number(value: int) -> str:
     if abs(value) < _SMALL:
         return f"{value:,}"
-    return f"2^{(value + 1).bit_length() - 1} - 1" if value > 0 else f"-2^{(-value).bit_length()} + 1"
+    if value > 0:
+        return f"2^{(value + 1).bit_length() - 1} - 1"
+    return (
+        f"-2^{(-value).bit_length()} + 1" if value & -value != -value else f"-2^{(-value).bit_length() - 1}"
+    )
 
 
 def _golden() -> dict[str, object]:

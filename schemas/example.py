@@ -9,7 +9,7 @@ are for ever.
 import numpy as np
 
 from schemas.batch import EventBatch, Flow, Mark, Process
-from schemas.control import Heartbeat, Left, Total
+from schemas.control import Heartbeat, Left, Reading, Total
 from schemas.event import Audit, Flag, Kind
 from schemas.order import Order
 from schemas.section import Columns, Section, pack
@@ -76,6 +76,10 @@ def heartbeat() -> Heartbeat:
         spool_bytes=131_072,
         spool_oldest_ns=1_500_000_000,
         left=(Left(_BOOT, _EPOCH - 90_000_000_000, "quota", 120),),
+        readings=(
+            Reading(_START + 38_600_000_000, -1_204_118, 190, _EPOCH - _START, 2_150_000),
+            Reading(_START + 39_600_000_000, -1_204_131, 204, _EPOCH - _START),
+        ),
     )
 
 

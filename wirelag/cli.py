@@ -122,6 +122,53 @@ def rematch(
     run(config, overrides, every=every, reach=reach)
 
 
+@app.command
+def rollup(
+    *,
+    config: Annotated[Path | None, Parameter(("--config", "-c"), help="TOML file, as of `consume`")] = None,
+    set_: Annotated[
+        tuple[str, ...],
+        Parameter(
+            "--set", negative="", show_default=False, help="section.key=value, over file and environment"
+        ),
+    ] = (),
+    every: Annotated[
+        str, Parameter("--every", show_default=False, help="do so again after so long; without it once")
+    ] = "",
+    from_: Annotated[
+        str,
+        Parameter(
+            "--from", allow_leading_hyphen=True, show_default=False, help="only hours from this time on"
+        ),
+    ] = "",
+    to: Annotated[
+        str,
+        Parameter("--to", allow_leading_hyphen=True, show_default=False, help="only hours before this time"),
+    ] = "",
+    lake: Annotated[
+        str, Parameter("--lake", show_default=False, help="folder or URI: short for --set lake.uri=…")
+    ] = "",
+) -> None:
+    """Solve clocks of closed windows, correct latencies between hosts, keep their histograms.
+
+    `wirelag consume` has this done beside it; this is for lakes without, and for a process of its own.
+
+    For example:
+
+    wirelag rollup --lake ./lake
+
+    wirelag rollup --config /etc/wirelag/consumer.toml --every 1m
+    """
+    import time
+
+    from consumer.rollup.command import rollup as run
+    from history.span import span
+
+    overrides = [*set_, *([f"lake.uri={lake}"] if lake else [])]
+    asked = span(from_ or "1970-01-01", to or "2262-01-01", time.time_ns()) if from_ or to else None
+    run(config, overrides, every=every, span=asked)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     return run_command("wirelag", lambda: _run(arguments))

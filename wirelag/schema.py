@@ -37,7 +37,7 @@ def check(*, root: Annotated[Path, Parameter("--root", help="a checkout of wirel
     expected = {
         _PAGE: document.render().encode(),
         _GOLDEN / f"events-v{batch.VERSION}-lives.bin": batch.encode(example.batch()),
-        _GOLDEN / f"heartbeat-v{control.VERSION}-hosts.json": control.encode(example.heartbeat()),
+        _GOLDEN / f"heartbeat-v{control.VERSION}-clocks.json": control.encode(example.heartbeat()),
     }
     differing = [str(path) for path, value in expected.items() if _read(root / path) != value]
     if differing:

@@ -41,6 +41,7 @@ RECALL_SECONDS = 0.005
 LOOK_SECONDS = 5.0
 """How often, while Kafka refuses us, to look whether a file with a secret or a certificate has changed."""
 SAY_SECONDS = 60.0
+Report = Callable[[KafkaError | None, Message], None]
 
 
 class KafkaDelivery:
@@ -156,11 +157,11 @@ class KafkaDelivery:
         self.outstanding.open(ticket)
         self._enqueue(value, ticket)
 
-    def send_control(self, key: bytes, value: bytes) -> None:
-        """Hand over a heartbeat; one that does not fit is replaced by the next."""
+    def send_control(self, key: bytes, value: bytes, report: Report | None = None) -> None:
+        """Hand over a heartbeat; one that does not fit is replaced by the next. ``report`` may never come."""
         try:
             if not self.paused:
-                self._producer.produce(self._settings.control_topic, value, key, 0)
+                self._producer.produce(self._settings.control_topic, value, key, 0, on_delivery=report)
         except (BufferError, KafkaException) as error:
             self.last_error = str(error)
 

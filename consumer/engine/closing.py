@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from consumer.engine import rows
 from consumer.engine.arrow import Place
+from consumer.engine.clocks import clocks
 from consumer.engine.facts import Link, Rows, describe, link
 from consumer.engine.flows import UNHEARD, Flows
 from consumer.engine.histograms import histograms, messages
@@ -41,6 +42,7 @@ def rows_of(place: Place, closed: Closed, flows: Flows, window_ns: int, about: A
     tables = {
         "match": rows.matches(place, closed, measured, facts, matched) if matched.size else None,
         "histogram": histograms(place, messages(closed, measured, of_row[: ends[1]]), facts, window_ns),
+        "clock": clocks(place, closed, facts, matched),
         "unmatched": _unmatched(place, closed, flows, facts, (expired, holes), about),
     }
     return {kind: table for kind, table in tables.items() if table is not None}

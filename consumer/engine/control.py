@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The partition of ``wirelag.control.v1``: heartbeats in, ledger rows out, each a difference of totals.
+"""The partition of ``wirelag.control.v1``: heartbeats in, rows of the ledger, of agents and of clocks out.
 
-The rows of one (host, boot, epoch, stage, reason) add up to the last total heard. A heartbeat that is not
-younger (by sequence) than the one before it of its epoch says nothing new and gives no row. Ticks are those
-of the events' engine: the rows do not depend on how the records are cut into calls.
+The ledger's are differences: those of one (host, boot, epoch, stage, reason) add up to the last total heard.
+A heartbeat that is not younger (by sequence) than the one before it of its epoch says nothing new and gives
+no row. Ticks are those of the events' engine: the rows do not depend on how the records are cut into calls.
 
 Where a run begins after the last words of an earlier one of its host, and those were no good-bye, what the
 earlier one saw since is in no count: a row ``agent``/``unreported`` of 0 events at its last words says so. It
@@ -20,7 +20,7 @@ from typing import Any, Self
 import msgspec
 import pyarrow as pa
 
-from consumer.engine import rows
+from consumer.engine import readings, rows
 from consumer.engine.arrow import Place, broker_ns
 from consumer.engine.ledger import Count, clip, counted, told_ns
 from consumer.engine.records import Output, Poison, Record, combine
@@ -59,6 +59,8 @@ class _Run(msgspec.Struct, array_like=True):
     heard: Heard | None = None
     fresh: bool = False
     """It was heard since the last tick."""
+    read_ns: int = -1
+    """CLOCK_MONOTONIC of the last reading of its clocks."""
 
 
 class _State(msgspec.Struct, array_like=True, tag="wirelag.control.state"):
@@ -68,6 +70,8 @@ class _State(msgspec.Struct, array_like=True, tag="wirelag.control.state"):
     last_tick: int | None = None
     poison: int = 0
     runs: list[tuple[str, str, int, _Run]] = []
+    read: list[readings.Reading] = []
+    """Readings since the last tick."""
 
 
 class ControlEngine:
@@ -146,6 +150,9 @@ class ControlEngine:
             run.heard = Heard(now, run.at_ns, self._state.broker_ms)
         run.heard.now, run.heard.at_ns, run.heard.heard_ms = now, run.at_ns, self._state.broker_ms
         _learn(run, heartbeat)
+        if read := readings.news(heartbeat, run.read_ns):
+            run.read_ns = read[-1].monotonic_ns
+            self._state.read += read
         self._changed[key] = None
 
     def _note_unended(self, new: Key) -> None:
@@ -170,12 +177,14 @@ class ControlEngine:
             )
             state.poison = 0
         self._forget()
-        if not (counts or told):
+        read, state.read = state.read, []
+        if not (counts or told or read):
             return {}
         number = state.broker_ms // self.settings.tick_ms
         state.last_tick = number if state.last_tick is None else max(number, state.last_tick + 1)
         place = Place(self.topic_partition, state.last_tick, state.broker_ms)
         found = {"ledger": rows.ledger(place, counts)} if counts else {}
+        found |= {"reading": readings.rows(place, read)} if read else {}
         return found | ({"agent": rows.agents(place, told)} if told else {})
 
     def _forget(self) -> None:

@@ -88,6 +88,19 @@ class Link(NamedTuple):
         return one is not None and other is not None and one.boot == other.boot != ""
 
     @property
+    def boots(self) -> tuple[str | None, str | None]:
+        """Sender's and receiver's boot id, where both are known and are not one: of two clocks."""
+        sender, receiver = self.ends[self.direction], self.ends[1 - self.direction]
+        if sender is None or receiver is None or "" in {sender.boot, receiver.boot}:
+            return (None, None)
+        return (None, None) if sender.boot == receiver.boot else (sender.boot, receiver.boot)
+
+    @property
+    def two_clocks(self) -> bool:
+        """Both ends are known, and each has a clock of its own."""
+        return self.boots[0] is not None
+
+    @property
     def hosts(self) -> tuple[str | None, str | None]:
         """Sender's and receiver's host, None where there is no agent."""
         sender, receiver = self.ends[self.direction], self.ends[1 - self.direction]

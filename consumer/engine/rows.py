@@ -43,13 +43,25 @@ def matches(place: Place, closed: Closed, measured: Measured, links: list[Link],
         "clock": spread.texts([SAME_HOST if one.same_clock else UNSYNCED for one in links]),
         "last_piece": (sends.flags & Flag.LAST_PIECE) != 0,
         "flags": sends.flags | ((receives.flags | closed.arrival_flags) & ~_PIECES),
-        "sender_boot": None,
-        "receiver_boot": None,
-        "sent_monotonic_ns": None,
-        "received_monotonic_ns": None,
+        **_of_two_clocks(closed, links, link),
         "keep": spread.chances([one.keep for one in links]),
     }
     return table("match", place, measured.sent_at, columns)
+
+
+def _of_two_clocks(closed: Closed, links: list[Link], link: I64) -> dict[str, Any]:
+    """Return what a match of two clocks can be corrected by; null in those of one."""
+    two = np.array([one.two_clocks for one in links], dtype=bool)
+    if not two.any():
+        names = ("sender_boot", "receiver_boot", "sent_monotonic_ns", "received_monotonic_ns")
+        return dict.fromkeys(names)
+    spread, boots = Spread(link), [one.boots for one in links]
+    return {
+        "sender_boot": spread.texts([sender for sender, _ in boots]),
+        "receiver_boot": spread.texts([receiver for _, receiver in boots]),
+        "sent_monotonic_ns": nullable(closed.sends.time, two[link]),
+        "received_monotonic_ns": nullable(closed.receives.time, two[link]),
+    }
 
 
 def _side(name: str, spread: Spread, links: list[Link], receiver: int) -> dict[str, Any]:

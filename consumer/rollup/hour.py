@@ -6,7 +6,7 @@ memory. The order of rows in files has no influence. Rows whose own time is out 
 not be believed, so they are filed by the broker's) come last, once the whole hour is settled.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,23 +14,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from consumer.rollup.clocks import Clocks, Solve, counted
 from consumer.rollup.exemplars import TAKEN, slowest
-from consumer.rollup.matches import COLUMNS, Latencies, Solved, histograms, latencies, messages
+from consumer.rollup.matches import COLUMNS, histograms, latencies, messages
 from consumer.rollup.sums import HOUR_NS, MINUTE_NS, SCHEMA, numbers, summed, widened
-from lake.inputs import Inputs, Range
+from lake.inputs import EVER, Inputs, Range
 from lake.parquet import PRUNED
+from lake.rollup import AROUND, OUTPUTS
 from schemas.tables import KINDS
 
 LOT = 1_000_000
 """Rows that are gone through together."""
-Solve = Callable[[int, int, pa.Table, pa.Table], Solved]
-"""Of a window's begin and length, and the rows of kinds clock and reading in and a minute around it."""
 _MATCH = list(dict.fromkeys((*COLUMNS, *TAKEN, "wire_ns")))
 _PARTS = [name for name in SCHEMA.names if name in KINDS["histogram"].names]
-_ORDER = {
-    "clock": ("at_ns", "sender_boot", "receiver_boot", "topic_partition", "tick"),
-    "reading": ("at_ns", "boot", "epoch", "topic_partition", "tick"),
-}
 _CODED = pa.schema(
     [
         pa.field(
@@ -39,7 +35,6 @@ _CODED = pa.schema(
         for field in SCHEMA
     ]
 )
-_FIRST, _LAST = -(1 << 63), (1 << 63) - 1
 
 
 class Facts(NamedTuple):
@@ -71,22 +66,34 @@ class Made:
     """Those that have none for want of a bound."""
 
 
-def roll(facts: Facts, line_ns: int, solve: Solve) -> Made:
-    """Roll up the windows of an hour that end at ``line_ns`` or before."""
-    made = Made(
-        {"clock_solution": [], "rollup": [], "exemplar": []}, around=around(facts.clocks, facts.number)
-    )
+class Piece(NamedTuple):
+    """What a minute came to."""
+
+    of: tuple[object, ...]
+    """What it was made of: how many rows of each kind, as none ever changes, and a digest of the clocks."""
+    rows: dict[str, pa.Table]
+
+
+Known = dict[int, Piece]
+"""Minutes of an hour that were rolled up before, by their begin."""
+
+
+def roll(facts: Facts, line_ns: int, solve: Solve, known: Known) -> Made:
+    """Roll up the windows of an hour that end at ``line_ns`` or before.
+
+    Minutes that are ``known`` and made of the same rows are taken from there; those that are made are noted.
+    """
+    made = Made({kind: [] for kind in OUTPUTS}, around=around(facts.clocks, facts.number))
     whole = line_ns >= (facts.number + 1) * HOUR_NS
     for span in _spans(facts, line_ns):
-        _roll(facts, span, solve, made)
+        _roll(facts, span, solve, made, known)
     if whole:
         begin = facts.number * HOUR_NS
-        for span in (Range(_FIRST, begin), Range(begin + HOUR_NS, _LAST)):
-            _roll(facts._replace(clocks=facts.own), span, solve, made)
+        for span in (Range(EVER.begin, begin), Range(begin + HOUR_NS, EVER.end)):
+            _roll(facts._replace(clocks=facts.own), span, solve, made, {})
         made.taken = facts.rows
     if made.rows["rollup"]:
         fine = pa.concat_tables(made.rows["rollup"])
-        made.windows = len(pc.unique(fine["window_start_ns"]))
         below = fine.filter(pc.less(fine["window_ns"], HOUR_NS))
         made.rows["rollup"] = [below.cast(SCHEMA), summed(widened(fine, HOUR_NS)).cast(SCHEMA)]
     return made
@@ -96,7 +103,7 @@ def around(clocks: Inputs, index: int) -> int:
     """Return how many rows of other hours the clocks of an hour are solved with."""
     begin, end = index * HOUR_NS, (index + 1) * HOUR_NS
     spans = Range(begin - MINUTE_NS, begin), Range(end, end + MINUTE_NS)
-    return sum(clocks.count(kind, span) for kind in _ORDER for span in spans)
+    return sum(clocks.count(kind, span) for kind in AROUND for span in spans)
 
 
 def _spans(facts: Facts, line_ns: int) -> Iterator[Range]:
@@ -107,65 +114,52 @@ def _spans(facts: Facts, line_ns: int) -> Iterator[Range]:
         yield Range(begin + at * MINUTE_NS, begin + min(at + step, settled) * MINUTE_NS)
 
 
-def _roll(facts: Facts, span: Range, solve: Solve, made: Made) -> None:
-    parts = facts.own.read("histogram", span, _PARTS)
-    matches = facts.own.read("match", span, _MATCH)
+def _roll(facts: Facts, span: Range, solve: Solve, made: Made, known: Known) -> None:
+    clocks = Clocks(facts.own, facts.clocks, span)
+    there = {kind: counted(facts.own.read(kind, span, PRUNED[kind])) for kind in ("histogram", "match")}
+    made.taken += clocks.own + sum(count for counts in there.values() for count in counts.values())
+    minutes = sorted(clocks.minutes.union(*there.values()))
+    of = {at: (*(counts.get(at, 0) for counts in there.values()), clocks.digest(at)) for at in minutes}
+    fresh = [at for at in minutes if at not in known or known[at].of != of[at]]
+    if fresh:
+        tables = _made(facts.own, clocks, fresh, solve, made)
+        for at in fresh:
+            known[at] = Piece(of[at], {kind: _of_minute(table, at) for kind, table in tables.items()})
+    made.windows += len(fresh)
+    for at in minutes:
+        for kind, table in known[at].rows.items():
+            if table.num_rows:
+                made.rows[kind].append(table)
+
+
+def _made(own: Inputs, clocks: Clocks, minutes: list[int], solve: Solve, made: Made) -> dict[str, pa.Table]:
+    """Return the rows of some minutes, by kind and in the order of windows."""
+    span = Range(minutes[0], minutes[-1] + MINUTE_NS)
+    parts, matches = (
+        _only(own.read(kind, span, names), kind, minutes)
+        for kind, names in (("histogram", _PARTS), ("match", _MATCH))
+    )
     told = messages(matches)
-    clocks = _Clocks(facts, span)
-    solved = clocks.solve(solve, told)
+    solved = clocks.solve(solve, told, minutes)
     found = latencies(told, solved)
-    made.taken += parts.num_rows + matches.num_rows + clocks.own
     made.corrected += int((found.cross & (found.bound >= 0)).sum())
     made.withheld += int((found.cross & (found.bound < 0)).sum())
-    made.rows["clock_solution"] += [one.rows for _, one in sorted(solved.items())]
-    _add(made, parts, told, found)
-
-
-def _add(made: Made, parts: pa.Table, told: pa.Table, found: Latencies) -> None:
     fine = [widened(parts, MINUTE_NS).cast(_CODED), histograms(told, found).cast(_CODED)]
-    rows = summed(pa.concat_tables(fine))
-    if rows.num_rows:
-        made.rows["rollup"].append(rows.cast(_CODED))
-    if (slow := slowest(told, found)).num_rows:
-        made.rows["exemplar"].append(slow)
+    solutions = [one.rows for _, one in sorted(solved.items())]
+    return {
+        "clock_solution": pa.concat_tables([KINDS["clock_solution"].empty_table(), *solutions]),
+        "rollup": summed(pa.concat_tables(fine)).cast(_CODED),
+        "exemplar": slowest(told, found),
+    }
 
 
-class _Clocks:
-    """What clocks of a range of minutes are solved from."""
+def _only(rows: pa.Table, kind: str, minutes: list[int]) -> pa.Table:
+    """Return the rows of some minutes, of those that are between the first and the last."""
+    at = numbers(rows[PRUNED[kind][0]]) // MINUTE_NS * MINUTE_NS
+    wanted = np.isin(at, np.array(minutes))
+    return rows if wanted.all() else rows.filter(pa.array(wanted))
 
-    def __init__(self, facts: Facts, span: Range) -> None:
-        near = Range(
-            max(span.begin, _FIRST + MINUTE_NS) - MINUTE_NS, min(span.end, _LAST - MINUTE_NS) + MINUTE_NS
-        )
-        self._tables: dict[str, pa.Table] = {}
-        self._times = {}
-        self._minutes: set[int] = set()
-        self.own = 0
-        """Rows of the hour in the range."""
-        for kind, order in _ORDER.items():
-            table = facts.clocks.read(kind, near).cast(KINDS[kind])
-            self._tables[kind] = table.sort_by([(name, "ascending") for name in order])
-            self._times[kind] = numbers(self._tables[kind][PRUNED[kind][0]])
-            mine = numbers(facts.own.read(kind, span, PRUNED[kind])[PRUNED[kind][0]])
-            self.own += mine.size
-            self._minutes |= set((np.unique(mine // MINUTE_NS) * MINUTE_NS).tolist())
 
-    def solve(self, solve: Solve, told: pa.Table) -> dict[int, Solved]:
-        """Return the clocks of each minute of which anything is known: begin -> clocks."""
-        return {
-            begin: solve(begin, MINUTE_NS, *self._around(begin))
-            for begin in sorted(self._minutes | self._asked(told))
-        }
-
-    def _asked(self, told: pa.Table) -> set[int]:
-        """Return the minutes of messages between hosts, of those with rows in or around them."""
-        cross = told.filter(pc.is_valid(told["sender_boot"]))
-        minutes = (np.unique(numbers(cross["sent_at_ns"]) // MINUTE_NS) * MINUTE_NS).tolist()
-        return {begin for begin in minutes if any(part.num_rows for part in self._around(begin))}
-
-    def _around(self, begin: int) -> list[pa.Table]:
-        found = []
-        for kind, table in self._tables.items():
-            first, last = np.searchsorted(self._times[kind], [begin - MINUTE_NS, begin + 2 * MINUTE_NS])
-            found.append(table.slice(first, last - first))
-        return found
+def _of_minute(rows: pa.Table, begin: int) -> pa.Table:
+    first, last = np.searchsorted(numbers(rows["window_start_ns"]), [begin, begin + MINUTE_NS])
+    return rows.slice(first, last - first)

@@ -12,37 +12,22 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from consumer.rollup import day
-from consumer.rollup.hour import Facts, Made, Solve, around, roll
+from consumer.rollup.clocks import Solve
+from consumer.rollup.hour import Facts, Known, Made, around, roll
 from consumer.rollup.sums import HOUR_NS, SCHEMA
+from consumer.rollup.told import Told
 from lake.errors import StalePositionError
-from lake.inputs import Inputs, Range
+from lake.inputs import EVER, Inputs, Range
 from lake.parquet import hour_name
 from lake.retention import expired_id
 from lake.rollup import AROUND, INPUTS, SETTLED, Change, Hour, RollUps, around_id, day_id, hour_id
 from lake.settled import Waits
 
 DAY_HOURS = 24
-EVER = Range(-(1 << 63), (1 << 63) - 1)
-
-
-@dataclass
-class Told:
-    """What a round did."""
-
-    hours: int = 0
-    days: int = 0
-    windows: int = 0
-    """Windows of a minute in these hours."""
-    messages: int = 0
-    """Between hosts, with a corrected latency."""
-    withheld: int = 0
-    """Between hosts, without a bound."""
-    rows: int = 0
-    """Rows of facts that were gone through."""
-    too_late: int = 0
-    """Rows that came when others of their hour had been deleted by age."""
-    overtaken: int = 0
-    """Roll-ups that were given up, since another process was first."""
+MOST_HOURS = 24
+"""That a round of a loop does."""
+KEPT_HOURS = 3
+"""Hours whose minutes are kept in memory, so that only those that are new or have changed are made."""
 
 
 @dataclass
@@ -55,11 +40,14 @@ class Job:
     now_ns: Callable[[], int] = time.time_ns
     span: Range = EVER
     """Only hours that overlap it."""
+    most: int | None = None
+    """Hours that a round does at most, the newest first: of a lake full of old ones the new do not wait."""
     _hours: dict[int, Hour] = field(default_factory=dict)
     _line: int = 0
     _done: dict[int, tuple[int, int]] = field(default_factory=dict)
     """Hour -> its rows, and the line, when nothing was left to do."""
     _late: dict[int, int] = field(default_factory=dict)
+    _known: dict[int, Known] = field(default_factory=dict)
 
     def round(self) -> Told:
         """Roll up what is due.
@@ -67,20 +55,24 @@ class Job:
         Raises:
             CommitUnknownError, LakeUnavailableError: the next round goes on.
         """
-        told = Told()
+        told, begun, conflicts = Told(), time.monotonic(), self.lake.conflicts
         self._look()
+        self._line = max(self._line, self.lake.settled_to(self.waits, self.now_ns()))
         changed = [index for index in self._asked() if self._done.get(index) != self._state(index)]
+        changed = sorted(changed, reverse=True)[: self.most]
         for index in changed:
             self._hour(index, told)
         dates = {hour_name(near)[0] for index in changed for near in (index - 1, index, index + 1)}
         for date_begin in sorted({_day_of(index) for index in self._hours if hour_name(index)[0] in dates}):
             self._day(date_begin, told)
-        told.too_late = sum(self._late.values())
+        told.too_late, told.settled_ns = sum(self._late.values()), self._line
+        told.conflicts, told.seconds = self.lake.conflicts - conflicts, time.monotonic() - begun
         return told
 
     def _look(self) -> None:
+        """See the newest version; what another process took for settled is settled here, too."""
         self._hours = self.lake.refresh()
-        self._line = self.lake.settled_to(self.waits, self.now_ns())
+        self._line = max(self._line, (self.lake.version_of(SETTLED) or 0) * 10**9)
 
     def _asked(self) -> Iterator[int]:
         for index, hour in self._hours.items():
@@ -139,9 +131,8 @@ class Job:
             name: self.lake.version_of(name) for name in (hour_id(index), around_id(index), *_day_ids(index))
         }
         hour, rolled = self._hours[index], begun[hour_id(index)]
-        made = roll(
-            Facts(index, self._inputs(hour, INPUTS), self._clocks(index), hour.rows), self._line, self.solve
-        )
+        facts = Facts(index, self._inputs(hour, INPUTS), self._clocks(index), hour.rows)
+        made = roll(facts, self._line, self.solve, self._kept(index))
         if made.taken < (rolled or 0) + (not again):
             return True
         made.rows["rollup"] += self._of_day(hour)
@@ -153,6 +144,14 @@ class Job:
             return False
         _count(told, made)
         return True
+
+    def _kept(self, index: int) -> Known:
+        """Return what is in memory of an hour, which is forgotten once others were rolled up since."""
+        known = self._known.pop(index, {})
+        self._known[index] = known
+        for oldest in list(self._known)[:-KEPT_HOURS]:
+            del self._known[oldest]
+        return known
 
     def _of_day(self, hour: Hour) -> list[pa.Table]:
         """Return the rows of the day that are filed with an hour."""

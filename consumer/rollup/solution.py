@@ -99,7 +99,7 @@ def _told(
         "low_offsets": _nullable(offset - np.where(known, short, 0).astype(np.int64), known),
         "offsets": _nullable(offset, known),
         "high_offsets": _nullable(offset + np.where(known, beyond, 0).astype(np.int64), known),
-        "skew_ppb": _skew(time, fleet.shown[b]) if bounded else None,
+        "skew_ppb": _skew(window, pair),
         **_changes(window, pair),
     }
 
@@ -108,8 +108,12 @@ def _nullable(values: I64, known: Any) -> list[int | None]:  # noqa: ANN401 - (n
     return [value if good else None for value, good in zip(values.tolist(), known.tolist(), strict=True)]
 
 
-def _skew(first: F64, second: F64) -> int:
-    return round(float((second[-1] - second[0]) / (first[-1] - first[0]) - 1) * 1e9)
+def _skew(window: Window, pair: Pair | None) -> int | None:
+    """Return how much faster the second clock runs, in the piece that has most of the window."""
+    if pair is None or not pair.pieces:
+        return None
+    most = max(pair.pieces, key=lambda piece: min(piece.end, window.window_ns) - max(piece.begin, 0))
+    return round(most.line.slope * 1e9)
 
 
 def _changes(window: Window, pair: Pair | None) -> dict[str, int]:

@@ -15,7 +15,7 @@ from support.house import ROOT
 
 PAGE = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
 TOLD = [batch.EventBatch, batch.Flow, batch.Process, *STRUCTS.values()]
-TOLD += [control.Heartbeat, control.Total, control.Left, order.Order, latency.LatencyRecord]
+TOLD += [control.Heartbeat, control.Total, control.Left, control.Reading, order.Order, latency.LatencyRecord]
 
 
 def row_of(name: str) -> set[str]:

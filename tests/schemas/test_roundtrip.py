@@ -150,5 +150,6 @@ def test_heartbeat_comes_back(
         acknowledged=acknowledged,
         totals=tuple(control.Total(*total) for total in totals),
         final=True,
+        readings=(control.Reading(number, -number, number, -number), control.Reading(0, 0, 0, 0, number)),
     )
     assert control.decode(control.encode(written)) == written

@@ -70,7 +70,11 @@ def solve_fleet(hosts: int, pairs: Pairs, time: F64, told: Pairs | None = None) 
     low, at, high = (np.array([one[kind] for one in found]) if found else none for kind in range(3))
     between = sliding_window_view(shown[b] - shown[a], 2, axis=1) if found else none
     noise = np.array([pair.noise for _, pair in every])
-    shown += np.nan_to_num(likeliest(hosts, _edges(a, b, at - between, (high - low) / 2, noise)))
+    # What others say has its place along the tree; what messages say is not to be bent by it.
+    sure = slice(len(pairs))
+    half = (high - low)[sure] / 2
+    edges = _edges((a[sure], b[sure]), (at - between)[sure], half, noise[sure])
+    shown += np.nan_to_num(likeliest(hosts, edges))
     between = sliding_window_view(shown[b] - shown[a], 2, axis=1) if found else none
     beyond, short = (high - between).max(axis=2), (between - low).max(axis=2)
     ahead = _closed(hosts, (a, b), (beyond, short), len(pairs))
@@ -78,12 +82,12 @@ def solve_fleet(hosts: int, pairs: Pairs, time: F64, told: Pairs | None = None) 
     return Fleet(shown, ahead, joined(hosts, a, b), contradicted)
 
 
-def _edges(a: I64, b: I64, at: F64, half: F64, noise: F64) -> Edges:
+def _edges(who: tuple[I64, I64], at: F64, half: F64, noise: F64) -> Edges:
     """Turn what is said of stretches, (m, q, 2), into what is said of the times between them, (m, q + 1)."""
     unlike = np.pad(half, ((0, 0), (1, 1), (0, 0)), constant_values=np.inf)
     known = np.minimum(unlike[:, :-1, 1], unlike[:, 1:, 0])
     values = np.concatenate((at[:, :, 0], at[:, -1:, 1]), axis=1) if at.size else np.empty_like(known)
-    return Edges(a, b, np.where(np.isfinite(known), values, np.nan), known, noise)
+    return Edges(*who, np.where(np.isfinite(known), values, np.nan), known, noise)
 
 
 def _closed(hosts: int, who: tuple[I64, I64], bounds: tuple[F64, F64], sure: int) -> F64:

@@ -70,22 +70,45 @@ def pieces(
         below: (m,) lower bounds of it.
         steepest: the least and the greatest slope that is believed.
     """
+    found: list[Piece] = []
+    for piece in _parted(above, below, steepest):
+        while found and (both := _together(found[-1], piece, steepest)) is not None:
+            found.pop()
+            piece = both  # noqa: PLW2901 - it has grown
+        found.append(piece)
+    return found
+
+
+def _parted(above: Points, below: Points, steepest: tuple[float, float]) -> list[Piece]:
     if not above.time.size or not below.time.size:
         return []
-    line = fit(above, below, steepest)
-    whole = Piece(
-        min(above.time[0], below.time[0]),
-        max(above.time[-1], below.time[-1]),
-        line,
-        above,
-        below,
-        _noise(line, above, below),
-    )
+    whole = _piece(above, below, steepest)
     at = _cut(whole, steepest)
     if at is None:
-        return [whole] if line.room >= 0 else []
+        return [whole] if whole.line.room >= 0 else []
     before, after = _parts(above, below, at)
-    return pieces(*before, steepest) + pieces(*after, steepest)
+    return _parted(*before, steepest) + _parted(*after, steepest)
+
+
+def _piece(above: Points, below: Points, steepest: tuple[float, float]) -> Piece:
+    line = fit(above, below, steepest)
+    begin, end = min(above.time[0], below.time[0]), max(above.time[-1], below.time[-1])
+    return Piece(begin, end, line, above, below, _noise(line, above, below))
+
+
+def _together(one: Piece, other: Piece, steepest: tuple[float, float]) -> Piece | None:
+    """Return two neighbours as one where that takes no more room than chance would.
+
+    What two bends are cut for, each half of it, may first be cut between them.
+    """
+    whole = _piece(_end_to_end(one.above, other.above), _end_to_end(one.below, other.below), steepest)
+    lost = min(one.line.room, other.line.room) - whole.line.room
+    chance = max(LEAST_ROOM_NS, one.noise + other.noise)
+    return whole if whole.line.room >= 0 and lost <= chance else None
+
+
+def _end_to_end(one: Points, other: Points) -> Points:
+    return Points(np.concatenate((one.time, other.time)), np.concatenate((one.value, other.value)))
 
 
 def _cut(whole: Piece, steepest: tuple[float, float]) -> float | None:

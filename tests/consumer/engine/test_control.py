@@ -118,7 +118,8 @@ def test_a_state_from_before_good_byes_were_remembered_says_nothing() -> None:
     engine = ControlEngine(0, SETTINGS)
     engine.apply([Record(0, BASE_MS, kernel(3, 100))])
     state = msgspec.msgpack.decode(unseal(engine.snapshot()))
-    state[-1] = [[*key, values[:4]] for *key, values in state[-1]]
+    runs = [[*key, values[:4]] for *key, values in state[6]]
+    state[6:] = [runs]
     engine = ControlEngine.restore(seal(msgspec.msgpack.encode(state)), 0, SETTINGS)
     rows = collect([engine.apply([Record(1, BASE_MS, kernel(0, 9, epoch=LATER))]), engine.flush()])
     assert [row[3] for row in events(rows)] == [100, 9]

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The roll-up of a lake row by row in Python: what the table has to be equal to. It shares no code with it."""
+"""The roll-up of a lake row by row in Python: what the table has to equal. It shares no code with it."""
 
 from collections import Counter, defaultdict
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -71,7 +72,11 @@ class Brute:
                 if row["sender_boot"] is not None:
                     bound = self.bound(row, row["sent_at_ns"])
                     apart = AHEAD[row["receiver_boot"]] - AHEAD[row["sender_boot"]]
-                    value = row["received_monotonic_ns"] - row["sent_monotonic_ns"] - apart if bound >= 0 else None
+                    value = (
+                        row["received_monotonic_ns"] - row["sent_monotonic_ns"] - apart
+                        if bound >= 0
+                        else None
+                    )
             found.append((row, None if row["flags"] & Flag.NO_ROLE else value, bound))
         return found
 
@@ -90,7 +95,11 @@ class Brute:
                 part = _one(latency) | {"measure": measure, "clock": clock}
                 part |= {"window_start_ns": row["sent_at_ns"] // MINUTE * MINUTE, "window_ns": MINUTE}
                 self._add(sums, {**row, **part}, row, None if latency is None else bound)
-        return [row for row in sums.values() if any(row[name] for name in ("n", "seen", "negative", "sum_ns", "spoiled", "buckets"))]
+        return [
+            row
+            for row in sums.values()
+            if any(row[name] for name in ("n", "seen", "negative", "sum_ns", "spoiled", "buckets"))
+        ]
 
     def _add(self, sums: dict[Any, Row], part: Row, row: Row, bound: int | None) -> None:
         filed = row["_filed"]
@@ -124,7 +133,12 @@ class Brute:
             begin = row["sent_at_ns"] // MINUTE * MINUTE
             wait, cross = row["receive_wait_ns"], row["clock"] != "same_host"
             own = {name: row[name] for name in KINDS["exemplar"].names if name in row}
-            own |= {"window_start_ns": begin, "window_ns": MINUTE, "delivery_ns": value, "_filed": row["_filed"]}
+            own |= {
+                "window_start_ns": begin,
+                "window_ns": MINUTE,
+                "delivery_ns": value,
+                "_filed": row["_filed"],
+            }
             own["wire_ns"] = None if wait is None else (value - wait if cross else row["wire_ns"])
             own |= {"clock": "bounded", "clock_bound_ns": bound} if cross else {"clock_bound_ns": None}
             key = begin, row["edge"], row["sender_host"], row["receiver_host"], row["_filed"]
@@ -137,14 +151,17 @@ class Brute:
         for kind, time in (("clock", "at_ns"), ("reading", "at_ns"), ("match", "sent_at_ns")):
             for row in self.rows[kind]:
                 at = row[time]
-                if not self.settled(row, at) or (kind == "match" and not (row["last_piece"] and row["sender_boot"])):
+                if not self.settled(row, at) or (
+                    kind == "match" and not (row["last_piece"] and row["sender_boot"])
+                ):
                     continue
                 there, back = self.around("clock", row, at), self.around("reading", row, at)
                 if there or back:
                     begin = at // MINUTE * MINUTE
                     found[begin, row["_filed"]] = {
-                        **dict.fromkeys(KINDS["clock_solution"].names), "window_start_ns": begin, "window_ns": MINUTE,
-                        "status": "bounded", "messages_there": there, "messages_back": back, "_filed": row["_filed"],
+                        **dict.fromkeys(KINDS["clock_solution"].names), "window_start_ns": begin,
+                        "window_ns": MINUTE, "status": "bounded", "messages_there": there,
+                        "messages_back": back, "_filed": row["_filed"],
                     }  # fmt: skip
         return list(found.values())
 
@@ -152,13 +169,18 @@ class Brute:
 def require_equal(facts: Facts, line: int) -> None:
     """The table's roll-up is that of its facts, row by row."""
     brute = Brute(facts, line)
-    for kind, rows in (("rollup", brute.rollup()), ("exemplar", brute.exemplars()), ("clock_solution", brute.solutions())):
+    for kind, rows in (
+        ("rollup", brute.rollup()),
+        ("exemplar", brute.exemplars()),
+        ("clock_solution", brute.solutions()),
+    ):
         assert ordered(stored(facts, kind)) == ordered(rows), kind
 
 
 def _one(value: int | None) -> Row:
     if value is None:
-        return {"n": 0, "seen": 1, "negative": 0, "sum_ns": 0, "min_ns": None, "max_ns": None, "buckets": [], "counts": [], "spoiled": None}  # fmt: skip
+        return {"n": 0, "seen": 1, "negative": 0, "sum_ns": 0, "min_ns": None, "max_ns": None,
+                "buckets": [], "counts": [], "spoiled": None}  # fmt: skip
     bucket = [] if value <= 0 else [_bucket(value)]
     return {"n": 1, "seen": 1, "negative": int(value < 0), "sum_ns": value, "min_ns": value, "max_ns": value,
             "buckets": bucket, "counts": [1] * len(bucket), "spoiled": None}  # fmt: skip
@@ -173,17 +195,15 @@ def _bucket(value: int) -> int:
     return low
 
 
-def _nothing(part: Row, window: int, length: int, where: Any) -> Row:
+def _nothing(part: Row, window: int, length: int, where: tuple[str, int]) -> Row:
     keep = None if part["keep"] in {None, 1.0} else part["keep"]
     return {
-        "window_start_ns": window, "window_ns": length, **{name: part[name] for name in KEY[2:-1]}, "n": 0, "seen": 0,
-        "negative": 0, "sum_ns": 0, "min_ns": None, "max_ns": None, "scale": 5, "buckets": [], "counts": [],
-        "spoiled": None, "keep": keep, "clock_bound_ns": None, "_filed": where,
+        "window_start_ns": window, "window_ns": length, **{name: part[name] for name in KEY[2:-1]},
+        "n": 0, "seen": 0, "negative": 0, "sum_ns": 0, "min_ns": None, "max_ns": None, "scale": 5,
+        "buckets": [], "counts": [], "spoiled": None, "keep": keep, "clock_bound_ns": None, "_filed": where,
     }  # fmt: skip
 
 
 def _begin_of(filed: tuple[str, int]) -> int:
-    from datetime import UTC, datetime  # noqa: PLC0415
-
     day = datetime.fromisoformat(filed[0]).replace(tzinfo=UTC)
     return int(day.timestamp()) * 10**9 + filed[1] * HOUR

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Facts with a known truth, committed to a real lake; clocks are apart by what a boot's name says.
 
-`StandIn` solves a window by the number of rows it is given, so that a row that is missing around a window shows.
+`StandIn` solves a window by the number of rows it is given, so that one missing around it shows.
 """
 
 import random
@@ -41,14 +41,14 @@ class Corrected(NamedTuple):
 
 
 class StandIn:
-    """Corrects by the truth; the bound is the number of rows of kinds clock and reading, -1 without any clock."""
+    """Corrects by the truth; the bound is the number of rows it was given, -1 without any of kind clock."""
 
     def __init__(self, begin: int, length: int, clock: pa.Table, reading: pa.Table) -> None:
         self.bound = clock.num_rows * 1000 + reading.num_rows if clock.num_rows else -1
         times = clock["at_ns"].to_pylist()
         assert all(begin - MINUTE <= at < begin + length + MINUTE for at in times)
         assert times == sorted(times)
-        row = {name: None for name in KINDS["clock_solution"].names}
+        row: dict[str, Any] = dict.fromkeys(KINDS["clock_solution"].names)
         row |= {"window_start_ns": begin, "window_ns": length, "status": "bounded",
                 "messages_there": clock.num_rows, "messages_back": reading.num_rows}  # fmt: skip
         self.rows = pa.Table.from_pylist([row], KINDS["clock_solution"])
@@ -59,9 +59,16 @@ class StandIn:
         return Corrected(latency, np.full(latency.size, self.bound))
 
 
+def seeded(seed: int) -> random.Random:
+    """Return a source of the same numbers each time."""
+    return random.Random(seed)  # noqa: S311 - no secret
+
+
 def part_row(rng: random.Random, at: int, **given: Any) -> dict[str, Any]:
     """A histogram part of some values in the window of a moment."""
-    values = given.pop("values", [rng.choice([-5, 0, 1, 70, 4_000, 10**6, rng.randrange(10**9)]) for _ in range(3)])
+    values = given.pop(
+        "values", [rng.choice([-5, 0, 1, 70, 4_000, 10**6, rng.randrange(10**9)]) for _ in range(3)]
+    )
     positive = sorted(bucket_of(np.array([v for v in values if v > 0], dtype=np.int64)).tolist())
     buckets = sorted(set(positive))
     measure, clock = rng.choice(MEASURES)
@@ -70,8 +77,9 @@ def part_row(rng: random.Random, at: int, **given: Any) -> dict[str, Any]:
         "edge": rng.choice(["a -> b", "b -> a"]), "sender_host": rng.choice([*HOSTS[:2], None]),
         "receiver_host": rng.choice(HOSTS[:2]), "measure": measure, "clock": clock, "n": len(values),
         "seen": len(values) + rng.randrange(2), "negative": sum(v < 0 for v in values), "sum_ns": sum(values),
-        "min_ns": min(values, default=None), "max_ns": max(values, default=None), "scale": 5, "buckets": buckets,
-        "counts": [positive.count(b) for b in buckets], "keep": rng.choice([None, 1.0, 0.25]),
+        "min_ns": min(values, default=None), "max_ns": max(values, default=None), "scale": 5,
+        "buckets": buckets, "counts": [positive.count(b) for b in buckets],
+        "keep": rng.choice([None, 1.0, 0.25]),
         "spoiled": rng.randrange(3) if measure == "server-turn" else None,
     }  # fmt: skip
     return row | given
@@ -89,9 +97,10 @@ def match_row(rng: random.Random, at: int, **given: Any) -> dict[str, Any]:
     row = {
         "topic_partition": 0, "tick": 0, "connection": rng.randrange(1 << 40), "direction": rng.randrange(2),
         "edge": rng.choice(["a -> b", "b -> a"]), "sender_host": one, "sender_process": "x", "sender_pid": 1,
-        "sender_address": "::1", "sender_port": 1, "receiver_host": other, "receiver_process": "y", "receiver_pid": 2,
-        "receiver_address": "::2", "receiver_port": 2, "begin": 0, "end": rng.randrange(1, 9), "sent_at_ns": at,
-        "send_block_ns": 5, "delivery_ns": 10**15 if cross else truth, "receive_wait_ns": wait,
+        "sender_address": "::1", "sender_port": 1, "receiver_host": other, "receiver_process": "y",
+        "receiver_pid": 2, "receiver_address": "::2", "receiver_port": 2, "begin": 0,
+        "end": rng.randrange(1, 9), "sent_at_ns": at, "send_block_ns": 5,
+        "delivery_ns": 10**15 if cross else truth, "receive_wait_ns": wait,
         "wire_ns": None if wait is None else (10**15 if cross else truth) - wait,
         "clock": "unsynced" if cross else "same_host", "last_piece": rng.random() < 0.9, "flags": flags,
         "sender_boot": boots[0] if cross else None, "receiver_boot": boots[1] if cross else None,
@@ -145,7 +154,7 @@ class Lake:
 
     def put(self, rows: Mapping[str, Iterable[Mapping[str, Any]]], reached: int, *, flushed: bool = False,
             hours: int | None = None) -> None:  # fmt: skip
-        """Commit rows, the partition having been read up to a moment; ``hours`` files them all in one hour."""
+        """Commit rows, with the partition read up to a moment; ``hours`` files them all in one hour."""
         times = {"histogram": "window_start_ns", "match": "sent_at_ns", "clock": "at_ns", "reading": "at_ns"}
         tables = {}
         for kind, found in rows.items():
@@ -161,5 +170,7 @@ class Lake:
 
     def job(self, **options: Any) -> Job:
         """What rolls it up."""
-        lake = options.pop("lake", None) or RollUps.open(str(self.path), trace=options.pop("trace", lambda _: None))
+        lake = options.pop("lake", None) or RollUps.open(
+            str(self.path), trace=options.pop("trace", lambda _: None)
+        )
         return Job(lake, WAITS, options.pop("solve", StandIn), now_ns=lambda: self.now_ns, **options)

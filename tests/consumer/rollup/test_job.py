@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is rolled up equals what is worked out row by row, whatever comes when, and whoever else is at work."""
+"""What is rolled up equals what is worked out row by row, whatever comes when and whoever works beside."""
 
-import random
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from lake import maintain
 from lake.errors import StalePositionError
 from lake.facts import Facts
 from lake.maintain import Maintainer
-from lake.rollup import OUTPUTS, RollUps, around_id, day_id, hour_id
+from lake.rollup import OUTPUTS, Change, RollUps, around_id, day_id, hour_id
 from lake.settings import KeepSettings, MaintainSettings
 from tests.consumer.rollup.brute import ordered, require_equal, stored
 from tests.consumer.rollup.made import (
@@ -26,6 +25,7 @@ from tests.consumer.rollup.made import (
     clock_row,
     match_row,
     part_row,
+    seeded,
     some_rows,
 )
 
@@ -54,7 +54,7 @@ def lake(tmp_path: Path) -> Lake:
 
 
 def test_settled_windows_are_what_brute_force_gives(lake: Lake) -> None:
-    rng = random.Random(1)
+    rng = seeded(1)
     reached = lake.now_ns = BEGIN + HOUR + 7 * MINUTE
     lake.put(some_rows(rng, BEGIN, reached - MINUTE, 60), reached)
     told = lake.job().round()
@@ -66,10 +66,10 @@ def test_settled_windows_are_what_brute_force_gives(lake: Lake) -> None:
     assert (again.hours, again.rows) == (0, 0)
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2, 3))])
 def test_rounds_between_commits_late_rows_and_merges(lake: Lake, seed: int) -> None:
     """Rounds of two runners at random moments, while time passes, rows come late and files are merged."""
-    rng = random.Random(seed)
+    rng = seeded(seed)
     one, other = lake.job(), lake.job()
     begin = BEGIN + 22 * HOUR + 30 * MINUTE
     at = begin
@@ -101,21 +101,21 @@ def require_rolled(lake: Lake, job: Any) -> None:
 def test_rows_are_gone_through_in_lots(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     """Minute by minute it comes to the same."""
     monkeypatch.setattr(consumer.rollup.hour, "LOT", 10)
-    lake.put(some_rows(random.Random(2), BEGIN, BEGIN + HOUR, 40), BEGIN + HOUR)
+    lake.put(some_rows(seeded(2), BEGIN, BEGIN + HOUR, 40), BEGIN + HOUR)
     lake.job().round()
     require_equal(lake.facts, line_of(lake))
 
 
 def test_clocks_that_came_late_in_the_next_hour_make_this_one_anew(lake: Lake) -> None:
     """A row in the first minute of an hour bounds the last window of the one before."""
-    rng = random.Random(3)
+    rng = seeded(3)
     lake.put({"match": [match_row(rng, BEGIN + HOUR - MINUTE // 2) for _ in range(20)]}, BEGIN)
     lake.put({"clock": [clock_row(rng, BEGIN + HOUR - 1)]}, BEGIN)
     job = lake.job()
     job.round()
     before = stored(lake.facts, "rollup")
     lake.put({"clock": [clock_row(rng, BEGIN + HOUR + 5)]}, BEGIN)
-    assert lake.job().round().hours == 2
+    assert job.round().hours == 2
     require_equal(lake.facts, line_of(lake))
     after = stored(lake.facts, "rollup")
     bounds = [max(row["clock_bound_ns"] or 0 for row in rows) for rows in (before, after)]
@@ -125,7 +125,7 @@ def test_clocks_that_came_late_in_the_next_hour_make_this_one_anew(lake: Lake) -
 
 
 def test_clocks_nobody_believes_are_filed_and_rolled_up_by_the_brokers_hour(lake: Lake) -> None:
-    rng = random.Random(4)
+    rng = seeded(4)
     lake.put(some_rows(rng, MINUTE, 3 * HOUR, 8), BEGIN + HOUR, hours=DAY_INDEX)
     lake.put(some_rows(rng, BEGIN, BEGIN + HOUR, 8), BEGIN + HOUR)
     lake.now_ns = BEGIN + HOUR + MINUTE
@@ -139,7 +139,7 @@ def test_clocks_nobody_believes_are_filed_and_rolled_up_by_the_brokers_hour(lake
 
 
 def test_corrections_take_back_what_was_rolled_up(lake: Lake) -> None:
-    rng = random.Random(5)
+    rng = seeded(5)
     part = part_row(rng, BEGIN + 5, edge="a -> b")
     back = {name: -part[name] for name in ("n", "seen", "negative", "sum_ns")}
     back |= {"counts": [-n for n in part["counts"]], "min_ns": None, "max_ns": None, "edge": part["edge"]}
@@ -157,7 +157,7 @@ def test_corrections_take_back_what_was_rolled_up(lake: Lake) -> None:
 
 def test_what_came_after_rows_were_deleted_is_counted_and_destroys_nothing(lake: Lake) -> None:
     """More rows come late than were rolled up before they were deleted: even so the roll-up stays."""
-    rng = random.Random(6)
+    rng = seeded(6)
     lake.put(some_rows(rng, BEGIN, BEGIN + HOUR, 3), BEGIN + HOUR)
     lake.job().round()
     made = {kind: ordered(stored(lake.facts, kind)) for kind in OUTPUTS}
@@ -179,7 +179,7 @@ def test_without_the_note_of_what_was_deleted_late_rows_would_destroy_it(
 ) -> None:
     """The control."""
     monkeypatch.setattr(maintain.retention, "expired_until", lambda *_: {})
-    rng = random.Random(6)
+    rng = seeded(6)
     lake.put(some_rows(rng, BEGIN, BEGIN + HOUR, 3), BEGIN + HOUR)
     lake.job().round()
     made = ordered(stored(lake.facts, "exemplar"))
@@ -191,7 +191,7 @@ def test_without_the_note_of_what_was_deleted_late_rows_would_destroy_it(
 
 def test_a_commit_beside_is_met_by_trying_again_without_another_computation(lake: Lake) -> None:
     """Consumers commit between the check and the commit, again and again; the roll-up is computed once."""
-    rng = random.Random(7)
+    rng = seeded(7)
     lake.put(some_rows(rng, BEGIN, BEGIN + HOUR, 5), BEGIN + HOUR)
     left = 5
 
@@ -211,7 +211,7 @@ def test_a_commit_beside_is_met_by_trying_again_without_another_computation(lake
 
 def test_of_two_that_roll_one_hour_up_the_second_is_refused(lake: Lake) -> None:
     lake.now_ns = BEGIN + 2 * HOUR
-    lake.put(some_rows(random.Random(8), BEGIN, BEGIN + HOUR, 5), BEGIN + 2 * HOUR)
+    lake.put(some_rows(seeded(8), BEGIN, BEGIN + HOUR, 5), BEGIN + 2 * HOUR)
     first = lake.job()
 
     def trace(point: str) -> None:
@@ -230,7 +230,7 @@ def test_without_the_check_the_second_takes_the_place_of_newer_rows(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control: what the first made of more rows is replaced by what the second made of fewer."""
-    rng = random.Random(8)
+    rng = seeded(8)
     lake.put(some_rows(rng, BEGIN, BEGIN + HOUR, 5), BEGIN + HOUR)
     first = lake.job()
 
@@ -247,7 +247,7 @@ def test_without_the_check_the_second_takes_the_place_of_newer_rows(
 
 def test_the_day_stays_with_its_first_hour(lake: Lake) -> None:
     """Late rows of the first hour and of another one: the day's windows are carried along, then made anew."""
-    rng = random.Random(9)
+    rng = seeded(9)
     lake.now_ns = BEGIN + 3 * DAY
     for hour in (0, 5, 23):
         lake.put(some_rows(rng, BEGIN + hour * HOUR, BEGIN + (hour + 1) * HOUR, 2), BEGIN + DAY)
@@ -264,7 +264,7 @@ def test_the_day_stays_with_its_first_hour(lake: Lake) -> None:
 
 
 def test_hours_are_asked_for_by_their_time(lake: Lake) -> None:
-    rng = random.Random(10)
+    rng = seeded(10)
     lake.now_ns = BEGIN + 5 * HOUR
     lake.put(some_rows(rng, BEGIN, BEGIN + 3 * HOUR, 5), BEGIN + HOUR)
     job = lake.job(span=consumer.rollup.hour.Range(BEGIN + HOUR, BEGIN + 2 * HOUR))
@@ -273,10 +273,19 @@ def test_hours_are_asked_for_by_their_time(lake: Lake) -> None:
 
 
 def test_a_change_that_began_elsewhere_is_refused(lake: Lake) -> None:
-    lake.put(some_rows(random.Random(11), BEGIN, BEGIN + HOUR, 2), BEGIN + HOUR)
+    lake.put(some_rows(seeded(11), BEGIN, BEGIN + HOUR, 2), BEGIN + HOUR)
     table = RollUps.open(str(lake.path))
-    from lake.rollup import Change  # noqa: PLC0415
-
     with pytest.raises(StalePositionError):
         table.commit(Change(DAY_INDEX, {"rollup": []}, {hour_id(DAY_INDEX): 5}, {}))
     assert Facts.open(str(lake.path)).files("rollup", None, None) == []
+
+
+def test_of_many_hours_a_round_does_some_the_newest_first(lake: Lake) -> None:
+    lake.put(some_rows(seeded(12), BEGIN, BEGIN + 5 * HOUR, 5), BEGIN + HOUR)
+    job = lake.job(most=2)
+    done = []
+    for _ in range(3):
+        job.round()
+        done.append({row["_filed"][1] for row in stored(lake.facts, "rollup") if row["window_ns"] < DAY})
+    assert done == [{3, 4}, {1, 2, 3, 4}, {0, 1, 2, 3, 4}]
+    require_equal(lake.facts, line_of(lake))
