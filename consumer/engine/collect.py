@@ -202,7 +202,10 @@ def _lives(collected: Sequence[Collected], kind: Kind, places: _Places) -> Lives
     if not at:
         return None
     own = places._replace(
-        first_end=places.first_end[at], first_actor=places.first_actor[at], offset=places.offset[at], born=places.born[at]
+        first_end=places.first_end[at],
+        first_actor=places.first_actor[at],
+        offset=places.offset[at],
+        born=places.born[at],
     )
     columns = _Columns([collected[number] for number in at], kind)
     marks = np.concatenate([_marks(collected[number], kind) for number in at])

@@ -87,17 +87,17 @@ def histograms(place: Place, found: Messages, links: list[Link], window_ns: int)
     parts = []
     if one_clock.link.size:
         group = edges.group(one_clock.link, one_clock.sent_at // window_ns)
-        parts.append(
-            part_rows(place, edges, group, Measure("delivery", SAME_HOST, one_clock.delivery, one_clock.delivered), window_ns)
-        )
-        parts.append(part_rows(place, edges, group, Measure("wire", SAME_HOST, one_clock.wire, one_clock.arrived), window_ns))
+        delivery = Measure("delivery", SAME_HOST, one_clock.delivery, one_clock.delivered)
+        wire = Measure("wire", SAME_HOST, one_clock.wire, one_clock.arrived)
+        parts += [part_rows(place, edges, group, one, window_ns) for one in (delivery, wire)]
     if heard.link.size:
         group = edges.group(heard.link, heard.received_at // window_ns)
-        parts.append(part_rows(place, edges, group, Measure("receive-wait", ONE_HOST, heard.wait, heard.arrived), window_ns))
+        wait = Measure("receive-wait", ONE_HOST, heard.wait, heard.arrived)
+        parts.append(part_rows(place, edges, group, wait, window_ns))
     if found.link.size:
         if any(link.keep != link.keep_sent for link in links):
             edges = Edges(links, [link.keep_sent for link in links])
         group = edges.group(found.link, found.sent_at // window_ns)
-        everything = np.ones(found.link.size, dtype=bool)
-        parts.append(part_rows(place, edges, group, Measure("send-block", ONE_HOST, found.block, everything), window_ns))
+        block = Measure("send-block", ONE_HOST, found.block, np.ones(found.link.size, dtype=bool))
+        parts.append(part_rows(place, edges, group, block, window_ns))
     return pa.concat_tables(parts) if parts else None

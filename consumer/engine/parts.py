@@ -28,19 +28,21 @@ class Edges:
     """The distinct edges between two hosts behind links, in the order of first mention.
 
     Rules may give ends on many hosts one name, and answers by host and their completeness need the hosts.
-    Messages that were kept by other chances have other weights, so they are apart too.
+    Messages that were kept by other chances have other weights, so they are apart too, and so are measures
+    where links have measures of their own.
     """
 
-    def __init__(self, links: list[Link], keeps: list[float]) -> None:
-        first: dict[tuple[str, tuple[str | None, str | None], float], int] = {}
-        keyed = zip(links, keeps, strict=True)
+    def __init__(self, links: list[Link], keeps: list[float], measures: list[str] | None = None) -> None:
+        first: dict[tuple[str, tuple[str | None, str | None], float, str], int] = {}
+        keyed = zip(links, keeps, measures or [""] * len(links), strict=True)
         self._edge_of_link = np.array(
-            [first.setdefault((link.edge, link.hosts, keep), len(first)) for link, keep in keyed],
+            [first.setdefault((link.edge, link.hosts, keep, name), len(first)) for link, keep, name in keyed],
             dtype=np.int64,
         )
-        self.texts = [text for text, _, _ in first]
-        self.hosts = [hosts for _, hosts, _ in first]
-        self.keeps = [keep for _, _, keep in first]
+        self.texts = [text for text, _, _, _ in first]
+        self.hosts = [hosts for _, hosts, _, _ in first]
+        self.keeps = [keep for _, _, keep, _ in first]
+        self.measures = [measure for _, _, _, measure in first]
 
     def group(self, link: I64, window: I64) -> Group:
         """Group (n,) rows by edge and window; neighbours that share both cost one step."""
@@ -61,7 +63,8 @@ class Edges:
 class Measure(NamedTuple):
     """Values of one measure, row by row of a group."""
 
-    name: str
+    name: str | None
+    """None: that of each edge."""
     clock: str
     values: I64
     has: Bools
@@ -81,7 +84,7 @@ def part_rows(place: Place, edges: Edges, group: Group, measure: Measure, window
         "edge": spread.texts(edges.texts),
         "sender_host": spread.texts([hosts[0] for hosts in edges.hosts]),
         "receiver_host": spread.texts([hosts[1] for hosts in edges.hosts]),
-        "measure": same.texts([measure.name]),
+        "measure": spread.texts(edges.measures) if measure.name is None else same.texts([measure.name]),
         "clock": same.texts([measure.clock]),
         **_numbers(parts),
         "spoiled": parts.seen - parts.n if measure.spoils else None,

@@ -16,7 +16,17 @@ from consumer.engine.collect import Events, Lives
 from consumer.engine.flows import Flows
 from consumer.latency.intervals import I32, I64, Bools, Receives, Sends
 from consumer.latency.turns import network, state
-from consumer.latency.turns.tables import Exchanges, Seen, Totals, no_exchanges, no_totals, seen_at_ends, take
+from consumer.latency.turns.tables import (
+    Exchanges,
+    Seen,
+    Totals,
+    made,
+    no_exchanges,
+    no_totals,
+    only,
+    seen_at_ends,
+    take,
+)
 from schemas.event import Flag, Kind
 
 
@@ -48,7 +58,7 @@ class Turns:
         if partial.size:
             whole = np.ones(flows.flows, dtype=bool)
             whole[partial] = False
-            seen = Seen(*(take(table, whole[table.end]) for table in seen))
+            seen = only(seen, *(whole[table.end] for table in seen))
             closed = take(closed, whole[closed.end])
         self.state, told = state.follow(self.state, seen, closed, self._client)
         found = told.exchanges
@@ -108,7 +118,6 @@ class Turns:
         )
         self.waiting = self.waiting._replace(process=number[self.waiting.process])
 
-
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return all that is kept as named (n,) arrays, for a snapshot."""
         waiting = {f"told.{name}": column for name, column in self.waiting._asdict().items()}
@@ -121,7 +130,7 @@ class Turns:
         empty = no_exchanges()
         columns = (found[f"told.{name}"] for name in Exchanges._fields)
         kinds = (column.dtype for column in empty)
-        self.waiting = Exchanges(*(one.astype(kind) for one, kind in zip(columns, kinds, strict=True)))
+        self.waiting = made(empty, [one.astype(kind) for one, kind in zip(columns, kinds, strict=True)])
 
 
 def _certain(new: Events) -> Seen:

@@ -36,7 +36,8 @@ class Whole:
             2 * number + flow.end
             for item in thinned
             for flow in item.batch.flows
-            if self.below.get(number := flows.numbers[flow.connection], FULL_RATE) > item.batch.connection_rate
+            if self.below.get(number := flows.numbers[flow.connection], FULL_RATE)
+            > item.batch.connection_rate
         }
         return np.array(sorted(found), dtype=np.int32)
 

@@ -14,7 +14,9 @@ class Arrivals:
 
     def __init__(self, came: Arrived, before: I64, line: Line | None) -> None:
         order = in_order(came, before.size)
-        self._end, self._stop, self._time = (column[order] for column in (came.end, came.stop, came.time))
+        self._end: I32 = came.end[order]
+        self._stop: I64 = came.stop[order]
+        self._time: I64 = came.time[order]
         self._before = before
         self._line = line
         self._moments = None if line is None else line.of(self._end, self._time)

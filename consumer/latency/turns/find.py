@@ -6,65 +6,18 @@ before w was moved before request byte r - 1, and request byte r was moved after
 is none). Then no call of this end lies between that is not seen, whatever else was lost.
 """
 
-from typing import NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from consumer.latency.intervals import I32, I64, Bools, Index
-from consumer.latency.turns.tables import EARLY, PAUSED, Exchanges, no_exchanges
+from consumer.latency.intervals import I32, I64, Bools
+from consumer.latency.turns.runs import Runs
+from consumer.latency.turns.tables import EARLY, PAUSED, Exchanges, join, no_exchanges
 
 PART = 3
 """A request whose parts lie more than 1/PART of its turn apart is PAUSED."""
-
-
-class Spans(Protocol):
-    """(n,) runs, by end and, of one end, in order of time: what they are, and more of some of them."""
-
-    @property
-    def end(self) -> I32:
-        """Whose run it is."""
-
-    @property
-    def asks(self) -> Bools:
-        """It moved a request."""
-
-    @property
-    def begin(self) -> I64:
-        """Position of the first call."""
-
-    @property
-    def first(self) -> I64:
-        """Time of the first call."""
-
-    @property
-    def stop(self) -> I64:
-        """Position behind the last call."""
-
-    @property
-    def last(self) -> I64:
-        """Time of the last call."""
-
-    @property
-    def pause(self) -> I64:
-        """The longest time between two calls on neighbouring bytes, ns."""
-
-    def more(self, ask: Index, answer: Index, again: Index) -> "More":
-        """Return what else is told of exchanges, by the places of their runs."""
-
-
-class More(NamedTuple):
-    """(n,) of exchanges."""
-
-    arrived: I64
-    """Of the response's run: bytes of the inbound direction known to be in the kernel at its first call."""
-    offset: I64
-    """Of the response's first call."""
-    asker: I32
-    """Who made the request's last call."""
-    answerer: I32
-    """Who made the response's first call."""
-    born: I64
-    """Of the next request's first call."""
 
 
 class Found(NamedTuple):
@@ -74,7 +27,13 @@ class Found(NamedTuple):
     unproved: I32
 
 
-def find(runs: Spans, client: Bools, wanted: Bools) -> Found:
+def all_of(parts: Sequence[Found]) -> Found:
+    """Return what is found in all parts."""
+    exchanges = join(*(part.exchanges for part in parts))
+    return Found(exchanges, np.concatenate([part.unproved for part in parts]))
+
+
+def find(runs: Runs, client: Bools, wanted: Bools) -> Found:
     """Return what runs prove: one for each response run that a request run follows.
 
     ``wanted`` (n,) says which runs are looked at as requests.
@@ -83,20 +42,32 @@ def find(runs: Spans, client: Bools, wanted: Bools) -> Found:
     if end.size < 3:  # noqa: PLR2004 - request, response, next request
         return Found(no_exchanges(), end[:0])
     ask = np.flatnonzero(runs.asks[:-2] & wanted[:-2] & (end[2:] == end[:-2]))
-    stop, begin = runs.stop[ask], runs.begin[ask + 1]
     before = np.maximum(ask - 1, 0)
     seen = (ask > 0) & (end[before] == end[ask])
-    proved = (begin == np.where(seen, runs.stop[before], 0)) & (runs.begin[ask + 2] == stop)
-    if not proved.all():
-        unproved = end[ask[~proved]]
-        ask, stop, begin = ask[proved], stop[proved], begin[proved]
-    else:
-        unproved = end[:0]
-    asked, answered, own = runs.last[ask], runs.first[ask + 1], end[ask]
-    asking = client[own]
-    more = runs.more(ask, ask + 1, ask + 2)
-    marks = (EARLY * (~asking & (more.arrived > stop))).astype(np.int8)
-    marks |= (PAUSED * (runs.pause[ask] > (answered - asked) // PART)).astype(np.int8)
-    process = np.where(asking, more.asker, more.answerer)
-    exchanges = Exchanges(own, stop, begin, asked, answered, more.offset, process, marks, more.born)
+    answered = np.where(seen, runs.stop[before], 0)
+    proved = (runs.begin[ask + 1] == answered) & (runs.begin[ask + 2] == runs.stop[ask])
+    unproved = end[ask[~proved]]
+    ask = ask[proved]
+    answer = ask + 1
+    asking = client[end[ask]]
+    early = ~asking & (runs.arrived[answer] > runs.stop[ask])
+    exchanges = Exchanges(
+        end[ask],
+        runs.stop[ask],
+        runs.begin[answer],
+        runs.last[ask],
+        runs.first[answer],
+        runs.offset[answer],
+        np.where(asking, runs.last_process[ask], runs.first_process[answer]),
+        marks(early, runs.pause[ask], runs.first[answer] - runs.last[ask]),
+        runs.born[ask + 2],
+    )
     return Found(exchanges, unproved)
+
+
+def marks(early: Bools, pause: I64, turn: I64) -> NDArray[np.int8]:
+    """Return the marks of (n,) exchanges: known for early, pauses in their requests, and their turns, ns."""
+    told = early.astype(np.int8)
+    told *= EARLY
+    told |= (pause > turn // PART).astype(np.int8) * np.int8(PAUSED)
+    return told

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether turns mean anything: enough exchanges, and hardly any that are pipelined: ``schemas.turns`` by columns."""
+"""Whether turns mean anything: enough exchanges, and hardly any pipelined. ``schemas.turns`` by columns."""
 
 from enum import IntEnum
 

@@ -24,7 +24,7 @@ class Line(NamedTuple):
     shift: I64
 
     def of(self, end: I32, time: I64) -> I64:
-        """Return (n,) moments; what is not between an end's first and last call lies just before or behind."""
+        """Return (n,) moments; what is not between an end's first and last call lies next to them."""
         low = self.low[end]
         place: I64 = np.clip(time, low, self.high[end] + 1) - low
         place <<= 1
@@ -50,8 +50,7 @@ def merge(seen: Seen, ends: int) -> Merged:
     """Put calls in order; at one instant the read comes first. End numbers are below ``ends``."""
     reads, sends = in_order(seen.reads, ends), in_order(seen.sends, ends)
     columns = [
-        (calls.end[order], calls.time[order])
-        for calls, order in ((seen.reads, reads), (seen.sends, sends))
+        (calls.end[order], calls.time[order]) for calls, order in ((seen.reads, reads), (seen.sends, sends))
     ]
     line, counts = _line(columns, ends)
     present = counts[counts > 0]
@@ -60,9 +59,11 @@ def merge(seen: Seen, ends: int) -> Merged:
         end, time = (np.concatenate(parts) for parts in zip(*columns, strict=True))
         sent = np.arange(end.size) >= reads.size
         return Merged(sent[np.lexsort((sent, time, end))], reads, sends, starts, None)
-    moments = [line.of(end, time) for end, time in columns]
-    moments[1] += 1
-    both = np.concatenate(moments)
+    both = np.concatenate([time for _, time in columns])
+    both <<= 1
+    base = line.shift - 2 * line.low
+    both[: reads.size] += base[columns[0][0]]
+    both[reads.size :] += (base + 1)[columns[1][0]]
     both.sort(kind="stable")  # merges two ascending runs
     both &= 1
     return Merged(both.astype(bool), reads, sends, starts, line)
@@ -71,10 +72,12 @@ def merge(seen: Seen, ends: int) -> Merged:
 def in_order(table: Calls | Arrived, ends: int) -> Index:
     """Return the order by (end, time, position)."""
     order = order_by_flow(table.end, ends)
-    end, time, place = table.end[order], table.time[order], table.stop[order]
-    same = end[1:] == end[:-1]
-    ahead = (time[1:] < time[:-1]) | ((time[1:] == time[:-1]) & (place[1:] < place[:-1]))
-    if not (same & ahead).any():
+    end, time = table.end[order], table.time[order]
+    at = np.flatnonzero((time[1:] <= time[:-1]) & (end[1:] == end[:-1]))
+    if not at.size:
+        return order
+    tied = (time[at + 1] == time[at]) & (table.stop[order[at + 1]] >= table.stop[order[at]])
+    if tied.all():
         return order
     return np.lexsort((table.stop, table.time, table.end))
 
@@ -87,7 +90,7 @@ def _line(columns: list[tuple[I32, I64]], ends: int) -> tuple[Line | None, I64]:
     for end, time in columns:
         if not end.size:
             continue
-        first = np.flatnonzero(np.diff(end, prepend=-1))
+        first = heads_of(end)
         last = np.append(first[1:], end.size) - 1
         own = end[first]
         low[own] = np.minimum(low[own], time[first])
@@ -99,3 +102,10 @@ def _line(columns: list[tuple[I32, I64]], ends: int) -> tuple[Line | None, I64]:
     if 2 * span.sum(dtype=np.float64) >= _ROOM:
         return None, counts
     return Line(low, np.where(used, high, 0), 2 * (np.cumsum(span) - span)), counts
+
+
+def heads_of(end: I32) -> Index:
+    """Return the rows at which another end begins."""
+    fresh = np.ones(end.size, dtype=bool)
+    np.not_equal(end[1:], end[:-1], out=fresh[1:])
+    return np.flatnonzero(fresh)

@@ -10,30 +10,56 @@ from typing import NamedTuple
 
 import numpy as np
 
-from consumer.latency.intervals import I64, Bools, Index
-from consumer.latency.turns.tables import EARLY, Exchanges, join, no_exchanges, take
+from consumer.latency.axis import Points, coordinates, places
+from consumer.latency.intervals import I32, I64, Bools, Index
+from consumer.latency.turns.tables import EARLY, Exchanges, join, take
 
 
 class Joined(NamedTuple):
-    """The same exchanges as both ends saw them, row by row; ``crossed`` stands for itself."""
+    """What is decided: rows of one table."""
 
-    client: Exchanges
-    server: Exchanges
-    crossed: Exchanges
+    every: Exchanges
+    mine: Index
+    """(n,) Those of clients, each with the row of the server's word for the same exchange."""
+    theirs: Index
+    across: Index
     """Of clients: the server saw another request end or response begin."""
-    alone: Exchanges
+    old: Index
     """Of either end: not seen by the other within the horizon."""
+
+    @property
+    def client(self) -> Exchanges:
+        """The exchanges that both ends saw, as the clients did; ``server`` is the same row by row."""
+        return take(self.every, self.mine)
+
+    @property
+    def server(self) -> Exchanges:
+        """The same as the servers saw them."""
+        return take(self.every, self.theirs)
+
+    @property
+    def crossed(self) -> Exchanges:
+        """Exchanges of clients that prove pipelining."""
+        return take(self.every, self.across)
+
+    @property
+    def alone(self) -> Exchanges:
+        """Exchanges that one end saw."""
+        return take(self.every, self.old)
 
     @property
     def network(self) -> I64:
         """(n,) ns: the request's and the response's way together; never negative but for clock rates."""
-        return self.client.turn - self.server.turn
+        turn = self.every.turn
+        way: I64 = turn[self.mine] - turn[self.theirs]
+        return way
 
     @property
     def pipelined(self) -> Bools:
-        """(n,) paused when sent, or known for early at the server; pauses on the way mean nothing."""
-        early: Bools = (self.server.marks & EARLY) != 0
-        return self.client.pipelined | early
+        """Paused when sent, or known for early at the server; pauses on the way mean nothing."""
+        marks = self.every.marks
+        told: Bools = (marks[self.mine] != 0) | ((marks[self.theirs] & EARLY) != 0)
+        return told
 
 
 def meet(waiting: Exchanges, new: Exchanges, client: Bools, expire_before: int) -> tuple[Exchanges, Joined]:
@@ -44,12 +70,10 @@ def meet(waiting: Exchanges, new: Exchanges, client: Bools, expire_before: int) 
     """
     every = join(waiting, new)
     if not every.end.size:
-        none = no_exchanges()
-        return none, Joined(none, none, none, none)
+        none = np.zeros(0, dtype=np.intp)
+        return every, Joined(every, none, none, none, none)
     connection, asks = every.end >> 1, client[every.end]
-    order = np.lexsort((~asks, every.response_begin, every.request_end, connection))
-    at = _partners(order, asks, connection, every.request_end, every.response_begin)
-    mine, theirs = order[at], order[at + 1]
+    mine, theirs = _same(every, connection, asks)
     rest = np.ones(every.end.size, dtype=bool)
     rest[mine] = rest[theirs] = False
     left = np.flatnonzero(rest)
@@ -59,8 +83,26 @@ def meet(waiting: Exchanges, new: Exchanges, client: Bools, expire_before: int) 
         crossed[ordered[_partners(ordered, asks, connection, column)]] = True
     rest &= ~crossed
     old = rest & (every.born <= expire_before)
-    told = Joined(take(every, mine), take(every, theirs), take(every, crossed), take(every, old))
+    told = Joined(every, mine, theirs, np.flatnonzero(crossed), np.flatnonzero(old))
     return take(every, rest & ~old), told
+
+
+def _same(every: Exchanges, connection: I32, asks: Bools) -> tuple[Index, Index]:
+    """Return the rows of clients and servers that are of one name, pair by pair."""
+    sides = np.flatnonzero(asks), np.flatnonzero(~asks)
+    points = [Points(connection[side], (every.request_end[side],)) for side in sides]
+    mine, theirs = (line[0] for line in coordinates(points, int(connection.max()) + 1))
+    orders = np.argsort(mine, kind="stable"), np.argsort(theirs, kind="stable")
+    mine, theirs = mine[orders[0]], theirs[orders[1]]
+    at = places(theirs, mine)
+    at[at == theirs.size] = 0
+    found = np.zeros(mine.size, dtype=bool)
+    if theirs.size:
+        np.equal(theirs[at], mine, out=found)
+    found[1:] &= mine[1:] != mine[:-1]
+    pairs = sides[0][orders[0][found]], sides[1][orders[1][at[found]]]
+    same = every.response_begin[pairs[0]] == every.response_begin[pairs[1]]
+    return pairs if same.all() else (pairs[0][same], pairs[1][same])
 
 
 def _partners(order: Index, asks: Bools, *names: I64) -> Index:

@@ -10,8 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from consumer.latency.axis import order_by_flow
-from consumer.latency.intervals import I32, I64, Bools, Index
-from consumer.latency.turns.find import More
+from consumer.latency.intervals import I32, I64, Bools
 from consumer.latency.turns.tables import join as stacked
 from consumer.latency.turns.tables import take
 
@@ -40,16 +39,6 @@ class Runs(NamedTuple):
     last_process: I32
     born: I64
     """Of the first call's record."""
-
-    def more(self, ask: Index, answer: Index, again: Index) -> More:
-        """Return what else is told of exchanges, by the places of their runs."""
-        return More(
-            self.arrived[answer],
-            self.offset[answer],
-            self.last_process[ask],
-            self.first_process[answer],
-            self.born[again],
-        )
 
 
 def no_runs() -> Runs:

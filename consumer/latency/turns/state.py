@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from consumer.latency.intervals import I32, I64, Bools
 from consumer.latency.turns.arrivals import Arrivals
-from consumer.latency.turns.find import Found, find
-from consumer.latency.turns.merge import merge
+from consumer.latency.turns.find import Found, all_of, find
+from consumer.latency.turns.merge import heads_of, merge
 from consumer.latency.turns.runs import Runs, joined, no_runs, tails
-from consumer.latency.turns.stretch import FIRST, Stretch
+from consumer.latency.turns.stretch import Stretch
 from consumer.latency.turns.tables import (
+    Arrived,
     Calls,
     Exchanges,
     Moves,
@@ -28,6 +29,7 @@ from consumer.latency.turns.tables import (
     made,
     no_exchanges,
     no_moves,
+    only,
     take,
     waiting_for,
 )
@@ -56,10 +58,6 @@ class State(NamedTuple):
     """By end: where the last arrival was."""
     touched: I64
     """By end: the broker's time of its newest move, ms."""
-    exchanges: I64
-    """By end: told so far."""
-    pipelined: I64
-    """By end: of these, with the mark."""
 
 
 class Told(NamedTuple):
@@ -86,7 +84,7 @@ class Evicted(NamedTuple):
 def nothing() -> State:
     """Return the state before the first move."""
     none = np.zeros(0, dtype=np.int64)
-    return State(no_moves(), no_runs(), none, none, none, none, none)
+    return State(no_moves(), no_runs(), none, none, none)
 
 
 def step(state: State, new: Moves, ends: Ends) -> tuple[State, Told]:
@@ -109,67 +107,57 @@ def follow(state: State, new: Seen, closed: Totals, client: Bools) -> tuple[Stat
     ``touched`` is left to the caller.
     """
     state = _with_room(state, client.size)
-    new, late = _not_late(new, state.done)
+    heads = [heads_of(calls.end) for calls in (new.reads, new.sends)]
+    late = new.reads.end[:0]
+    if _late(new, state.done):
+        new, late = _not_late(new, state.done)
+        heads = [heads_of(calls.end) for calls in (new.reads, new.sends)]
     came = join(by_kind(state.waiting).arrived, new.arrived)
     settled = state.done.copy()
-    for calls in (new.reads, new.sends):
-        _raise(settled, calls)
+    for calls, first in ((new.reads, heads[0]), (new.sends, heads[1])):
+        if first.size:
+            np.maximum.at(settled, calls.end[first], np.maximum.reduceat(calls.until, first) + 1)
     if closed.end.size:
         closed = closed._replace(time=np.maximum(closed.time, settled[closed.end]))
         np.maximum.at(settled, closed.end, closed.time + 1)
-        new = Seen(*(join(*both) for both in zip(new, by_kind(closing(closed, client)), strict=True)))
+        last = by_kind(closing(closed, client))
+        new = new._replace(reads=join(new.reads, last.reads), sends=join(new.sends, last.sends))
     ready = came.time < settled[came.end]
     state = state._replace(waiting=waiting_for(take(came, ~ready)), done=settled)
     state, found = advance(state, new._replace(arrived=take(came, ready)), client)
     return state, Told(found.exchanges, found.unproved, late, 0)
 
 
+def _late(new: Seen, done: I64) -> bool:
+    """Say whether any of it came too late."""
+    tables: tuple[Calls | Arrived, ...] = (new.reads, new.sends, new.arrived)
+    return any(bool((table.time < done[table.end]).any()) for table in tables)
+
+
 def _not_late(new: Seen, done: I64) -> tuple[Seen, I32]:
-    late = [table.time < done[table.end] for table in new]
-    if not any(mask.any() for mask in late):
-        return new, new.reads.end[:0]
-    ends = [table.end[mask] for table, mask in zip(new, late, strict=True)]
-    return Seen(*(take(table, ~mask) for table, mask in zip(new, late, strict=True))), np.concatenate(ends)
-
-
-def _raise(settled: I64, calls: Calls) -> None:
-    """Raise what is settled of each end to just behind the last of its calls to end."""
-    if calls.end.size:
-        first = np.flatnonzero(np.diff(calls.end, prepend=-1))
-        np.maximum.at(settled, calls.end[first], np.maximum.reduceat(calls.until, first) + 1)
+    tables: tuple[Calls | Arrived, ...] = (new.reads, new.sends, new.arrived)
+    late = [table.time < done[table.end] for table in tables]
+    ends = [table.end[mask] for table, mask in zip(tables, late, strict=True)]
+    return only(new, ~late[0], ~late[1], ~late[2]), np.concatenate(ends)
 
 
 def advance(state: State, seen: Seen, client: Bools) -> tuple[State, Found]:
     """Take what no move that is still to come is before; ``state`` has room for all ends of ``client``."""
     merged = merge(seen, client.size)
-    came = Arrivals(seen.arrived, state.arrived, merged.line)
-    state = state._replace(arrived=came.last())
+    came = take(seen.arrived, ~client[seen.arrived.end])  # who asks needs none
+    arrivals = Arrivals(came, state.arrived, merged.line)
+    state = state._replace(arrived=arrivals.last())
     if not merged.sent.size:
         return state, Found(no_exchanges(), np.zeros(0, dtype=np.int32))
-    stretch = Stretch(seen, merged, client, came)
-    quiet, active = _concerned(state.runs, stretch.end)
-    front = np.flatnonzero(stretch.number < FIRST)
-    both = joined(active, stretch.runs(front), stretch.number[front] == 0, client.size)
-    parts = find(both.runs, client, both.wanted), find(stretch, client, stretch.number > 0)
-    found = Found(
-        join(parts[0].exchanges, parts[1].exchanges), np.concatenate([part.unproved for part in parts])
-    )
-    state = state._replace(
-        runs=join(quiet, *_left(stretch, both.runs)),
-        exchanges=state.exchanges + _per_end(found.exchanges.end, client.size),
-        pipelined=state.pipelined + _per_end(found.exchanges.end[found.exchanges.pipelined], client.size),
-    )
-    return state, found
-
-
-def _left(stretch: Stretch, both: Runs) -> tuple[Runs, Runs]:
-    """Return the runs that can still be of use: of ends with few runs in all, and of those with more."""
-    count = stretch.number + stretch.left + 1
-    long = np.zeros(max(int(stretch.end[-1]), int(both.end[-1])) + 1, dtype=bool)
-    long[stretch.end[count > FIRST]] = True
-    few = take(both, ~long[both.end])
-    last = stretch.runs(np.flatnonzero((count > FIRST) & (stretch.left < FIRST)))
-    return take(few, tails(few)), take(last, tails(last))
+    stretch = Stretch(seen, merged, client, arrivals)
+    (front, first), (back, long) = stretch.front(), stretch.back()
+    quiet, active = _concerned(state.runs, front.end)
+    both = joined(active, front, first, client.size)
+    found = all_of([find(both.runs, client, both.wanted), *stretch.find()])
+    of_few = np.ones(client.size, dtype=bool)
+    of_few[long] = False
+    few = take(both.runs, of_few[both.runs.end])
+    return state._replace(runs=join(quiet, take(few, tails(few)), take(back, tails(back)))), found
 
 
 def _with_room(state: State, ends: int) -> State:
@@ -215,10 +203,6 @@ def _touched(touched: I64, moves: Moves) -> I64:
     order = np.argsort(moves.born, kind="stable")  # of one end, the last assignment stays
     answer[moves.end[order]] = moves.born[order]
     return np.maximum(answer, touched)
-
-
-def _per_end(end: I32, ends: int) -> I64:
-    return np.bincount(end, minlength=ends).astype(np.int64)
 
 
 def bounded(state: State, most_ends: int, most_moves: int) -> tuple[State, Evicted]:

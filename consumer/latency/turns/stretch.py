@@ -1,144 +1,164 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The runs of one stretch of time, found by one pass over its calls.
+"""The runs of one stretch of time, and the exchanges within it, found by one pass over its calls.
 
-Of each run what ``find`` looks at is made at once; the rest only of those runs that are asked for, since
-most are of no use once the exchange that they are part of is told.
+Runs of reads and runs of sends are kept apart. Within an end they take turns, so of the runs in order, number
+g being the j-th of its kind, the next one is number g - j of the other kind. What is kept of a run, but for
+its end and its place in the stream, is looked up only where it is told, or at the stretch's begin and end.
 """
 
-from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from consumer.latency.intervals import I32, I64, Bools, Index
-from consumer.latency.turns.find import More
 from consumer.latency.turns.arrivals import Arrivals
+from consumer.latency.turns.find import Found, marks
 from consumer.latency.turns.merge import Merged
-from consumer.latency.turns.runs import Runs
-from consumer.latency.turns.tables import Seen
+from consumer.latency.turns.runs import Runs, no_runs
+from consumer.latency.turns.tables import Calls, Exchanges, Seen, made
 
 FIRST = 3
-"""Runs of an end that can make an exchange with runs of an earlier stretch: request, response, next request."""
+"""Runs of an end that can be part of an exchange with earlier ones: request, response, next request."""
+
+
+class _Side:
+    """The runs of reads, or of sends: (n,) each, by end and, of one end, in order of time."""
+
+    def __init__(self, calls: Calls, order: Index, heads: Index, numbers: Index) -> None:
+        self._calls, self._order = calls, order
+        self._tails = np.append(heads, order.size)[1:] - 1
+        self.heads, self.tails = order[heads], order[self._tails]
+        self.first = heads
+        """In the order of calls."""
+        self.end: I32 = calls.end[self.heads]
+        self.begin: I64 = calls.begin[self.heads]
+        self.stop: I64 = calls.stop[self.tails]
+        self.next: Index = numbers - np.arange(numbers.size)
+        """The run of the other kind that follows, where it is of the same end."""
+
+    def head(self, name: str, index: Index) -> Any:  # noqa: ANN401 - any width
+        """Return a column of the first calls of some runs."""
+        return getattr(self._calls, name)[self.heads[index]]
+
+    def tail(self, name: str, index: Index) -> Any:  # noqa: ANN401 - any width
+        """Return a column of the last calls of some runs."""
+        return getattr(self._calls, name)[self.tails[index]]
+
+    def pause(self, index: Index) -> I64:
+        """Return the longest pause of some runs; a hole between two calls is none."""
+        pause = np.zeros(index.size, dtype=np.int64)
+        sizes = self._tails[index] - self.first[index]
+        several = np.flatnonzero(sizes)
+        if not several.size:
+            return pause
+        sizes = sizes[several]
+        starts = np.cumsum(sizes) - sizes
+        inner = np.arange(int(sizes.sum())) + np.repeat(self.first[index[several]] + 1 - starts, sizes)
+        later, earlier = self._order[inner], self._order[inner - 1]
+        gap = np.maximum(self._calls.time[later] - self._calls.until[earlier], 0)
+        gap[self._calls.begin[later] != self._calls.stop[earlier]] = 0
+        pause[several] = np.maximum.reduceat(gap, starts)
+        return pause
 
 
 class Stretch:
-    """(n,) runs, by end and, of one end, in order of time; at least one."""
+    """All runs; there is at least one."""
 
     def __init__(self, seen: Seen, merged: Merged, client: Bools, came: Arrivals) -> None:
         sent = merged.sent
         fresh = np.ones(sent.size, dtype=bool)
         np.not_equal(sent[1:], sent[:-1], out=fresh[1:])
         fresh[merged.starts] = True
-        self._came = came
-        self._head = np.flatnonzero(fresh)
-        self._tail = np.append(self._head[1:], sent.size) - 1
-        self._rows = _Rows(seen, merged)
-        head, tail = self._rows.at(self._head), self._rows.at(self._tail)
-        self.end: I32 = head.of("end")
-        self.asks: Bools = sent[self._head] == client[self.end]
-        self.begin: I64 = head.of("begin")
-        self.first: I64 = head.of("time")
-        self.stop: I64 = tail.of("stop")
-        self.last: I64 = tail.of("time")
+        first = np.flatnonzero(fresh)
+        self._sent = sent[first]
+        sends = np.cumsum(sent)[first]
+        g_sends, g_reads = np.flatnonzero(self._sent), np.flatnonzero(~self._sent)
+        self._reads = _Side(seen.reads, merged.reads, (first - sends)[g_reads], g_reads)
+        self._sends = _Side(seen.sends, merged.sends, sends[g_sends] - 1, g_sends)
+        self._at = np.where(self._sent, sends, first - sends + 1)
+        self._client, self._came = client, came
+        self._starts = np.searchsorted(first, merged.starts)
+        self._counts = np.diff(self._starts, append=first.size)
 
-    @cached_property
-    def pause(self) -> I64:
-        """The longest pause of each run that asks, 0 of others; a hole between two calls is none."""
-        pause = np.zeros(self.end.size, dtype=np.int64)
-        sizes = self._tail - self._head
-        several = np.flatnonzero((sizes > 0) & self.asks)
-        if not several.size:
-            return pause
-        sizes = sizes[several]
-        starts = np.cumsum(sizes) - sizes
-        inner = np.arange(int(sizes.sum())) + np.repeat(self._head[several] + 1 - starts, sizes)
-        later, earlier = self._rows.at(inner), self._rows.at(inner - 1)
-        gap = np.maximum(later.of("time") - earlier.of("until"), 0)
-        gap[later.of("begin") != earlier.of("stop")] = 0
-        pause[several] = np.maximum.reduceat(gap, starts)
-        return pause
+    def find(self) -> tuple[Found, Found]:
+        """Return the exchanges of which no part can be in another stretch: those that a run comes before."""
+        clients = self._find(self._sends, self._reads, client=True)
+        return clients, self._find(self._reads, self._sends, client=False)
 
-    def more(self, ask: Index, answer: Index, again: Index) -> More:
-        """Return what else is told of exchanges, by the places of their runs."""
-        answers = self._rows.at(self._head[answer])
-        return More(
-            self._known(answer),
-            answers.of("offset"),
-            self._rows.at(self._tail[ask]).of("process"),
-            answers.of("process"),
-            self._rows.at(self._head[again]).of("born"),
-        )
+    def _find(self, asks: _Side, answers: _Side, *, client: bool) -> Found:
+        own, answer = asks.end[:-1], asks.next[:-1]
+        ask = np.flatnonzero((own == asks.end[1:]) & (self._client[own] == client) & (answer > 0))
+        answer = answer[ask]
+        seen = answers.end[answer - 1] == asks.end[ask]
+        if not seen.all():
+            ask, answer = ask[seen], answer[seen]
+        stop, begin = asks.stop[ask], answers.begin[answer]
+        proved = (begin == answers.stop[answer - 1]) & (asks.begin[ask + 1] == stop)
+        unproved = asks.end[ask[~proved]]
+        if unproved.size:
+            ask, answer, stop, begin = ask[proved], answer[proved], stop[proved], begin[proved]
+        end = asks.end[ask]
+        asked, answered = asks.tail("time", ask), answers.head("time", answer)
+        arrived = stop if client else self._came.before(end, answered)
+        process = asks.tail("process", ask) if client else answers.head("process", answer)
+        told = marks(arrived > stop, asks.pause(ask), answered - asked)
+        offset, born = answers.head("offset", answer), asks.head("born", ask + 1)
+        return Found(Exchanges(end, stop, begin, asked, answered, offset, process, told, born), unproved)
 
-    @cached_property
-    def number(self) -> I64:
-        """Of each run, how many its end has before it."""
-        starts = np.flatnonzero(np.diff(self.end, prepend=-1))
-        counts = np.diff(starts, append=self.end.size)
-        return np.arange(self.end.size) - np.repeat(starts, counts)
+    def front(self) -> tuple[Runs, Bools]:
+        """Return the first runs of each end, and which of them is its very first."""
+        sizes = np.minimum(self._counts, FIRST)
+        index, number = _spans(self._starts, sizes)
+        return self._runs(index), number == 0
 
-    @cached_property
-    def left(self) -> I64:
-        """Of each run, how many its end has after it."""
-        starts = np.flatnonzero(np.diff(self.end, prepend=-1))
-        counts = np.diff(starts, append=self.end.size)
-        return np.repeat(counts, counts) - 1 - self.number
+    def back(self) -> tuple[Runs, I32]:
+        """Return the last runs of each end that has more than ``FIRST``, and these ends."""
+        long = self._counts > FIRST
+        index, _ = _spans((self._starts + self._counts - FIRST)[long], np.full(int(long.sum()), FIRST))
+        runs = self._runs(index)
+        return runs, runs.end[::FIRST]
 
-    def runs(self, index: Index) -> Runs:
-        """Return all that is to be kept of some runs."""
-        head, tail = self._rows.at(self._head[index]), self._rows.at(self._tail[index])
-        known = np.zeros(index.size, dtype=np.int64)
-        answers = np.flatnonzero(~self.asks[index])
-        known[answers] = self._known(index[answers])
-        plain = (column[index] for column in (self.end, self.asks, self.begin, self.first, self.stop))
+    def _runs(self, index: Index) -> Runs:
+        """Return all that is to be kept of some runs, by their numbers."""
+        size = index.size
+        columns: list[Any] = [np.zeros(size, dtype=column.dtype) for column in no_runs()]
+        for side, places in (
+            (self._reads, np.flatnonzero(~self._sent[index])),
+            (self._sends, np.flatnonzero(self._sent[index])),
+        ):
+            if places.size:
+                at = self._place(side, index[places])
+                for column, values in zip(columns, self._kept(side, at), strict=True):
+                    column[places] = values
+        return made(no_runs(), columns)
+
+    def _place(self, side: _Side, index: Index) -> Index:
+        """Return the places among a side's runs."""
+        calls = self._at[index] - 1
+        return np.searchsorted(side.first, calls)
+
+    def _kept(self, side: _Side, at: Index) -> Runs:
+        end, first = side.end[at], side.head("time", at)
+        asks = self._client[end] == (side is self._sends)
         return Runs(
-            *plain,
-            self.last[index],
-            tail.of("until"),
-            self.pause[index],
-            known,
-            head.of("offset"),
-            head.of("process"),
-            tail.of("process"),
-            head.of("born"),
-        )
-
-    def _known(self, index: Index) -> I64:
-        """Return what had arrived at the first call of some runs, in order."""
-        return self._came.before(self.end[index], self.first[index])
-
-
-class _Rows:
-    """The columns of reads and sends by their places in a merged order."""
-
-    def __init__(self, seen: Seen, merged: Merged) -> None:
-        self._seen, self._merged = seen, merged
-        self._sends_before = np.cumsum(merged.sent)
-
-    def at(self, index: Index) -> "_Some":
-        """Return what stands at these places."""
-        sent = self._merged.sent[index]
-        before = self._sends_before[index]
-        sends, reads = np.flatnonzero(sent), np.flatnonzero(~sent)
-        return _Some(
-            self._seen,
-            index.size,
-            (reads, self._merged.reads[(index - before)[reads]]),
-            (sends, self._merged.sends[before[sends] - 1]),
+            end,
+            asks,
+            side.begin[at],
+            first,
+            side.stop[at],
+            side.tail("time", at),
+            side.tail("until", at),
+            side.pause(at),
+            np.where(asks, 0, self._came.before(end, first)),
+            side.head("offset", at),
+            side.head("process", at),
+            side.tail("process", at),
+            side.head("born", at),
         )
 
 
-class _Some(NamedTuple):
-    """(n,) calls: where the reads and the sends among them stand, and their rows."""
-
-    seen: Seen
-    size: int
-    reads: tuple[Index, Index]
-    sends: tuple[Index, Index]
-
-    def of(self, name: str) -> Any:  # noqa: ANN401 - any width
-        """Return (n,) of a column of calls."""
-        reads, sends = getattr(self.seen.reads, name), getattr(self.seen.sends, name)
-        found = np.empty(self.size, dtype=sends.dtype)
-        for column, (index, rows) in ((reads, self.reads), (sends, self.sends)):
-            found[index] = column[rows]
-        return found
+def _spans(starts: Index, sizes: I64) -> tuple[Index, I64]:
+    """Return the numbers from each start on, so many of each, and how far each is from its start."""
+    before = np.cumsum(sizes) - sizes
+    number = np.arange(int(sizes.sum())) - np.repeat(before, sizes)
+    return np.repeat(starts, sizes) + number, number

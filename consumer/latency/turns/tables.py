@@ -119,7 +119,14 @@ Some = TypeVar("Some", bound=tuple[Any, ...])
 
 def take(table: Some, index: Index | Bools) -> Some:
     """Return the rows that an index or a mask picks."""
+    if index.dtype == np.bool_:
+        index = np.flatnonzero(index)
     return made(table, [column[index] for column in table])
+
+
+def only(seen: Seen, reads: Bools, sends: Bools, arrived: Bools) -> Seen:
+    """Return what masks pick of each kind."""
+    return Seen(take(seen.reads, reads), take(seen.sends, sends), take(seen.arrived, arrived))
 
 
 def join(first: Some, *others: Some) -> Some:
@@ -139,9 +146,7 @@ def by_kind(found: Moves) -> Seen:
     """Return the same moves, kind by kind."""
     arrived = take(found, found.kind == ARRIVED)
     reads, sends = (take(found, found.kind == kind) for kind in (READ, SENT))
-    return Seen(
-        _calls(reads), _calls(sends), Arrived(arrived.end, arrived.stop, arrived.time, arrived.born)
-    )
+    return Seen(_calls(reads), _calls(sends), Arrived(arrived.end, arrived.stop, arrived.time, arrived.born))
 
 
 def _calls(found: Moves) -> Calls:

@@ -37,8 +37,6 @@ def test_a_snapshot_between_any_two_stretches_changes_nothing(world):
         state, told = turns.step(state, part, ends(COUNT, settled))
         found = join(found, told.exchanges)
     assert rows(found) == expected
-    assert state.exchanges.sum() == len(expected)
-    assert state.pipelined.sum() == sum(row.marks != 0 for row in expected)
 
 
 def test_the_state_does_not_grow_with_the_stream(world):
