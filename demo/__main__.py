@@ -41,7 +41,7 @@ def main() -> int:
     print(f"        sent {truth.sends} messages, {truth.bytes:,} B")
     print(f"        matched {found.sends} messages, {found.bytes:,} B\n")
     print(steps.wirelag("query", "latency", "--lake", str(lake), "--by", "edge"))
-    print("one kernel's clock for both, so these latencies are exact; across machines they are marked")
+    print("one kernel's clock for both, so these latencies are exact; across machines each carries a bound")
     steps.costs(words)
     print(f"removed: 2 namespaces, BPF programs detached. Data: {lake}   ({time.monotonic() - begun:.0f} s)")
     print(f"next:   .venv/bin/wirelag query messages --lake {lake} --limit 5")

@@ -14,7 +14,7 @@ from history.filters import where
 from history.measures import HOST, ONE_WAY, TURNS
 from history.source import Source
 from history.span import Span
-from history.windows import DAY_NS, MINUTE_NS, NOT_ROLLED, Chosen, windows
+from history.windows import DAY_NS, MINUTE_NS, NOT_ROLLED, SHORT_NS, Chosen, windows
 from schemas.turns import LEAST, PER_CENT, SPOILED
 
 LABELS = {
@@ -85,7 +85,7 @@ def asked(source: Source, span: Span, by: str, kinds: list[str], *, edge: str, h
     wide = whole(source, begun)
     parameters |= {"kinds": kinds, "one_way": [kind for kind in kinds if kind in ONE_WAY]}
     parameters["since_ns"] = wide.since_ns
-    chosen = windows(source, begun, MINUTE_NS if by == "minute" else DAY_NS)
+    chosen = windows(source, begun, SHORT_NS if by == "minute" else DAY_NS)
     none = "0" if by == "minute" else "''"
     return Asked(begun, by, kinds, LABELS[by], none, condition, parameters, wide, chosen)
 

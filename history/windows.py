@@ -19,11 +19,14 @@ DAY_NS = 24 * HOUR_NS
 LAST_NS = 2**63 - 1
 MOST_DAYS = 400
 """Of a longer time all files of roll-ups are looked at."""
+SHORT_NS = HOUR_NS - 1
+"""Windows below an hour: minutes, or as long as a consumer was told."""
 LENGTHS = (DAY_NS, HOUR_NS, MINUTE_NS)
 NAMES = {DAY_NS: "day", HOUR_NS: "hour", MINUTE_NS: "minute"}
 _FOUND = """
 SELECT DISTINCT window_ns, window_start_ns FROM rollup
-WHERE window_start_ns >= $from_ns AND window_start_ns < $to_ns AND list_contains($lengths, window_ns)"""
+WHERE window_start_ns >= $from_ns AND window_start_ns < $to_ns
+    AND window_ns >= $shortest_ns AND window_ns <= $longest_ns"""
 
 
 class Chosen(NamedTuple):
@@ -63,30 +66,32 @@ def whole_minutes(span: Span) -> Span:
 def windows(source: Source, span: Span, longest_ns: int = DAY_NS) -> Chosen:
     """Return what to read for the windows that begin in a span, of at most that length.
 
-    An hour that is not over has a window of what is settled of it: that one is not taken.
+    An hour that is not over has a window of what is settled of it: that one is not taken. Where a consumer's
+    windows are longer than a minute there are those beside minutes, which hold other measures.
     """
     minutes, settled = whole_minutes(span), source.settled_to()
     found: set[tuple[int, int]] = set()
     rest = [minutes]
-    for lengths in ((DAY_NS,), (HOUR_NS, MINUTE_NS)):
-        if longest_ns >= min(lengths):
-            found |= _found(source, rest, [length for length in lengths if length <= longest_ns])
-            found = {one for one in found if one[0] == MINUTE_NS or sum(one) <= min(settled, minutes.to_ns)}
+    for shortest, longest in ((DAY_NS, DAY_NS), (0, HOUR_NS)):
+        if longest_ns >= shortest and rest:
+            found |= _found(source, rest, shortest, min(longest, longest_ns))
+            found = {one for one in found if one[0] < HOUR_NS or sum(one) <= min(settled, minutes.to_ns)}
             rest = list(choose(minutes, found).rest)
     return choose(minutes, found)
 
 
-def _found(source: Source, spans: list[Span], lengths: list[int]) -> set[tuple[int, int]]:
-    """Return the windows of lengths that are rolled up; of days only their first hours are looked at."""
+def _found(source: Source, spans: list[Span], shortest_ns: int, longest_ns: int) -> set[tuple[int, int]]:
+    """Return the windows of such lengths that are rolled up; of days only their first hours are looked at."""
     files = spans
-    if lengths == [DAY_NS]:
+    if shortest_ns == DAY_NS:
         days = [range(-(-begin // DAY_NS) * DAY_NS, end - DAY_NS + 1, DAY_NS) for begin, end in spans]
         if sum(map(len, days)) <= MOST_DAYS:
             files = [Span(at, at + 1) for found_days in days for at in found_days]
     found: set[tuple[int, int]] = set()
     with source.engine({"rollup": files}) as engine:
         for span in spans:
-            rows = engine.rows(_FOUND, {**span._asdict(), "lengths": lengths})
+            lengths = {"shortest_ns": shortest_ns, "longest_ns": longest_ns}
+            rows = engine.rows(_FOUND, span._asdict() | lengths)
             found |= {(row["window_ns"], row["window_start_ns"]) for row in rows}
     return found
 
@@ -101,11 +106,11 @@ def choose(minutes: Span, found: Iterable[tuple[int, int]]) -> Chosen:
     for span in spans:
         if span.from_ns > at:
             rest.append(Span(at, span.from_ns))
-        if rolled and span.from_ns == rolled[-1].to_ns:
-            rolled[-1] = Span(rolled[-1].from_ns, span.to_ns)
+        if rolled and span.from_ns <= rolled[-1].to_ns:
+            rolled[-1] = Span(rolled[-1].from_ns, max(rolled[-1].to_ns, span.to_ns))
         else:
             rolled.append(span)
-        at = span.to_ns
+        at = max(at, span.to_ns)
     if at < minutes.to_ns:
         rest.append(Span(at, minutes.to_ns))
     return Chosen(tuple(taken), tuple(rolled), tuple(rest))

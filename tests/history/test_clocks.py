@@ -88,7 +88,7 @@ def lines(write: Write, **rows: Any) -> dict[str, list[Line]]:
 
 
 def test_an_answer_says_what_it_rests_on(write: Write) -> None:
-    """Which windows, hosts, losses, clocks, bytes; what was sampled and withheld; all in words and numbers."""
+    """Which windows, hosts, losses, clocks, bytes; what was sampled and withheld; all told."""
     found = lines(
         write,
         histogram=[

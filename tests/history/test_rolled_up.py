@@ -199,6 +199,23 @@ def test_windows_are_the_coarsest_that_fit() -> None:
     assert choose(Span(day, day + HOUR_NS), set()).rest == (Span(day, day + HOUR_NS),)
 
 
+@pytest.mark.parametrize("by", ["measure", "minute"])
+def test_windows_of_another_length_are_read_beside_minutes(write: Write, by: str) -> None:
+    """A consumer with windows of five minutes: what needed clocks was corrected by minutes."""
+    wide = {
+        "window_ns": 5 * MINUTE_NS,
+        "measure": "receive-wait",
+        "clock": "one_host",
+        "clock_bound_ns": None,
+    }
+    rows = [rollup([7] * 5, **wide), rollup([100], window_start_ns=START + MINUTE_NS), rollup([100])]
+    late = [histogram([9], measure="receive-wait", window_start_ns=START + n * MINUTE_NS) for n in (4, 5)]
+    answer = latency(write(rollup=rows, histogram=late), SPAN, by=by, kinds="delivery,receive-wait")
+    assert sum(one.n for one in answer.figures if one.kind == "delivery") == 2
+    assert sum(one.n for one in answer.figures if one.kind == "receive-wait") == 5 + 1
+    assert answer.chosen.rolled == (Span(START, START + 5 * MINUTE_NS),)
+
+
 def test_of_a_long_time_all_days_are_looked_for(made: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether or not only the first hours of days are opened."""
     rng = seeded(13)
