@@ -9,6 +9,7 @@ import pytest
 import consumer.rollup.hour
 from common.units import Duration
 from lake import maintain
+from lake.check import check
 from lake.errors import StalePositionError
 from lake.facts import Facts
 from lake.maintain import Maintainer
@@ -73,7 +74,7 @@ def test_rounds_between_commits_late_rows_and_merges(lake: Lake, seed: int) -> N
     one, other = lake.job(), lake.job()
     begin = BEGIN + 22 * HOUR + 30 * MINUTE
     at = begin
-    while at < begin + 3 * HOUR:
+    while at < begin + (3 if seed else 2) * HOUR:
         at += rng.choice([3, 20, 50]) * MINUTE
         lake.now_ns = at
         late = rng.random() < 0.3
@@ -94,6 +95,7 @@ def require_rolled(lake: Lake, job: Any) -> None:
     while job.round().hours:
         pass
     require_equal(lake.facts, line_of(lake))
+    assert check(str(lake.path), {}, deep=True).faults == []
     fresh = lake.job().round()
     assert (fresh.hours, fresh.days) == (0, 0)
 
@@ -289,3 +291,35 @@ def test_of_many_hours_a_round_does_some_the_newest_first(lake: Lake) -> None:
         done.append({row["_filed"][1] for row in stored(lake.facts, "rollup") if row["window_ns"] < DAY})
     assert done == [{3, 4}, {1, 2, 3, 4}, {0, 1, 2, 3, 4}]
     require_equal(lake.facts, line_of(lake))
+
+
+def test_an_hour_that_fills_is_added_to_and_its_own_windows_come_when_it_is_over(lake: Lake) -> None:
+    """The last of it is silent: even so the hour's windows are made, once and without a replacement."""
+    rng, job = seeded(13), lake.job()
+    files: list[set[str]] = [set()]
+    for minute in (10, 20, 30, 50, 70):
+        at = lake.now_ns = BEGIN + minute * MINUTE
+        if minute < 50:
+            lake.put(some_rows(rng, at - 10 * MINUTE, at, 2), at)
+        else:
+            lake.put({}, at)
+        job.round()
+        require_equal(lake.facts, line_of(lake))
+        files.append(set(lake.facts.files("rollup", None, None)))
+        assert files[-2] <= files[-1]
+        hours = [row for row in stored(lake.facts, "rollup") if row["window_ns"] == HOUR]
+        assert bool(hours) == (minute == 70)
+    assert job.round().hours == 0
+    lake.put({"match": [match_row(rng, BEGIN + MINUTE)]}, lake.now_ns)
+    job.round()
+    require_equal(lake.facts, line_of(lake))
+    assert not files[-1] & set(lake.facts.files("rollup", None, None))
+
+
+def test_what_another_has_rolled_up_since_is_replaced_and_not_added_to(lake: Lake) -> None:
+    rng, job = seeded(14), lake.job()
+    for minute, who in ((10, job), (20, lake.job()), (30, job)):
+        lake.now_ns = BEGIN + minute * MINUTE
+        lake.put(some_rows(rng, lake.now_ns - 10 * MINUTE, lake.now_ns, 2), lake.now_ns)
+        assert who.round().hours == 1
+        require_equal(lake.facts, line_of(lake))
