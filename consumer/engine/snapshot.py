@@ -146,7 +146,7 @@ def load(engine: "EventEngine", blob: bytes) -> None:
         version = VERSION if head.version in _READ else head.version
         check_fits((version, head.topic_partition), (VERSION, engine.topic_partition))
         _fill(engine, msgspec.msgpack.decode(body, type=_State))
-    except (msgspec.MsgspecError, ValueError, IndexError, OverflowError, RecordError) as error:
+    except (msgspec.MsgspecError, ValueError, LookupError, OverflowError, RecordError) as error:
         raise SnapshotError(f"snapshot cannot be read: {error}") from error
 
 

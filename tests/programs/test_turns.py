@@ -12,25 +12,24 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-import numpy as np
 import pytest
 
 from bench.recorded.record import records
 from consumer.engine import EngineSettings, EventEngine, Record
-from schemas.histogram import Histogram, quantile
-from schemas.turns import MEASURES, invalid
+from schemas.turns import MEASURES
 from support.delayed import Delayed
 from support.netns import Host, Network, VethPair, hosts_of
 from support.pcap import Pcap
 from support.program import Program, free_port, run
 from support.topics import Topics
+from support.turn_sums import Sum, added
 from support.whole_way import SHARDS, AgentProcess, Names
 from tests.consumer.engine.traffic import collect
 
@@ -42,27 +41,12 @@ NEAR_NS = 50_000
 DELAY_NS = 3_000_000
 WIDTH = 0.0109
 """A bucket's, as a share of its values."""
-PLAIN = {"PGSSLMODE": "disable", "PGGSSENCMODE": "disable"}
-
-
-class Told(NamedTuple):
-    """All rows of one edge and measure."""
-
-    n: int
-    seen: int
-    spoiled: int
-    p50: float
-    least: int
-
-    @property
-    def invalid(self) -> str | None:
-        return invalid(self.seen, self.spoiled)
 
 
 class Answers(NamedTuple):
     """What wirelag says, and what the programs said."""
 
-    told: dict[str, dict[str, Told]]
+    told: dict[str, dict[str, Sum]]
     """The client's name -> measure -> what is told."""
     said: dict[str, list[int]]
     """A program's name -> what it noted, ns."""
@@ -194,7 +178,7 @@ def _postgres(network: Network, folder: Path, said: dict[str, list[int]]) -> dic
     return found
 
 
-def _told(bootstrap: str, topic: str) -> tuple[dict[str, dict[str, Told]], list[dict[str, Any]]]:
+def _told(bootstrap: str, topic: str) -> tuple[dict[str, dict[str, Sum]], list[dict[str, Any]]]:
     """Return what the engine tells of turns, by the name of the client's process, and of closes."""
     engines = {number: EventEngine(number, EngineSettings()) for number in range(SHARDS)}
     outputs = [
@@ -203,35 +187,10 @@ def _told(bootstrap: str, topic: str) -> tuple[dict[str, dict[str, Told]], list[
     ]
     outputs += [engine.flush() for engine in engines.values()]
     rows = collect(outputs)
-    parts: defaultdict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    parts: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in rows["histogram"]:
-        if row["measure"] in MEASURES:
-            parts[str(row["edge"]).partition("@")[0], str(row["measure"])].append(row)
-    found: defaultdict[str, dict[str, Told]] = defaultdict(dict)
-    for (client, measure), mine in parts.items():
-        found[client][measure] = _added(mine)
-    return dict(found), rows["close"]
-
-
-def _added(parts: list[dict[str, Any]]) -> Told:
-    counts: Counter[int] = Counter()
-    for row in parts:
-        counts.update(dict(zip(row["buckets"], row["counts"], strict=True)))
-    n, seen, spoiled = (sum(row[name] for row in parts) for name in ("n", "seen", "spoiled"))
-    if not n:
-        return Told(n, seen, spoiled, 0, 0)
-    buckets = sorted(counts)
-    whole = Histogram(
-        scale=5,
-        buckets=np.array(buckets, dtype=np.int32),
-        counts=np.array([counts[bucket] for bucket in buckets], dtype=np.int64),
-        n=n,
-        negative=0,
-        total=0,
-        least=min(row["min_ns"] for row in parts if row["n"]),
-        greatest=max(row["max_ns"] for row in parts if row["n"]),
-    )
-    return Told(n, seen, spoiled, quantile(whole, 0.5), int(whole.least))
+        parts[str(row["edge"]).partition("@")[0]].append(row)
+    return {client: added(mine) for client, mine in parts.items()}, rows["close"]
 
 
 def near(value: float, truth: float) -> bool:

@@ -27,7 +27,9 @@ class _Side:
     def __init__(self, calls: Calls, order: Index, heads: Index, numbers: Index) -> None:
         self._calls, self._order = calls, order
         self._tails = np.append(heads, order.size)[1:] - 1
-        self.heads, self.tails = order[heads], order[self._tails]
+        self._single = heads.size == order.size
+        self.heads = order if self._single else order[heads]
+        self.tails = order if self._single else order[self._tails]
         self.first = heads
         """In the order of calls."""
         self.end: I32 = calls.end[self.heads]
@@ -47,6 +49,8 @@ class _Side:
     def pause(self, index: Index) -> I64:
         """Return the longest pause of some runs; a hole between two calls is none."""
         pause = np.zeros(index.size, dtype=np.int64)
+        if self._single:
+            return pause
         sizes = self._tails[index] - self.first[index]
         several = np.flatnonzero(sizes)
         if not several.size:
@@ -75,7 +79,7 @@ class Stretch:
         g_sends, g_reads = np.flatnonzero(self._sent), np.flatnonzero(~self._sent)
         self._reads = _Side(seen.reads, merged.orders[0], (first - sends)[g_reads], g_reads)
         self._sends = _Side(seen.sends, merged.orders[1], sends[g_sends] - 1, g_sends)
-        self._at = np.where(self._sent, sends, first - sends + 1)
+        self._first, self._sends_so_far = first, sends
         self._client, self._came = client, came
         self._starts = np.searchsorted(first, merged.starts)
         self._counts = np.diff(self._starts, append=first.size)
@@ -134,8 +138,8 @@ class Stretch:
 
     def _place(self, side: _Side, index: Index) -> Index:
         """Return the places among a side's runs."""
-        calls = self._at[index] - 1
-        return np.searchsorted(side.first, calls)
+        sends = self._sends_so_far[index]
+        return np.searchsorted(side.first, sends - 1 if side is self._sends else self._first[index] - sends)
 
     def _kept(self, side: _Side, at: Index) -> Runs:
         end, first = side.end[at], side.head("time", at)
