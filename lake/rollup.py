@@ -46,7 +46,7 @@ _PAUSE_SECONDS = 0.05
 
 
 def hour_id(index: int) -> str:
-    """Return the app id whose version is the number of an hour's rows that were rolled up."""
+    """Return the app id whose version is how many rows of an hour were rolled up, + 1 once it is whole."""
     date, hour = hour_name(index)
     return f"wirelag/rollup/{date}T{hour:02}"
 
@@ -86,6 +86,8 @@ class Change:
     expected: Mapping[str, int | None]
     after: Mapping[str, int]
     """They only rise."""
+    adds: bool = False
+    """Nothing is replaced."""
 
 
 @dataclass(slots=True)
@@ -198,6 +200,7 @@ class RollUps:
             self._sync_log()
             live = self._table.files()
             old = [one for one in live if (one.date, one.hour) == (date, hour) and one.kind in change.rows]
+            old = [] if change.adds else old
             self._trace("after-check")
             after = {name: max(to, self.version_of(name) or 0) for name, to in change.after.items()}
             if self._is_next(old, files, after):

@@ -40,13 +40,13 @@ KINDS = (
         "delivery between hosts",
         SEND + READ,
         "marked",
-        "stored raw as unsynced and withheld from answers: clocks are not solved yet",
+        "within a bound, by traffic both ways; withheld where clocks stay unsynced",
     ),
     _Kind(
         "wire between hosts",
         SEND + ARRIVAL,
         "marked",
-        "stored raw as unsynced and withheld from answers: clocks are not solved yet",
+        "within a bound, by traffic both ways; withheld where clocks stay unsynced",
     ),
 )
 LATER = ("server turn", "client turn", "network time")

@@ -103,11 +103,11 @@ def clocks() -> dict[str, float]:
     seconds = {}
     for name, least in (("clock-window", fleet.FEWEST), ("clock-window-busiest", fleet.MOST)):
         made = fleet.world(least, fleet.MOST)
-        error, covered = fleet.check(made, fleet.solved(made.heard))
+        error, covered = fleet.check(made, fleet.solved(made))
         took = alternate({"window": partial(_window, made)}, CLOCK_ROUNDS)
         seconds[name] = took.cpu("window")
         print(
-            f"clocks: {fleet.HOSTS} hosts, {len(made.heard)} pairs, {made.messages:,} messages: "
+            f"clocks: {fleet.HOSTS} hosts, {made.pairs} pairs, {made.messages:,} messages: "
             f"{seconds[name]:.2f} s CPU, {took.wall('window'):.2f} s wall; "
             f"errors p95 {error / 1e3:.1f} us, {covered:.2%} of the bounds hold"
         )
@@ -115,7 +115,7 @@ def clocks() -> dict[str, float]:
 
 
 def _window(made: fleet.World) -> int:
-    return int(fleet.solved(made.heard).group.size)
+    return int(fleet.solved(made).rows.num_rows)
 
 
 def main() -> int:

@@ -7,7 +7,7 @@ not be believed, so they are filed by the broker's) come last, once the whole ho
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +23,7 @@ from lake.parquet import PRUNED
 from lake.rollup import AROUND, OUTPUTS
 from schemas.tables import KINDS
 
-LOT = 1_000_000
+LOT = 250_000
 """Rows that are gone through together."""
 _MATCH = list(dict.fromkeys((*COLUMNS, *TAKEN, "wire_ns")))
 _PARTS = [name for name in SCHEMA.names if name in KINDS["histogram"].names]
@@ -55,11 +55,19 @@ class Made:
     """What an hour came to."""
 
     rows: dict[str, list[pa.Table]]
+    """By kind."""
+    new: dict[str, list[pa.Table]]
+    """Those of windows that were made, not known before."""
+    whole: bool
+    """The hour is settled, and its own windows are among the rows."""
+    minutes: set[int] = field(default_factory=set)
+    """The windows of a minute, by their begin."""
+    fresh: set[int] = field(default_factory=set)
+    """Those that were made."""
     taken: int = 0
-    """Own rows that it is made of."""
+    """Own rows that it is made of, and one more once it is whole."""
     around: int = 0
     """Rows of other hours that clocks of this one were solved with."""
-    windows: int = 0
     corrected: int = 0
     """Messages between hosts that have a latency."""
     withheld: int = 0
@@ -83,20 +91,33 @@ def roll(facts: Facts, line_ns: int, solve: Solve, known: Known) -> Made:
 
     Minutes that are ``known`` and made of the same rows are taken from there; those that are made are noted.
     """
-    made = Made({kind: [] for kind in OUTPUTS}, around=around(facts.clocks, facts.number))
     whole = line_ns >= (facts.number + 1) * HOUR_NS
+    made = Made(_nothing(), _nothing(), whole, around=around(facts.clocks, facts.number))
     for span in _spans(facts, line_ns):
         _roll(facts, span, solve, made, known)
     if whole:
         begin = facts.number * HOUR_NS
         for span in (Range(EVER.begin, begin), Range(begin + HOUR_NS, EVER.end)):
             _roll(facts._replace(clocks=facts.own), span, solve, made, {})
-        made.taken = facts.rows
-    if made.rows["rollup"]:
-        fine = pa.concat_tables(made.rows["rollup"])
-        below = fine.filter(pc.less(fine["window_ns"], HOUR_NS))
-        made.rows["rollup"] = [below.cast(SCHEMA), summed(widened(fine, HOUR_NS)).cast(SCHEMA)]
+        made.taken = facts.rows + 1
+    hour = _hour(made.rows["rollup"]) if whole else []
+    for rows in (made.rows, made.new):
+        rows["rollup"] = [*(_below_hour(table) for table in rows["rollup"]), *hour]
     return made
+
+
+def _nothing() -> dict[str, list[pa.Table]]:
+    return {kind: [] for kind in OUTPUTS}
+
+
+def _hour(fine: list[pa.Table]) -> list[pa.Table]:
+    """Return the windows of the hour."""
+    return [summed(widened(pa.concat_tables(fine), HOUR_NS)).cast(SCHEMA)] if fine else []
+
+
+def _below_hour(rows: pa.Table) -> pa.Table:
+    """Return rows without those of windows that are an hour long by the consumer's settings."""
+    return rows.filter(pc.less(rows["window_ns"], HOUR_NS)).cast(SCHEMA)
 
 
 def around(clocks: Inputs, index: int) -> int:
@@ -125,11 +146,14 @@ def _roll(facts: Facts, span: Range, solve: Solve, made: Made, known: Known) -> 
         tables = _made(facts.own, clocks, fresh, solve, made)
         for at in fresh:
             known[at] = Piece(of[at], {kind: _of_minute(table, at) for kind, table in tables.items()})
-    made.windows += len(fresh)
+    made.minutes.update(minutes)
+    made.fresh.update(fresh)
     for at in minutes:
         for kind, table in known[at].rows.items():
             if table.num_rows:
                 made.rows[kind].append(table)
+                if at in made.fresh:
+                    made.new[kind].append(table)
 
 
 def _made(own: Inputs, clocks: Clocks, minutes: list[int], solve: Solve, made: Made) -> dict[str, pa.Table]:

@@ -22,6 +22,10 @@ _FARTHEST = 2**61
 _WIDE = 8
 _WIDE_NS = 2_000.0
 """A reading so many times wider than most, and than this, was interrupted."""
+_APART_NS = 50_000_000
+"""Two agents of one host may read at once; what lies between two readings is worth little then."""
+_FASTEST = 2e-3
+"""No kernel lets CLOCK_MONOTONIC run off that fast."""
 
 
 class Clock(NamedTuple):
@@ -162,22 +166,28 @@ def _readings(reading: pa.Table) -> dict[str, _Told]:
     coded = _column(reading, "boot").cast(pa.string()).dictionary_encode()
     names = ("monotonic_ns", "raw_offset_ns", "width_ns", "realtime_offset_ns")
     now, raw, width, wall = (_bounded(reading[name]) for name in names)
-    error = np.abs(np.asarray(reading["error_ns"].cast(pa.float64()).fill_null(np.inf)))
+    error = np.abs(np.asarray(reading["error_ns"].cast(pa.float64(), safe=False).fill_null(np.inf)))
     hosts = reading["host"].to_pylist()
     codes = coded.indices.to_numpy()
     found = {}
     for every in _split(codes, np.lexsort((now, codes))):
-        rows = every[_tight(now[every], width[every])]
+        rows = every[_useful(now[every], raw[every], width[every])]
+        if not rows.size:
+            continue
         told = _Told(hosts[rows[0]] or "", now[rows], raw[rows], width[rows], wall[rows], error[rows])
         found[str(coded.dictionary[int(codes[rows[0]])])] = told
     return found
 
 
-def _tight(now: I64, width: I64) -> I64:
-    """Return the places of readings that were not disturbed; two of one nanosecond are one."""
-    kept = width <= max(_WIDE * float(np.median(width)), _WIDE_NS)
-    kept[1:] &= now[1:] != now[:-1]
-    return np.flatnonzero(kept) if kept.any() else np.zeros(1, dtype=np.int64)
+def _useful(now: I64, raw: I64, width: I64) -> list[int]:
+    """Return the places of readings that were not disturbed, some time apart; none where they cannot be."""
+    tight = np.flatnonzero(width <= max(_WIDE * float(np.median(width)), _WIDE_NS))
+    kept: list[int] = []
+    for place in tight.tolist():
+        if not kept or now[place] - now[kept[-1]] >= _APART_NS:
+            kept.append(place)
+    pace = np.abs(np.diff(raw[kept]) / np.diff(now[kept])) if kept else np.ones(1)
+    return kept if (pace < _FASTEST).all() and (np.abs(raw[kept]) < _FARTHEST).all() else []
 
 
 def _split(codes: I64, order: I64) -> list[I64]:

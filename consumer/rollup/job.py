@@ -8,6 +8,7 @@ in memory only saves looking again where nothing has changed.
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -19,7 +20,7 @@ from consumer.rollup.told import Told
 from lake.errors import StalePositionError
 from lake.inputs import EVER, Inputs, Range
 from lake.parquet import hour_name
-from lake.retention import expired_id
+from lake.retention import expired_id, rows_of
 from lake.rollup import AROUND, INPUTS, SETTLED, Change, Hour, RollUps, around_id, day_id, hour_id
 from lake.settled import Waits
 
@@ -28,6 +29,20 @@ MOST_HOURS = 24
 """That a round of a loop does."""
 KEPT_HOURS = 3
 """Hours whose minutes are kept in memory, so that only those that are new or have changed are made."""
+
+
+class Left(NamedTuple):
+    """An hour as this process left it in the table."""
+
+    taken: int
+    around: int
+    whole: bool
+    minutes: set[int]
+
+    def is_part_of(self, made: Made, taken: int | None, around: int | None) -> bool:
+        """Tell whether the table still has it so, and all of it is to stay: then the rest is only added."""
+        same = (self.taken, self.around) == (taken, around)
+        return same and not self.whole and not self.minutes & made.fresh and self.minutes <= made.minutes
 
 
 @dataclass
@@ -47,7 +62,9 @@ class Job:
     _done: dict[int, tuple[int, int]] = field(default_factory=dict)
     """Hour -> its rows, and the line, when nothing was left to do."""
     _late: dict[int, int] = field(default_factory=dict)
+    _rest: dict[int, int] = field(default_factory=dict)
     _known: dict[int, Known] = field(default_factory=dict)
+    _left: dict[int, Left] = field(default_factory=dict)
 
     def round(self) -> Told:
         """Roll up what is due.
@@ -101,16 +118,17 @@ class Job:
         if rolled is None:
             return True
         if gone := self.lake.expired_kinds(index):
-            late = sum(
-                file.rows or 0
-                for kind in gone
-                for file in hour.files.get(kind, ())
-                if _is_own(self.lake, kind, index)
-            )
-            if late:
-                self._late[index] = late
+            self._late[index] = self._too_late(hour, gone)
             return False
-        return hour.rows > rolled
+        whole = self._line >= (index + 1) * HOUR_NS
+        return hour.rows + whole > rolled
+
+    def _too_late(self, hour: Hour, gone: list[str]) -> int:
+        """Return how many rows came when others were gone: of those kinds, and what was seen to be added."""
+        own = [kind for kind in gone if hour.index <= (self.lake.version_of(expired_id(kind)) or 0)]
+        back = sum(rows_of(hour.files.get(kind, ())) for kind in own)
+        rest = hour.rows - back
+        return back + max(0, rest - self._rest.setdefault(hour.index, rest))
 
     def _has_news(self, index: int) -> bool:
         """Tell whether more is known around an hour than when it was rolled up."""
@@ -135,13 +153,19 @@ class Job:
         made = roll(facts, self._line, self.solve, self._kept(index))
         if made.taken < (rolled or 0) + (not again):
             return True
-        made.rows["rollup"] += self._of_day(hour)
         after = {hour_id(index): made.taken, around_id(index): made.around, SETTLED: self._line // 10**9}
+        left = self._left.pop(index, None)
+        if left is not None and left.is_part_of(made, rolled, begun[around_id(index)]):
+            change = Change(index, made.new, begun, after, adds=True)
+        else:
+            made.rows["rollup"] += self._of_day(hour)
+            change = Change(index, made.rows, begun, after)
         try:
-            self.lake.commit(Change(index, made.rows, begun, after))
+            self.lake.commit(change)
         except StalePositionError:
             told.overtaken += 1
             return False
+        self._left[index] = Left(made.taken, made.around, made.whole, made.minutes)
         _count(told, made)
         return True
 
@@ -151,6 +175,7 @@ class Job:
         self._known[index] = known
         for oldest in list(self._known)[:-KEPT_HOURS]:
             del self._known[oldest]
+            self._left.pop(oldest, None)
         return known
 
     def _of_day(self, hour: Hour) -> list[pa.Table]:
@@ -193,10 +218,6 @@ class Job:
         return Inputs(self.lake.storage, files)
 
 
-def _is_own(lake: RollUps, kind: str, index: int) -> bool:
-    return index <= (lake.version_of(expired_id(kind)) or 0)
-
-
 def _day_of(index: int) -> int:
     return index - index % DAY_HOURS
 
@@ -207,7 +228,7 @@ def _day_ids(index: int) -> list[str]:
 
 def _count(told: Told, made: Made) -> None:
     told.hours += 1
-    told.windows += made.windows
+    told.windows += len(made.fresh)
     told.messages += made.corrected
     told.withheld += made.withheld
-    told.rows += made.taken
+    told.rows += made.taken - made.whole

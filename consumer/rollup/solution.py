@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from consumer.latency.clock.fleet import Fleet
 from consumer.latency.clock.line import F64
 from consumer.latency.clock.pair import Pair
 from consumer.latency.intervals import I64
 from consumer.rollup.inputs import Clock, Heard, Inputs
+from consumer.rollup.together import Together, View
 from schemas.tables import KINDS
 
 BOUNDED, UNSYNCED, INFEASIBLE = "bounded", "unsynced", "infeasible"
@@ -23,12 +23,17 @@ class Window(NamedTuple):
     window_ns: int
 
 
-def table(window: Window, given: Inputs, pairs: dict[tuple[int, int], Pair], fleet: Fleet) -> pa.Table:
+def table(window: Window, given: Inputs, pairs: dict[tuple[int, int], Pair], together: Together) -> pa.Table:
     """Return a row for each two clocks with messages between them, the first before the second by name."""
-    shown = [_Shown.of(clock, fleet.shown[number]) for number, clock in enumerate(given.clocks)]
+    shown: dict[tuple[int, int], _Shown] = {}
     rows = []
     for a, b in sorted({(min(who), max(who)) for who in given.heard}):
         there, back = given.heard.get((a, b)), given.heard.get((b, a))
+        view = together.view(a, b)
+        for number, at in ((a, view.a), (b, view.b)):
+            if (id(view.fleet), number) not in shown:
+                shown[id(view.fleet), number] = _Shown.of(given.clocks[number], view.fleet.shown[at])
+        showing = (shown[id(view.fleet), a], shown[id(view.fleet), b])
         rows.append(
             {
                 "window_start_ns": window.begin_ns,
@@ -39,7 +44,7 @@ def table(window: Window, given: Inputs, pairs: dict[tuple[int, int], Pair], fle
                 "second_boot": given.clocks[b].boot,
                 "messages_there": _within(there, window),
                 "messages_back": _within(back, window),
-                **_told(window, (a, b), pairs.get((a, b)), fleet, (shown[a], shown[b])),
+                **_told(window, view, pairs.get((a, b)), showing),
             }
         )
     schema = KINDS["clock_solution"]
@@ -79,11 +84,9 @@ def _beside(stretches: F64) -> F64:
     return np.maximum(np.concatenate((stretches[:1], stretches)), np.concatenate((stretches, stretches[-1:])))
 
 
-def _told(
-    window: Window, who: tuple[int, int], pair: Pair | None, fleet: Fleet, shown: tuple[_Shown, _Shown]
-) -> dict[str, Any]:
-    a, b = who
-    bad = fleet.contradicted[a] | fleet.contradicted[b]
+def _told(window: Window, view: View, pair: Pair | None, shown: tuple[_Shown, _Shown]) -> dict[str, Any]:
+    fleet, a, b = view
+    bad = fleet.contradicted[a, b]
     high, low = (np.where(bad, np.inf, fleet.ahead[way]) for way in ((a, b), (b, a)))
     time = fleet.shown[a]
     inside = (time[:-1] < window.window_ns) & (time[1:] > 0)

@@ -13,19 +13,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from consumer.latency.clock.fleet import Fleet, Pairs, show, solve_fleet
 from consumer.latency.clock.line import F64, Points
 from consumer.latency.clock.pair import Pair, solve
 from consumer.latency.intervals import I64
 from consumer.rollup.inputs import Inputs, read
 from consumer.rollup.solution import Window, table
+from consumer.rollup.together import AROUND_NS, Together, View
 
-STRETCH_NS = 2e9
-"""Within each such stretch of time bounds are the same."""
-AROUND_NS = 45e9
-"""Messages so far before and after the window still speak for it: without them nothing shows a step."""
-BEFORE_NS, BEHIND_NS = 4e9, 20e9
-"""Latencies of messages sent in the window end behind it."""
 CRYSTAL = 100e-6
 """How far a clock's rate may be off true time: a latency is no better than that share of itself."""
 UNKNOWN = -1
@@ -45,19 +39,12 @@ class Solved:
 
     def __init__(self, window: Window, given: Inputs, pairs: dict[tuple[int, int], Pair]) -> None:
         self._window, self._given, self._pairs = window, given, pairs
-        told: Pairs = {
-            (number, len(given.clocks)): clock.wall
-            for number, clock in enumerate(given.clocks)
-            if clock.wall is not None
-        }
-        spoke = {who: pair for who, pair in pairs.items() if pair.pieces}
-        hosts = len(given.clocks) + 1
-        self._fleet: Fleet = solve_fleet(hosts, spoke, _edges(hosts, spoke, told, window.window_ns), told)
+        self._together = Together(given.clocks, pairs, window.window_ns)
 
     @cached_property
     def rows(self) -> pa.Table:
         """Return a row of kind ``clock_solution`` for each two clocks with messages between them."""
-        return table(self._window, self._given, self._pairs, self._fleet)
+        return table(self._window, self._given, self._pairs, self._together)
 
     def correct(
         self,
@@ -100,11 +87,11 @@ class Solved:
         The clocks are compared at the moment of receiving and at that of sending. Both say the same unless
         one of the clocks stepped in between; then either may be right, and the bound holds both.
         """
-        a, b = who
-        sent_at, unsure = self._given.clocks[a].times(sent)
-        received_at, unsure_too = self._given.clocks[b].times(received)
-        late, wide = self._at(who, received_at, b)
-        early, wide_too = self._at(who, sent_at, a)
+        view = self._together.view(*who)
+        sent_at, unsure = self._given.clocks[who[0]].times(sent)
+        received_at, unsure_too = self._given.clocks[who[1]].times(received)
+        late, wide = _apart(view, received_at, view.b)
+        early, wide_too = _apart(view, sent_at, view.a)
         at_receiving, at_sending = received_at - sent_at - late, received_at - sent_at - early
         bound = np.maximum(wide, np.abs(at_receiving - at_sending) + wide_too)
         bound += unsure + unsure_too + CRYSTAL * np.abs(at_receiving) + 1
@@ -114,21 +101,21 @@ class Solved:
             np.where(known, np.ceil(np.where(known, bound, 0)), UNKNOWN).astype(np.int64),
         )
 
-    def _at(self, who: tuple[int, int], time: F64, clock: int) -> tuple[F64, F64]:
-        """Return how far b's clock is ahead of a's at (n,) times of one of both, and how sure that is."""
-        (a, b), fleet = who, self._fleet
-        axis = np.maximum.accumulate(fleet.shown[clock])
-        stretch = np.searchsorted(axis, time, side="right") - 1
-        known = (stretch >= 0) & (stretch < axis.size - 1)
-        stretch = np.where(known, stretch, 0)
-        bad = (fleet.contradicted[a] | fleet.contradicted[b])[stretch]
-        ahead = np.interp(time, axis, fleet.shown[b] - fleet.shown[a])
-        high, low = fleet.ahead[a, b, stretch], -fleet.ahead[b, a, stretch]
-        known &= ~bad & np.isfinite(high) & np.isfinite(low)
-        high, low = np.where(known, high, 0), np.where(known, low, 0)
-        shift = np.clip(0, low, high)
-        wide = np.where(known, np.maximum(high - shift, shift - low), np.inf)
-        return ahead + shift, wide
+
+def _apart(view: View, time: F64, clock: int) -> tuple[F64, F64]:
+    """Return how far b's clock is ahead of a's at (n,) times of one of both, and how sure that is."""
+    fleet, a, b = view
+    axis = np.maximum.accumulate(fleet.shown[clock])
+    stretch = np.searchsorted(axis, time, side="right") - 1
+    known = (stretch >= 0) & (stretch < axis.size - 1)
+    stretch = np.where(known, stretch, 0)
+    ahead = np.interp(time, axis, fleet.shown[b] - fleet.shown[a])
+    high, low = fleet.ahead[a, b, stretch], -fleet.ahead[b, a, stretch]
+    known &= ~fleet.contradicted[a, b, stretch] & np.isfinite(high) & np.isfinite(low)
+    high, low = np.where(known, high, 0), np.where(known, low, 0)
+    shift = np.clip(0, low, high)
+    wide = np.where(known, np.maximum(high - shift, shift - low), np.inf)
+    return ahead + shift, wide
 
 
 def solve_window(begin_ns: int, window_ns: int, clock: pa.Table, reading: pa.Table) -> Solved:
@@ -156,13 +143,3 @@ def _text(boots: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
 def _around(points: Points, window_ns: int) -> Points:
     begin, end = np.searchsorted(points.time, (-AROUND_NS, window_ns + AROUND_NS))
     return Points(points.time[begin:end], points.value[begin:end])
-
-
-def _edges(hosts: int, pairs: Pairs, told: Pairs, window_ns: int) -> F64:
-    """Return the common times: the window by each host's CLOCK_REALTIME, which may be seconds apart."""
-    middle = np.array([window_ns / 2])
-    apart = middle - show(hosts, pairs, middle, told)[:, 0]
-    begin = max(apart.min() - BEFORE_NS, -AROUND_NS)
-    end = min(window_ns + apart.max() + BEHIND_NS, window_ns + AROUND_NS)
-    edges: F64 = np.linspace(begin, end, max(2, 1 + int(np.ceil((end - begin) / STRETCH_NS))))
-    return edges

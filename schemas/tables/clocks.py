@@ -66,6 +66,8 @@ CLOCK_SOLUTION = pa.schema(
 """How far the clock of the second host is ahead of the first's in one window, ns on CLOCK_MONOTONIC.
 
 At ``times`` of the first host's clock the truth is within the low and the high offset, ``offsets`` is the
-likeliest; between two of them it is on the straight line, within the looser of both bounds. ``status`` is
-bounded, unsynced (no traffic both ways) or infeasible (messages contradict one another).
+likeliest; between two of them it is on the straight line, within the looser of both bounds. An item is null
+where nothing is known then. ``status`` is bounded, unsynced (no traffic both ways) or infeasible (messages
+contradict one another). ``skew_ppb`` is how much faster the second's crystal runs; ``steps`` how often the
+clocks changed against one another within the window (in steps or in rate), ``largest_step_ns`` by how much.
 """

@@ -4,12 +4,13 @@
 import pytest
 
 from common.units import Duration
-from lake.facts import Facts
+from lake.facts import Facts, PartitionCommit
 from lake.maintain import VACUUMED
+from lake.retention import expired_id
 from lake.settings import KeepSettings, MaintainSettings
 from schemas.tables import KINDS
 from tests.lake.keeping import HOUR_NS, counts, maintainer
-from tests.lake.synthetic import HOUR, HOUR_AT, TOPIC, TOPIC_ID, advance, expected, flush, stored
+from tests.lake.synthetic import HOUR, HOUR_AT, TOPIC, TOPIC_ID, advance, expected, flush, rows, stored
 
 NOW = 1_750_000_000 * 10**9
 
@@ -73,3 +74,18 @@ def test_settings_name_what_is_refused() -> None:
     with pytest.raises(ValueError, match="progress: found 1d; allowed is 7d or more"):
         KeepSettings(progress=Duration.parse("24h"))
     assert set(KeepSettings.__struct_fields__) == set(KINDS)
+
+
+def test_the_log_notes_up_to_which_hour_rows_are_gone_and_that_only_rises(facts: Facts, folder: str) -> None:
+    advance(facts, range(1), 5, HOUR_AT + 20)
+    keep = KeepSettings(match=Duration.parse("2h"))
+    now = (HOUR + 4) * HOUR_NS
+    first = maintainer(folder, keep=keep, now_ns=now)
+    first.run()
+    assert first.table.transaction_version(expired_id("match")) == HOUR + 1
+    assert first.table.transaction_version(expired_id("histogram")) is None
+    late = PartitionCommit(TOPIC, TOPIC_ID, 1, 0, 2, b"0", False, {"match": rows("match", 1, range(2), 0)})  # noqa: FBT003
+    facts.commit([late])
+    again = maintainer(folder, keep=keep, now_ns=now)
+    assert again.run().done["delete old hours", "match"].rows == 2
+    assert again.table.transaction_version(expired_id("match")) == HOUR + 1

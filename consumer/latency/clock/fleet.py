@@ -20,6 +20,7 @@ from consumer.latency.clock.pair import Bounds
 from consumer.latency.intervals import I64, Bools
 
 _REFINED = 3
+ROUNDING_NS = 1.0
 
 
 class Between(Protocol):
@@ -47,10 +48,10 @@ class Fleet(NamedTuple):
     """(h, q + 1) ns that each clock shows, likeliest, where its group's first one shows the common times."""
     ahead: F64
     """(h, h, q) [x, y]: the most that y's clock can be ahead of x's beyond what is shown; inf = not known."""
+    contradicted: Bools
+    """(h, h, q) whether messages of two are at odds with those of the others; then `ahead` says nothing."""
     group: I64
     """(h,) hosts of one number are joined by pairs."""
-    contradicted: Bools
-    """(h, q) whether bounds of this host contradict one another; then none of its `ahead` holds."""
 
 
 def solve_fleet(hosts: int, pairs: Pairs, time: F64, told: Pairs | None = None) -> Fleet:
@@ -77,9 +78,9 @@ def solve_fleet(hosts: int, pairs: Pairs, time: F64, told: Pairs | None = None) 
     shown += np.nan_to_num(likeliest(hosts, edges))
     between = sliding_window_view(shown[b] - shown[a], 2, axis=1) if found else none
     beyond, short = (high - between).max(axis=2), (between - low).max(axis=2)
-    ahead = _closed(hosts, (a, b), (beyond, short), len(pairs))
-    contradicted: Bools = ahead[np.arange(hosts), np.arange(hosts)] < 0
-    return Fleet(shown, ahead, joined(hosts, a, b), contradicted)
+    rest = slice(len(pairs), None)
+    sides = (_Direct(a[some], b[some], beyond[some], short[some]) for some in (sure, rest))
+    return Fleet(shown, *_closed(hosts, *sides), joined(hosts, a, b))
 
 
 def _edges(who: tuple[I64, I64], at: F64, half: F64, noise: F64) -> Edges:
@@ -90,22 +91,50 @@ def _edges(who: tuple[I64, I64], at: F64, half: F64, noise: F64) -> Edges:
     return Edges(*who, np.where(np.isfinite(known), values, np.nan), known, noise)
 
 
-def _closed(hosts: int, who: tuple[I64, I64], bounds: tuple[F64, F64], sure: int) -> F64:
-    """Return the closed bounds, (h, h, q): without those beyond the first `sure` where these contradict."""
-    (a, b), (beyond, short) = who, bounds
-    direct = np.full((hosts, hosts, beyond.shape[1]), np.inf)
-    own = np.arange(hosts)
-    direct[own, own] = 0.0
-    direct[a[:sure], b[:sure]], direct[b[:sure], a[:sure]] = beyond[:sure], short[:sure]
-    if sure == a.size:
-        return closed(direct)
-    more = direct.copy()
-    more[a[sure:], b[sure:]], more[b[sure:], a[sure:]] = beyond[sure:], short[sure:]
-    ahead = closed(more)
-    against = (ahead[own, own] < 0).any(axis=0)
+class _Direct(NamedTuple):
+    """What (m,) pairs alone say of q stretches: how far b may be ahead beyond what is shown, and a."""
+
+    a: I64
+    b: I64
+    beyond: F64
+    short: F64
+
+    def matrix(self, hosts: int) -> F64:
+        found = np.full((hosts, hosts, self.beyond.shape[1]), np.inf)
+        found[np.arange(hosts), np.arange(hosts)] = 0.0
+        np.minimum.at(found, (self.a, self.b), self.beyond)
+        np.minimum.at(found, (self.b, self.a), self.short)
+        return found
+
+
+def _closed(hosts: int, sure: _Direct, told: _Direct) -> tuple[F64, Bools]:
+    """Return the closed bounds, (h, h, q), and of which pairs they say nothing.
+
+    Where messages contradict one another, those pairs are left out whose bounds exclude what is likeliest of
+    all: then no path comes back below zero any more. What others say is left out altogether where it
+    contradicts what is left.
+    """
+    direct = sure.matrix(hosts)
+    ahead = closed(direct)
+    bad: Bools = np.zeros(direct.shape, dtype=bool)
+    against = _contradict(ahead)
     if against.any():
+        bad[:, :, against] = direct[:, :, against] < 0
+        np.logical_or(bad, bad.swapaxes(0, 1).copy(), out=bad)
+        direct[bad] = np.inf
         ahead[:, :, against] = closed(direct[:, :, against])
-    return ahead
+    if told.a.size:
+        more = closed(np.minimum(direct, told.matrix(hosts)))
+        believed = ~_contradict(more)
+        ahead[:, :, believed] = more[:, :, believed]
+    return ahead, bad
+
+
+def _contradict(ahead: F64) -> Bools:
+    """Say in which stretches a path comes back below zero, but for rounding."""
+    own = np.arange(ahead.shape[0])
+    found: Bools = np.asarray((ahead[own, own] < -ROUNDING_NS).any(axis=0))
+    return found
 
 
 def show(hosts: int, pairs: Pairs, time: F64, told: Pairs | None = None) -> F64:

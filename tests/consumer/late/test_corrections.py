@@ -224,3 +224,24 @@ def test_whatever_is_unmatched_a_look_pairs_bytes_with_bytes_and_then_rests(seed
     assert bool(found) == bool(possible)
     if added:
         assert looked_at(pa.concat_tables([unmatched, added["unmatched"]]), -2) == {}
+
+
+def test_matches_of_two_clocks_found_late_say_what_they_are_corrected_by() -> None:
+    """The same as those found in time: boots, both clocks' times, and what they say of the clocks."""
+    one, two = ends()
+    sends = [send(at, at + 5, 300_000_000 * at) for at in range(0, 20, 5)]
+    reads = [receive(at, at + 5, 300_000_000 * at + 7_000) for at in range(0, 20, 5)]
+    values = [
+        encode(Host("one", boot="a").batch([one], {Kind.SEND: sends})),
+        encode(Host("two", boot="b").batch([two], {Kind.RECEIVE: reads})),
+    ]
+    in_time = outputs_of(put_in_time(values, [False, False]))
+    late = outputs_of(put_in_time(values, [False, True]))
+    assert tables(late, "match").num_rows == 0
+    assert matches(corrected(late)["match"]) == matches(tables(in_time, "match"))
+    row = corrected(late)["match"].to_pylist()[0]
+    assert (row["sender_boot"], row["receiver_boot"]) == ("a", "b")
+    assert row["received_monotonic_ns"] - row["sent_monotonic_ns"] == 7_000
+    told = looked_at(tables(late, "unmatched"))["clock"].drop_columns(["tick"])
+    assert told.to_pylist() == tables(in_time, "clock").drop_columns(["tick"]).to_pylist()
+    assert len(told["sent_times"][0]) == 4

@@ -105,7 +105,7 @@ class Brute:
         filed = row["_filed"]
         day = filed[0], 0
         for length, where in ((MINUTE, filed), (HOUR, filed), (DAY, day)):
-            if length == DAY and self.line < _begin_of(day) + DAY:
+            if self.line < {MINUTE: 0, HOUR: _begin_of(filed) + HOUR, DAY: _begin_of(day) + DAY}[length]:
                 continue
             window = part["window_start_ns"] // length * length
             if length == DAY:

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from support.apart import ApartFleet, talk, truth
-from support.consumer import World, read_kind
+from support.consumer import Runner, World, read_kind, wait_for
 from support.topics import Topics
 from wirelag.cli import main
 
 MINUTE = 60 * 10**9
+KEY = ("window_start_ns", "window_ns", "edge", "sender_host", "receiver_host", "measure", "clock", "keep")
 
 
 @pytest.fixture
@@ -79,3 +80,28 @@ def _require_within_bounds(rows: list[dict[str, Any]], messages: list[dict[str, 
             assert abs(row["sum_ns"] - sum(truths[key])) <= row["n"] * row["clock_bound_ns"]
     assert seen == Counter({key: len(some) for key, some in truths.items()})
     assert checked or length > MINUTE
+
+
+@pytest.mark.slow
+def test_a_consumer_that_follows_has_it_done_beside_it(world: World) -> None:
+    """Two consumers of one group: the roll-up of both is there once, and both end when they are told to."""
+    begin = (time.time_ns() // 3600_000_000_000 - 2) * 3600_000_000_000
+    fleet = ApartFleet(shards=2, connections=2, realtime_offset_ns=begin - 1_000_000_000_000)
+    lake, told = world.folder / "lake", ("consumer.rollup.every=1s", "consumer.idle-flush=500ms")
+    talk(world, fleet, 35)
+    with Runner(world) as one, Runner(world) as other:
+        pids = [(runner, runner.start(*told, until_end=False)) for runner in (one, other)]
+        talk(world, fleet, 35)
+        wait_for(lambda: world.matched() == fleet.sends)
+        wait_for(lambda: _seen(lake) == fleet.sends)
+        assert [runner.stop(pid) for runner, pid in pids] == [0, 0]
+    rows = read_kind(lake, "rollup").to_pylist()
+    keys = Counter(tuple(row[name] for name in KEY) for row in rows)
+    assert set(keys.values()) == {1}
+
+
+def _seen(lake: Path) -> int:
+    """Messages of which the roll-up's hours tell, with a latency or not."""
+    rows = read_kind(lake, "rollup").to_pylist()
+    wanted = ("delivery", 60 * MINUTE)
+    return sum(row["seen"] for row in rows if (row["measure"], row["window_ns"]) == wanted)

@@ -134,17 +134,33 @@ class Said:
 
 
 def test_what_contradicts_itself_is_said():
-    """Round a ring of three the bounds come back below zero: one of them is false."""
-    ring = {
-        (0, 1): Said(90.0, 110.0),
-        (1, 2): Said(90.0, 110.0),
-        (2, 0): Said(90.0, 110.0),
-        (3, 4): Said(0.0, 1.0),
-    }
-    fleet = solve_fleet(5, ring, EDGES)
-    assert fleet.contradicted[:3].all()
-    assert not fleet.contradicted[3:].any()
+    """Round a ring of three the bounds come back below zero: one of them is false, and which is not known."""
+    ring = {(0, 1): Said(90.0, 110.0), (1, 2): Said(90.0, 110.0), (2, 0): Said(90.0, 110.0)}
+    other = {(3, 4): Said(0.0, 1.0)}
+    fleet = solve_fleet(5, ring | other, EDGES)
+    assert all(fleet.contradicted[a, b].all() for a, b in ring)
+    assert not fleet.contradicted[3, 4].any()
+    assert np.isfinite(fleet.ahead[3, 4]).all()
     assert not solve_fleet(5, ring | {(2, 0): Said(-210.0, -190.0)}, EDGES).contradicted.any()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_one_host_that_contradicts_all_costs_the_others_nothing(seed):
+    """Five that agree, and one that says another thing to each of them."""
+    rng = np.random.default_rng(seed)
+    true = rng.uniform(-1e6, 1e6, 5)
+    pairs = {
+        (a, b): Said(true[b] - true[a] - 30e3, true[b] - true[a] + 30e3) for b in range(5) for a in range(b)
+    }
+    lies = {(a, 5): Said(lie - 30e3, lie + 30e3) for a, lie in enumerate(rng.uniform(-1e7, 1e7, 5))}
+    fleet = solve_fleet(6, pairs | lies, EDGES)
+    for a, b in pairs:
+        assert not fleet.contradicted[a, b].any()
+        middle = (fleet.shown[b] - fleet.shown[a])[:-1]
+        assert (middle - fleet.ahead[b, a] - 1 <= true[b] - true[a]).all()
+        assert (true[b] - true[a] <= middle + fleet.ahead[a, b] + 1).all()
+    assert sum(fleet.contradicted[a, 5].all() for a in range(5)) >= 4
+    assert not solve_fleet(5, pairs, EDGES).contradicted.any()
 
 
 def test_what_others_say_is_left_out_where_it_contradicts_messages():
