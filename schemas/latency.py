@@ -2,7 +2,7 @@
 """One record of ``wirelag.latency.v1``: what stream processors read (flat JSON, key = edge).
 
 A record is the additive part of one window that one partition contributed at one tick: add ``count``,
-``seen``, ``negative``, ``sum_ns`` and the buckets of equal indices, take the least ``min_ns`` and the
+``seen``, ``spoiled``, ``negative``, ``sum_ns`` and the buckets of equal indices, take the least ``min_ns`` and the
 greatest ``max_ns``. ``record_id`` never changes for the same part, so that a re-sent record can be dropped or
 upserted.
 """
@@ -26,13 +26,14 @@ class LatencyRecord(msgspec.Struct, frozen=True):
     edge: str
     """``sender@host > receiver@host``; the listening side carries its port."""
     measure: str
-    """delivery, wire, receive-wait or send-block."""
+    """delivery, wire, receive-wait, send-block, server-turn, client-turn or network."""
     clock: str
-    """``same_host``: both stamps of one clock, exact; ``one_host``: needs only one host."""
+    """``same_host``: both stamps of one clock, exact; ``one_host``: needs only one host; ``two_hosts``:
+    differences of two hosts, each of its own clock."""
     count: int
     """Calls with a latency, negative ones among them."""
     seen: int
-    """Calls that closed in this part, with a latency or without."""
+    """Calls that closed in this part, with a latency or without; of turns and network, exchanges told."""
     sum_ns: int
     """Sum of the latencies."""
     min_ns: int
@@ -53,6 +54,9 @@ class LatencyRecord(msgspec.Struct, frozen=True):
     """Indices of the buckets that are not empty."""
     counts: list[int]
     """Calls in each of them."""
+    spoiled: int = 0
+    """Of turns and network: exchanges that are in ``seen`` and have no latency, since another request was on
+    its way. Add it up too; turns are valid with 20 exchanges of which less than 1 in 200 is spoiled."""
 
 
 def encode(record: LatencyRecord) -> bytes:

@@ -34,6 +34,9 @@ KINDS = (
     _Kind("receive-wait", READ + ARRIVAL, "exact", "one host's clock; late arrivals are marked backlog"),
     _Kind("delivery on this host", SEND + READ, "exact", "both ends read one clock"),
     _Kind("wire on this host", SEND + ARRIVAL, "exact", "both ends read one clock"),
+    _Kind("server turn", READ + SEND, "exact", "one host's clock; not where requests overtake responses"),
+    _Kind("client turn", READ + SEND, "exact", "one host's clock; not where requests overtake responses"),
+    _Kind("network time", READ + SEND, "exact", "with the other host's agent; no clock is compared"),
     _Kind("rtt", SEND, "exact", "the kernel's own smoothed figure"),
     _Kind("connection duration", CLOSE, "exact", "null for connections older than the agent"),
     _Kind(
@@ -49,14 +52,12 @@ KINDS = (
         "within a bound, by traffic both ways; withheld where clocks stay unsynced",
     ),
 )
-LATER = ("server turn", "client turn", "network time")
 
 
 def measures(examined: Examined, *, article: str | None) -> list[Measure]:
     """Return every kind; ``article`` is why there is no tcp_time of the article's here (None: there is)."""
     bad = [check.name for check in examined.checks if check.state == "bad" and check.name != "hooks"]
     found = [_judge(kind, bad, examined.missing_hooks) for kind in KINDS]
-    found += [Measure(name, "unavailable", "not in this version") for name in LATER]
     name = "article's tcp_time"
     if article is None:
         return [*found, Measure(name, "marked", "any socket, any thread's softirq: see docs/article.md")]

@@ -5,15 +5,15 @@ import numpy as np
 
 from consumer.latency.axis import places
 from consumer.latency.intervals import I32, I64
-from consumer.latency.turns.merge import Line, in_order
+from consumer.latency.turns.merge import Merged
 from consumer.latency.turns.tables import Arrived
 
 
 class Arrivals:
     """Arrivals at ends, in order, after those of earlier stretches."""
 
-    def __init__(self, came: Arrived, before: I64, line: Line | None) -> None:
-        order = in_order(came, before.size)
+    def __init__(self, came: Arrived, merged: Merged, before: I64) -> None:
+        order, line = merged.orders[2], merged.line
         self._end: I32 = came.end[order]
         self._stop: I64 = came.stop[order]
         self._time: I64 = came.time[order]

@@ -17,18 +17,14 @@ _ROOM = 2**61
 
 
 class Line(NamedTuple):
-    """One line for the moments of all ends: ``shift[end] + 2 * (time - low[end])`` and 1 more for a send."""
+    """One line for the moments of all ends: ``base[end] + 2 * time``, and 1 more for a send."""
 
-    low: I64
-    high: I64
-    shift: I64
+    base: I64
 
     def of(self, end: I32, time: I64) -> I64:
-        """Return (n,) moments; what is not between an end's first and last call lies next to them."""
-        low = self.low[end]
-        place: I64 = np.clip(time, low, self.high[end] + 1) - low
-        place <<= 1
-        place += self.shift[end]
+        """Return (n,) moments of what was merged, or lies between."""
+        place: I64 = time << 1
+        place += self.base[end]
         return place
 
 
@@ -37,36 +33,48 @@ class Merged(NamedTuple):
 
     sent: Bools
     """(n,) It is a send."""
-    reads: Index
-    """The order of the reads: (reads,) rows."""
-    sends: Index
+    orders: tuple[Index, Index, Index]
+    """The rows of reads, of sends and of arrivals, in order."""
     starts: Index
     """Where each end's first call stands."""
     line: Line | None
     """None where times are too far apart for one."""
 
 
+class _Column(NamedTuple):
+    """(n,) ends and times of one kind, in order, and where each end's begin."""
+
+    end: I32
+    time: I64
+    first: Index
+
+
 def merge(seen: Seen, ends: int) -> Merged:
     """Put calls in order; at one instant the read comes first. End numbers are below ``ends``."""
-    reads, sends = in_order(seen.reads, ends), in_order(seen.sends, ends)
-    columns = [
-        (calls.end[order], calls.time[order]) for calls, order in ((seen.reads, reads), (seen.sends, sends))
-    ]
-    line, counts = _line(columns, ends)
+    tables: tuple[Calls | Arrived, ...] = (seen.reads, seen.sends, seen.arrived)
+    orders = [in_order(table, ends) for table in tables]
+    columns = []
+    for table, order in zip(tables, orders, strict=True):
+        end = table.end[order]
+        columns.append(_Column(end, table.time[order], heads_of(end)))
+    reads, sends, _ = columns
+    counts = np.zeros(ends, dtype=np.int64)
+    for calls in (reads, sends):
+        counts[calls.end[calls.first]] += np.diff(calls.first, append=calls.end.size)
     present = counts[counts > 0]
     starts = np.cumsum(present) - present
+    line = _line(columns, ends)
     if line is None:
-        end, time = (np.concatenate(parts) for parts in zip(*columns, strict=True))
-        sent = np.arange(end.size) >= reads.size
-        return Merged(sent[np.lexsort((sent, time, end))], reads, sends, starts, None)
-    both = np.concatenate([time for _, time in columns])
+        end, time = np.concatenate((reads.end, sends.end)), np.concatenate((reads.time, sends.time))
+        sent = np.arange(end.size) >= reads.end.size
+        return Merged(sent[np.lexsort((sent, time, end))], (orders[0], orders[1], orders[2]), starts, None)
+    both = np.concatenate((reads.time, sends.time))
     both <<= 1
-    base = line.shift - 2 * line.low
-    both[: reads.size] += base[columns[0][0]]
-    both[reads.size :] += (base + 1)[columns[1][0]]
+    both[: reads.end.size] += line.base[reads.end]
+    both[reads.end.size :] += (line.base + 1)[sends.end]
     both.sort(kind="stable")  # merges two ascending runs
     both &= 1
-    return Merged(both.astype(bool), reads, sends, starts, line)
+    return Merged(both.astype(bool), (orders[0], orders[1], orders[2]), starts, line)
 
 
 def in_order(table: Calls | Arrived, ends: int) -> Index:
@@ -82,26 +90,20 @@ def in_order(table: Calls | Arrived, ends: int) -> Index:
     return np.lexsort((table.stop, table.time, table.end))
 
 
-def _line(columns: list[tuple[I32, I64]], ends: int) -> tuple[Line | None, I64]:
-    """Return the line of calls that are in order, and how many each end has."""
+def _line(columns: list[_Column], ends: int) -> Line | None:
+    """Return the line of what is in order."""
     low = np.full(ends, np.iinfo(np.int64).max)
     high = np.full(ends, -1, dtype=np.int64)
-    counts = np.zeros(ends, dtype=np.int64)
-    for end, time in columns:
-        if not end.size:
-            continue
-        first = heads_of(end)
-        last = np.append(first[1:], end.size) - 1
+    for end, time, first in columns:
         own = end[first]
         low[own] = np.minimum(low[own], time[first])
-        high[own] = np.maximum(high[own], time[last])
-        counts[own] += last - first + 1
-    used = counts > 0
+        high[own] = np.maximum(high[own], time[np.append(first, end.size)[1:] - 1])
+    used = high >= 0
     low = np.where(used, low, 0)
     span = np.where(used, high - low + 2, 0)
     if 2 * span.sum(dtype=np.float64) >= _ROOM:
-        return None, counts
-    return Line(low, np.where(used, high, 0), 2 * (np.cumsum(span) - span)), counts
+        return None
+    return Line(2 * (np.cumsum(span) - span - low))
 
 
 def heads_of(end: I32) -> Index:

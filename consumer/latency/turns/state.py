@@ -17,7 +17,6 @@ from consumer.latency.turns.merge import heads_of, merge
 from consumer.latency.turns.runs import Runs, joined, no_runs, tails
 from consumer.latency.turns.stretch import Stretch
 from consumer.latency.turns.tables import (
-    Arrived,
     Calls,
     Exchanges,
     Moves,
@@ -29,7 +28,6 @@ from consumer.latency.turns.tables import (
     made,
     no_exchanges,
     no_moves,
-    only,
     take,
     waiting_for,
 )
@@ -107,15 +105,14 @@ def follow(state: State, new: Seen, closed: Totals, client: Bools) -> tuple[Stat
     ``touched`` is left to the caller.
     """
     state = _with_room(state, client.size)
-    heads = [heads_of(calls.end) for calls in (new.reads, new.sends)]
     late = new.reads.end[:0]
-    if _late(new, state.done):
+    if any(_late(calls, state.done) for calls in (new.reads, new.sends)):
         new, late = _not_late(new, state.done)
-        heads = [heads_of(calls.end) for calls in (new.reads, new.sends)]
     came = join(by_kind(state.waiting).arrived, new.arrived)
     settled = state.done.copy()
-    for calls, first in ((new.reads, heads[0]), (new.sends, heads[1])):
-        if first.size:
+    for calls in (new.reads, new.sends):
+        if calls.end.size:
+            first = heads_of(calls.end)
             np.maximum.at(settled, calls.end[first], np.maximum.reduceat(calls.until, first) + 1)
     if closed.end.size:
         closed = closed._replace(time=np.maximum(closed.time, settled[closed.end]))
@@ -128,24 +125,26 @@ def follow(state: State, new: Seen, closed: Totals, client: Bools) -> tuple[Stat
     return state, Told(found.exchanges, found.unproved, late, 0)
 
 
-def _late(new: Seen, done: I64) -> bool:
-    """Say whether any of it came too late."""
-    tables: tuple[Calls | Arrived, ...] = (new.reads, new.sends, new.arrived)
-    return any(bool((table.time < done[table.end]).any()) for table in tables)
+def _late(calls: Calls, done: I64) -> bool:
+    """Say whether any call came too late."""
+    if not calls.end.size:
+        return False
+    first = heads_of(calls.end)
+    return bool((np.minimum.reduceat(calls.time, first) < done[calls.end[first]]).any())
 
 
 def _not_late(new: Seen, done: I64) -> tuple[Seen, I32]:
-    tables: tuple[Calls | Arrived, ...] = (new.reads, new.sends, new.arrived)
-    late = [table.time < done[table.end] for table in tables]
-    ends = [table.end[mask] for table, mask in zip(tables, late, strict=True)]
-    return only(new, ~late[0], ~late[1], ~late[2]), np.concatenate(ends)
+    """Leave out calls; an arrival that is late is one that was there before."""
+    reads, sends = (calls.time < done[calls.end] for calls in (new.reads, new.sends))
+    ends = np.concatenate((new.reads.end[reads], new.sends.end[sends]))
+    return new._replace(reads=take(new.reads, ~reads), sends=take(new.sends, ~sends)), ends
 
 
 def advance(state: State, seen: Seen, client: Bools) -> tuple[State, Found]:
     """Take what no move that is still to come is before; ``state`` has room for all ends of ``client``."""
+    seen = seen._replace(arrived=take(seen.arrived, ~client[seen.arrived.end]))  # who asks needs none
     merged = merge(seen, client.size)
-    came = take(seen.arrived, ~client[seen.arrived.end])  # who asks needs none
-    arrivals = Arrivals(came, state.arrived, merged.line)
+    arrivals = Arrivals(seen.arrived, merged, state.arrived)
     state = state._replace(arrived=arrivals.last())
     if not merged.sent.size:
         return state, Found(no_exchanges(), np.zeros(0, dtype=np.int32))

@@ -73,8 +73,8 @@ class Stretch:
         self._sent = sent[first]
         sends = np.cumsum(sent)[first]
         g_sends, g_reads = np.flatnonzero(self._sent), np.flatnonzero(~self._sent)
-        self._reads = _Side(seen.reads, merged.reads, (first - sends)[g_reads], g_reads)
-        self._sends = _Side(seen.sends, merged.sends, sends[g_sends] - 1, g_sends)
+        self._reads = _Side(seen.reads, merged.orders[0], (first - sends)[g_reads], g_reads)
+        self._sends = _Side(seen.sends, merged.orders[1], sends[g_sends] - 1, g_sends)
         self._at = np.where(self._sent, sends, first - sends + 1)
         self._client, self._came = client, came
         self._starts = np.searchsorted(first, merged.starts)

@@ -9,7 +9,7 @@ import pytest
 from agent.commands.doctor import diagnose
 from agent.doctor import checks
 from agent.doctor.host import Host, clock_sync
-from agent.doctor.measures import KINDS, LATER, measures
+from agent.doctor.measures import KINDS, measures
 from agent.kernel import btf, hooks
 from agent.kernel.capture import Capture
 from agent.settings import AgentSettings
@@ -144,12 +144,12 @@ def test_the_kernel_says_of_its_clock_without_being_set():
 def test_every_kind_is_told_once_and_needs_known_hooks(root):
     examined, _ = examine(root)
     names = [one.name for one in measures(examined, article=None)]
-    assert len(set(names)) == len(names) == len(KINDS) + len(LATER) + 1
+    assert len(set(names)) == len(names) == len(KINDS) + 1
     assert {place for kind in KINDS for place in kind.hooks} <= set(hooks.RAW_PLACES)
     qualities = {one.name: one.quality for one in measures(examined, article=None)}
     assert qualities["delivery on this host"] == "exact"
     assert qualities["delivery between hosts"] == "marked"
-    assert qualities["server turn"] == "unavailable"
+    assert qualities["server turn"] == "exact"
     assert qualities["article's tcp_time"] == "marked"
 
 

@@ -6,13 +6,20 @@ from collections.abc import Callable
 from itertools import groupby
 from typing import Any
 
-from consumer.engine import Record
+from consumer.engine import EngineSettings, Record
 from consumer.latency.turns.tables import ARRIVED, READ
 from schemas.batch import encode
 from schemas.event import Kind
-from support.exchanges import Clock, Event
+from support.exchanges import Clock, Event, Style, Truth, dice, talk
+from support.turn_sums import Sum, added
 from tests.consumer.engine.scene import BASE_MS, OFFSET_NS, Host, arrival, close, ends, receive, send
+from tests.consumer.engine.traffic import run
 
+SETTINGS = EngineSettings(tick_ms=100, horizon_ms=4_000, window_ns=60_000_000_000)
+SAME = (Clock(), Clock())
+"""Both on the world's clock, so that values are those of the truth to the nanosecond."""
+EVEN = Style(think=lambda chance: chance.randrange(300_000, 500_000))
+CONNECTIONS, EXCHANGES = 4, 150
 CLOCKS = (Clock(0, 20), Clock(10**13, -20))
 NAMES = ("alpha", "beta")
 Kept = Callable[[Event], bool]
@@ -101,3 +108,15 @@ def _closes(host: Host, events: list[Event], side: int, clock: Clock, flow: dict
         when = _on(clock, min(event.time for event in own))
         rows.append(close(when, flow=at, sent_bytes=sent, received_bytes=read))
     return encode(host.batch([ends(number + 1, **flow)[side] for number in numbers], {Kind.CLOSE: rows}))
+
+
+def world(
+    style: Style = EVEN, count: int = CONNECTIONS, size: int = EXCHANGES
+) -> tuple[list[Event], list[Truth]]:
+    chance = dice(7)
+    talks = [talk(number, size, style, chance) for number in range(count)]
+    return [event for one, _ in talks for event in one], [truth for _, one in talks for truth in one]
+
+
+def told(given: list[Record], settings: EngineSettings = SETTINGS) -> dict[str, Sum]:
+    return added(run(given, settings).get("histogram", []))
