@@ -27,12 +27,42 @@ WITH {wanted}, message AS (
     SELECT *, {column} AS value, $kind AS measure,
         {time} - {time} % 60000000000 AS window_start_ns
     FROM match WHERE last_piece AND {column} IS NOT NULL {having} {where})
+{counted}"""
+_COUNTED = """
 SELECT number, connection, coalesce(keep, 1.0) AS keep, count(*)::DOUBLE AS n,
     count(*) FILTER (value <= p50)::DOUBLE AS p50, count(*) FILTER (value <= p90)::DOUBLE AS p90,
     count(*) FILTER (value <= p99)::DOUBLE AS p99
 FROM (SELECT *, coalesce({label}, {none}) AS label FROM message
     WHERE window_start_ns >= $from_ns AND window_start_ns < $to_ns) JOIN wanted USING (label, measure)
 GROUP BY number, connection, direction, ("end" - 1) >> 16, keep ORDER BY number"""
+_ON_ONE_CLOCK = """
+WITH {wanted}, point AS (
+    SELECT window_start_ns, first_boot, second_boot, unnest(times) AS since, unnest(offsets) AS ahead
+    FROM clock_solution WHERE status = 'bounded'),
+line AS (
+    SELECT *, lead(since) OVER clocks AS until, lead(ahead) OVER clocks AS ahead_then FROM point
+    WINDOW clocks AS (PARTITION BY window_start_ns, first_boot, second_boot ORDER BY since)),
+crossed AS (
+    SELECT * EXCLUDE (delivery_ns, wire_ns), sent_at_ns - sent_at_ns % 60000000000 AS window_start_ns,
+        $kind AS measure FROM match
+    WHERE last_piece AND clock = 'unsynced' AND flags & {no_role} = 0 {having} {where}),
+shown AS (
+    SELECT *, sender_boot AS first_boot, receiver_boot AS second_boot, sent_monotonic_ns AS since, -1 AS sign
+    FROM crossed
+    UNION ALL SELECT *, receiver_boot, sender_boot, received_monotonic_ns, 1 FROM crossed),
+apart AS (
+    SELECT shown.*, ahead + coalesce((ahead_then - ahead)::DOUBLE * (shown.since - line.since)
+        / nullif(until - line.since, 0), 0) AS offset_ns
+    FROM shown ASOF JOIN line ON shown.window_start_ns = line.window_start_ns
+        AND shown.first_boot = line.first_boot AND shown.second_boot = line.second_boot
+        AND shown.since >= line.since),
+message AS (
+    SELECT *, received_monotonic_ns - sent_monotonic_ns + sign * offset_ns - {less} AS value FROM apart
+    UNION ALL BY NAME
+    SELECT *, sent_at_ns - sent_at_ns % 60000000000 AS window_start_ns, $kind AS measure, {column} AS value
+    FROM match WHERE last_piece AND clock = 'same_host' AND flags & {no_role} = 0
+        AND {column} IS NOT NULL {where})
+{counted}"""
 _PARTITIONS = """
 WITH {wanted}, own AS (
     SELECT number, topic_partition, coalesce(keep, 1.0) AS keep, n, buckets, counts, p50, p90, p99
@@ -56,7 +86,8 @@ def limits(source: Source, question: Asked, sums: list[Sums]) -> dict[int, Limit
     if not thinned:
         return {}
     found: dict[int, Limits] = {}
-    with source.engine({"match": question.span, "histogram": question.span}) as engine:
+    tables = dict.fromkeys(("match", "histogram", "clock_solution"), question.span)
+    with source.engine(tables) as engine:
         for kind in COLUMN:
             own = {number: one for number, one in thinned.items() if one.row["measure"] == kind}
             if own:
@@ -77,17 +108,21 @@ def limits(source: Source, question: Asked, sums: list[Sums]) -> dict[int, Limit
 
 
 def _of_blocks(question: Asked, kind: str, own: dict[int, Sums]) -> tuple[str, dict[str, object]]:
-    one_way, one_end = kind in ONE_WAY, kind == "send-block"
-    having = "" if one_end else f"AND flags & {_NO_ROLE} = 0"
-    statement = _BLOCKS.format(
-        wanted=_WANTED,
-        column=COLUMN[kind],
-        time="(sent_at_ns + delivery_ns)" if kind == "receive-wait" else "sent_at_ns",
-        having=having + (" AND clock = 'same_host'" if one_way else ""),
-        where=question.condition,
-        label=question.label,
-        none=question.none,
-    )
+    """Return the statement that counts the messages of blocks; those of two clocks are brought onto one."""
+    trusted = "" if kind == "send-block" else f"AND flags & {_NO_ROLE} = 0"
+    named = {"label": question.label, "none": question.none}
+    shared = {
+        "wanted": _WANTED,
+        "column": COLUMN[kind],
+        "where": question.condition,
+        "counted": _COUNTED.format(**named),
+    }
+    if kind in ONE_WAY:
+        less, having = ("receive_wait_ns", "AND receive_wait_ns IS NOT NULL") if kind == "wire" else ("0", "")
+        statement = _ON_ONE_CLOCK.format(**shared, less=less, having=having, no_role=_NO_ROLE)
+    else:
+        time = "(sent_at_ns + delivery_ns)" if kind == "receive-wait" else "sent_at_ns"
+        statement = _BLOCKS.format(**shared, time=time, having=trusted)
     return statement, question.parameters | {"kind": kind} | _wanted(own)
 
 

@@ -240,7 +240,7 @@ def _judged(
     timed = [one for one in causes if one[0].kind != "retransmits"] or causes
     if not timed:
         return _without_cause(felt, series, told, notes)
-    cause, at = max(timed, key=lambda one: _own_shift(*one, found))
+    cause, at = max(timed, key=lambda one: _own_shift(one[0], one[1], found))
     since = series.begin_ns + at.at * MINUTE_NS
     text = (
         f"{cause.where}: {cause.what} {_levels(cause.kind, at)} at {iso(since, 0)}{_part(cause, at, found)}"

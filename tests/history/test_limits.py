@@ -8,7 +8,7 @@ import pytest
 
 from history.latency import Answer, Latency, latency
 from history.span import Span
-from support.rows import START, Write, histogram, match
+from support.rows import START, Write, histogram, match, rollup
 from tests.history.test_estimates import Fleet, Kept, fleet, kept, value
 
 SPAN = Span(START, START + 600 * 10**9)
@@ -71,6 +71,45 @@ def test_limits_from_messages_hold_the_truth(write: Write) -> None:
         assert low is not None
         assert high is not None
         assert low <= value(every, q) <= high < 2 * low
+
+
+@pytest.mark.parametrize("kind", ["delivery", "wire"])
+@pytest.mark.parametrize("second", ["alpha", "beta"], ids=["receiver first", "sender first"])
+def test_latencies_between_hosts_have_limits_too(write: Write, second: str, kind: str) -> None:
+    """Brought onto one clock by the solved one, which runs 20 ppm fast and is an hour ahead."""
+    made, by = sampled()
+    ahead, skew, base = 3_600 * 10**9, 20e-6, 10**12
+
+    def offset(monotonic: float) -> int:
+        return int(ahead + skew * (monotonic - base))
+
+    rows = []
+    for number, row in enumerate(match_rows(made, by)):
+        truth, sent = row["delivery_ns"], base + 40 * number * 10**6 % (50 * 10**9)
+        stamps = {"sent_monotonic_ns": sent, "received_monotonic_ns": sent + truth}
+        if second == "beta":
+            stamps["received_monotonic_ns"] += offset(sent)
+        else:
+            stamps["sent_monotonic_ns"] += offset(sent + truth)
+        boots = {"sender_boot": "alpha", "receiver_boot": "beta"}
+        wrong = {"delivery_ns": 10**15, "wire_ns": 10**15 - 2_000, "receive_wait_ns": 2_000}
+        rows.append(row | stamps | boots | wrong | {"clock": "unsynced"})
+    times = [base + n * 2 * 10**9 for n in range(31)]
+    solved = {
+        "window_start_ns": START, "window_ns": 60 * 10**9, "status": "bounded", "times": times,
+        "offsets": [offset(at) for at in times], "low_offsets": [offset(at) - 9 for at in times],
+        "high_offsets": [offset(at) + 9 for at in times],
+        "first_boot": "alpha" if second == "beta" else "beta", "second_boot": second,
+    }  # fmt: skip
+    less = 2_000 if kind == "wire" else 0
+    values = [int(one) - less for one in made.latency[by.messages]]
+    rolled = rollup(values, keep=by.keep, measure=kind, clock_bound_ns=9)
+    source = write(match=rows, clock_solution=[solved], rollup=[rolled])
+    (figure,) = latency(source, SPAN, kinds=kind).figures
+    assert figure.clock_bound_ns == 9
+    assert figure.p50_low_ns is not None
+    assert figure.p50_high_ns is not None
+    assert figure.p50_low_ns <= value(np.sort(made.latency), 0.5) - less <= figure.p50_high_ns
 
 
 def test_without_messages_partitions_tell(write: Write) -> None:

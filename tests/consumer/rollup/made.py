@@ -13,11 +13,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from common.units import Duration
 from consumer.latency.histogram import bucket_of
 from consumer.latency.intervals import I64
 from consumer.rollup.job import Job
 from lake.facts import Facts, PartitionCommit
+from lake.maintain import Maintainer
 from lake.rollup import RollUps
+from lake.settings import KeepSettings, MaintainSettings
 from lake.settled import Waits
 from schemas.event import Flag
 from schemas.tables import KINDS
@@ -174,3 +177,16 @@ class Lake:
             str(self.path), trace=options.pop("trace", lambda _: None)
         )
         return Job(lake, WAITS, options.pop("solve", StandIn), now_ns=lambda: self.now_ns, **options)
+
+
+def line_of(lake: Lake) -> int:
+    """Up to when the lake says that its windows are settled."""
+    roll_ups = RollUps.open(str(lake.path))
+    return roll_ups.settled_to(WAITS, lake.now_ns)
+
+
+def maintainer(lake: Lake, **keep: Duration) -> Maintainer:
+    """Housekeeping that merges whatever it can."""
+    made = Maintainer.open(str(lake.path), {}, MaintainSettings(), KeepSettings(**keep))
+    made.now_ns = lambda: lake.now_ns
+    return made
