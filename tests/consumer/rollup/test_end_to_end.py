@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two hosts with clocks of their own, through Kafka, consumer and roll-up: the truth is within the bound."""
 
+import logging
 import re
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from support.apart import ApartFleet, talk, truth
 from support.consumer import Runner, World, read_kind, wait_for
@@ -16,6 +19,16 @@ from wirelag.cli import main
 
 MINUTE = 60 * 10**9
 KEY = ("window_start_ns", "window_ns", "edge", "sender_host", "receiver_host", "measure", "clock", "keep")
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """The command sets this process's logging up, to a stream that ends with the test."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.reset_defaults()
+    root.handlers[:], root.level = handlers, level
 
 
 @pytest.fixture
