@@ -22,6 +22,7 @@ from support.whole_way import AgentProcess, Names
 PAIR = "pair"
 """The namespace that is traced, and the interface in it."""
 HERE = Host(PAIR, PAIR, "", "")
+_CLOCKSOURCE = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource")
 _IVSHMEM = "0x1af4", "0x1110"
 _PING, _PONG, _MONOTONIC, _RAW = 0, 8, 16, 17
 _PATIENCE_SECONDS = 60.0
@@ -59,9 +60,8 @@ def join(number: int, out: str, pair: str) -> Said:
     HERE.run("ip", "address", "add", f"{address(number)}/24", "dev", PAIR)
     HERE.run("ip", "link", "set", PAIR, "up")
     HERE.run("ip", "link", "set", "lo", "up")
-    source = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource").read_text().strip()
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return Said(os.uname().release, boot, source, HERE.inode)
+    return Said(os.uname().release, boot, _CLOCKSOURCE.read_text().strip(), HERE.inode)
 
 
 def address(number: int) -> str:

@@ -21,6 +21,7 @@ from support.whole_way import SHARDS, Names, consume
 T = TypeVar("T")
 KERNELS = ("6.1", "6.12")
 HOSTS = ("one", "two")
+APART_SECONDS = 3
 STEP_NS = 1_500_000_000
 SLEW_PPM = 200.0
 NETEM = ("delay", "3ms", "1ms", "loss", "2%")
@@ -109,8 +110,8 @@ def tell(folder: Path) -> Story:
     """Boot, trace, talk, stop and take all records into a lake below ``folder``; some minutes."""
     now = time.time()
     places = [
-        Place(kernel, host, number, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now + 3 * number)))
-        for number, (kernel, host) in enumerate(zip(KERNELS, HOSTS, strict=True))
+        Place(*own, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now + APART_SECONDS * own[2])))
+        for own in zip(KERNELS, HOSTS, (0, 1), strict=True)
     ]
     with ExitStack() as stack:
         node = stack.enter_context(_Open(folder / "kafka", listeners={"GUESTS": "PLAINTEXT"}))
@@ -123,25 +124,18 @@ def tell(folder: Path) -> Story:
             topics("poison"),
         )
         guests = stack.enter_context(Guests(places[0], places[1]))
-        said = _both(
-            [
-                guest.service.start(
-                    inside.join, (number := guest.place.number), mac("out", number), mac("pair", number)
-                )
-                for guest in guests
-            ]
-        )
-        _both(
-            [
-                guest.service.start(inside.start_agent, names._replace(bootstrap=node.inside))
-                for guest in guests
-            ]
-        )
+        said = _both([guest.service.start(inside.join, *_addresses(guest.place)) for guest in guests])
+        inner = names._replace(bootstrap=node.inside)
+        _both([guest.service.start(inside.start_agent, inner) for guest in guests])
         teller = _Teller(guests)
         calls = teller.tell()
         totals = _both([guest.service.start(inside.stop_agent) for guest in guests])
         consume(names, folder / "lake")
         return Story(said, teller.looks, teller.parts, calls, totals, folder / "lake", names)
+
+
+def _addresses(place: Place) -> tuple[int, str, str]:
+    return place.number, mac("out", place.number), mac("pair", place.number)
 
 
 def _both(begun: list[Callable[[], T]]) -> list[T]:
