@@ -26,6 +26,7 @@ from history.sampled import limits
 from history.source import Source
 from history.span import Span, iso
 from history.windows import MINUTE_NS, NOT_ROLLED, Chosen
+from schemas.tables import SLOWEST
 
 __all__ = ["MINUTE_NS", "Answer", "Latency", "latency"]
 
@@ -68,7 +69,8 @@ FROM (SELECT * FROM named UNION SELECT NULL, NULL, host FROM named) JOIN host US
 GROUP BY label, measure"""
 _WITHHELD = """
 WITH {parts}
-SELECT (SELECT count(*) FROM match WHERE clock = 'unsynced' AND last_piece AND {not_rolled}
+SELECT (SELECT count(*) FROM match WHERE clock = 'unsynced' AND last_piece AND flags & {slowest} = 0
+        AND {not_rolled}
         AND sent_at_ns >= $exactly_ns AND sent_at_ns < $to_ns {where})
     + (SELECT coalesce(sum(seen), 0) FROM unsynced WHERE measure = $one_way[1]) AS messages"""
 _INVALID = """
@@ -162,7 +164,10 @@ def _kept(engine: Engine, question: Asked) -> tuple[dict[tuple[Any, Any], float]
 
 def _withheld(engine: Engine, question: Asked, parameters: dict[str, object]) -> int:
     statement = _WITHHELD.format(
-        parts=question.parts, where=question.condition, not_rolled=NOT_ROLLED.format(column="sent_at_ns")
+        parts=question.parts,
+        where=question.condition,
+        not_rolled=NOT_ROLLED.format(column="sent_at_ns"),
+        slowest=SLOWEST,
     )
     return int(engine.rows(statement, parameters)[0]["messages"])
 

@@ -17,6 +17,7 @@ from history.parts import Asked
 from history.source import Source
 from schemas.event import Flag
 from schemas.histogram import SCALE
+from schemas.tables import SLOWEST
 
 _WANTED = """
     wanted AS (
@@ -45,7 +46,7 @@ line AS (
 crossed AS (
     SELECT * EXCLUDE (delivery_ns, wire_ns), sent_at_ns - sent_at_ns % 60000000000 AS window_start_ns,
         $kind AS measure FROM match
-    WHERE last_piece AND clock = 'unsynced' AND flags & {no_role} = 0 {having} {where}),
+    WHERE last_piece AND clock = 'unsynced' AND flags & {left_out} = 0 {having} {where}),
 shown AS (
     SELECT *, sender_boot AS first_boot, receiver_boot AS second_boot, sent_monotonic_ns AS since, -1 AS sign
     FROM crossed
@@ -60,7 +61,7 @@ message AS (
     SELECT *, received_monotonic_ns - sent_monotonic_ns + sign * offset_ns - {less} AS value FROM apart
     UNION ALL BY NAME
     SELECT *, sent_at_ns - sent_at_ns % 60000000000 AS window_start_ns, $kind AS measure, {column} AS value
-    FROM match WHERE last_piece AND clock = 'same_host' AND flags & {no_role} = 0
+    FROM match WHERE last_piece AND clock = 'same_host' AND flags & {left_out} = 0
         AND {column} IS NOT NULL {where})
 {counted}"""
 _PARTITIONS = """
@@ -77,7 +78,7 @@ SELECT number, topic_partition AS connection, keep, n, n - coalesce(p50, 0) AS p
     n - coalesce(p90, 0) AS p90, n - coalesce(p99, 0) AS p99
 FROM (SELECT number, topic_partition, keep, sum(n)::DOUBLE AS n FROM own GROUP BY ALL)
 LEFT JOIN above USING (number, topic_partition, keep) ORDER BY number"""
-_NO_ROLE = int(Flag.NO_ROLE)
+_DOUBTFUL = int(Flag.NO_ROLE)
 
 
 def limits(source: Source, question: Asked, sums: list[Sums]) -> dict[int, Limits]:
@@ -109,7 +110,7 @@ def limits(source: Source, question: Asked, sums: list[Sums]) -> dict[int, Limit
 
 def _of_blocks(question: Asked, kind: str, own: dict[int, Sums]) -> tuple[str, dict[str, object]]:
     """Return the statement that counts the messages of blocks; those of two clocks are brought onto one."""
-    trusted = "" if kind == "send-block" else f"AND flags & {_NO_ROLE} = 0"
+    left_out = SLOWEST | (0 if kind == "send-block" else _DOUBTFUL)
     named = {"label": question.label, "none": question.none}
     shared = {
         "wanted": _WANTED,
@@ -119,10 +120,10 @@ def _of_blocks(question: Asked, kind: str, own: dict[int, Sums]) -> tuple[str, d
     }
     if kind in ONE_WAY:
         less, having = ("receive_wait_ns", "AND receive_wait_ns IS NOT NULL") if kind == "wire" else ("0", "")
-        statement = _ON_ONE_CLOCK.format(**shared, less=less, having=having, no_role=_NO_ROLE)
+        statement = _ON_ONE_CLOCK.format(**shared, less=less, having=having, left_out=left_out)
     else:
         time = "(sent_at_ns + delivery_ns)" if kind == "receive-wait" else "sent_at_ns"
-        statement = _BLOCKS.format(**shared, time=time, having=trusted)
+        statement = _BLOCKS.format(**shared, time=time, having=f"AND flags & {left_out} = 0")
     return statement, question.parameters | {"kind": kind} | _wanted(own)
 
 
