@@ -125,10 +125,10 @@ def _messages(clock: pa.Table) -> _Messages:
     coded = pa.concat_arrays([column.cast(pa.string()) for column in columns[:2]]).dictionary_encode()
     boots = coded.dictionary.to_pylist()
     codes = coded.indices.to_numpy().astype(np.int64)
-    names_of = [value for column in columns[2:4] for value in column.cast(pa.string()).to_pylist()]
-    hosts: dict[str, str] = {}
-    for code, first in zip(*np.unique(codes, return_index=True), strict=True):
-        hosts[boots[code]] = names_of[first] or ""
+    named, first = np.unique(codes, return_index=True)
+    names_of = pa.concat_arrays([column.cast(pa.string()) for column in columns[2:4]]).take(pa.array(first))
+    found = zip(named.tolist(), names_of.to_pylist(), strict=True)
+    hosts = {boots[code]: name or "" for code, name in found}
     lengths = pc.list_value_length(columns[4]).to_numpy().astype(np.int64)
     times = [_bounded(pc.list_flatten(column)) for column in columns[4:]]
     rows = np.repeat(np.arange(lengths.size), lengths)

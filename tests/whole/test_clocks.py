@@ -20,7 +20,7 @@ from support import meshed
 from support.bent import Bent
 from support.clocks import MICRO, SECOND, Shows, slewing, stepping, straight, wandering
 from support.corrected import Caught, Outcome, catch, run, spread
-from support.slow_path import SlowPath, Way
+from support.tunnel import SlowPath, Way
 from support.worker import Worker
 
 pytestmark = pytest.mark.kernel
