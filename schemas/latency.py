@@ -2,9 +2,9 @@
 """One record of ``wirelag.latency.v1``: what stream processors read (flat JSON, key = edge).
 
 A record is the additive part of one window that one partition contributed at one tick: add ``count``,
-``seen``, ``spoiled``, ``negative``, ``sum_ns`` and the buckets of equal indices, take the least
-``min_ns`` and the greatest ``max_ns``. ``record_id`` never changes for the same part, so that a re-sent
-record can be dropped or upserted.
+``seen``, ``spoiled``, ``negative``, ``sum_ns`` and the buckets of equal indices, take the least ``min_ns``
+and the greatest ``max_ns``. ``record_id`` never changes for the same part, so that a re-sent record can be
+dropped or upserted.
 """
 
 import msgspec
