@@ -239,6 +239,7 @@ def test_schema(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     for path in (
         "docs/wire-format.md",
         "tests/schemas/golden/events-v1-lives.bin",
+        "tests/schemas/golden/heartbeat-v1-clocks.json",
         "tests/schemas/golden/heartbeat-v1-hosts.json",
     ):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
