@@ -59,9 +59,10 @@ def _to_bytes(tables: Sequence[pa.Table]) -> bytes:
     if not filled:
         return b""
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, filled[0].schema) as writer:
-        for table in filled:
-            writer.write_table(table)
+    # What an earlier version left may lack columns.
+    whole = pa.concat_tables(filled, promote_options="default")
+    with pa.ipc.new_stream(sink, whole.schema) as writer:
+        writer.write_table(whole)
     content: bytes = sink.getvalue().to_pybytes()
     return content
 

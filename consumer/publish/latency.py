@@ -44,7 +44,7 @@ def record(topic_id: str, row: dict[str, Any]) -> LatencyRecord:
         scale=row["scale"],
         buckets=row["buckets"],
         counts=row["counts"],
-        spoiled=row["spoiled"] or 0,
+        spoiled=row.get("spoiled") or 0,  # rows that an earlier version left to be sent lack it
     )
 
 
@@ -68,6 +68,6 @@ def _quantiles(row: dict[str, Any]) -> list[int]:
 def record_id(topic_id: str, row: dict[str, Any]) -> str:
     """Return the id of a row's record: made of what tells it from every other row."""
     named = ("topic_partition", "tick", "window_start_ns", "edge", "measure", "clock")
-    names = [*named, "sender_host", "receiver_host", *(["keep"] if row["keep"] is not None else [])]
+    names = [*named, "sender_host", "receiver_host", *(["keep"] if row.get("keep") is not None else [])]
     told = "/".join([topic_id, *(str(row[name]) for name in names)])
     return hashlib.blake2b(told.encode(), digest_size=16).hexdigest()
