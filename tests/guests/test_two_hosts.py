@@ -14,7 +14,17 @@ from support.inside import Look
 from support.inside_traffic import REQUEST_BYTES, RESPONSE_BYTES
 from support.traffic import Call
 from support.true_clocks import Difference
-from support.two_hosts import EXCHANGES, HOSTS, KERNELS, SLEW_PPM, STEP_NS, Story
+from support.two_hosts import (
+    ATTEMPTED,
+    DELIVERED,
+    EXCHANGES,
+    HOSTS,
+    KERNELS,
+    SKIPPED,
+    SLEW_PPM,
+    STEP_NS,
+    Story,
+)
 from support.whole_way import query
 
 ALL = sum(EXCHANGES.values())
@@ -37,16 +47,18 @@ def test_uncorrected_latencies_are_nowhere_near_the_truth(deliveries: Deliveries
     assert np.median(uncorrected) > 10 * np.median(np.abs(known.latency - known.true))
 
 
-def test_nothing_is_lost(story: Story, deliveries: Deliveries):
-    """What kernels skipped while a program of the kind ran is of any socket, and none of these."""
+def test_all_calls_are_matched_but_for_what_is_counted_as_lost(story: Story, deliveries: Deliveries):
+    """A run of a hook amid another one is lost or skipped, now and then, where one slow CPU does all."""
     told = {
         (row["host"], f"{row['stage']}/{row['reason']}"): row["events"] for row in query("losses", story.lake)
     }
     for host, totals in zip(HOSTS, story.totals, strict=True):
-        assert set(totals) - {"kernel/missed"} == {"kernel/attempted", "kafka/delivered"}
-        assert totals["kernel/attempted"] == totals["kafka/delivered"]
+        lost = sum(totals[name] for name in set(totals) - {ATTEMPTED, DELIVERED, SKIPPED})
+        assert totals[ATTEMPTED] == totals[DELIVERED] + lost
         assert {name: told[host, name] for name in totals} == totals
-    assert np.bincount(deliveries.there).tolist() == [ALL, ALL]
+    missing = ALL - np.bincount(deliveries.there)
+    assert missing.min() >= 0
+    assert missing.sum() <= story.lost
 
 
 def test_events_are_of_the_moments_that_the_programs_saw(story: Story, deliveries: Deliveries):
@@ -56,7 +68,8 @@ def test_events_are_of_the_moments_that_the_programs_saw(story: Story, deliverie
         (False, server, client, RESPONSE_BYTES),
     ):
         some = deliveries.where(deliveries.there == there)
-        assert sorted(some.end) == [size * (number + 1) for number in range(ALL)]
+        assert set(some.end) <= {size * (number + 1) for number in range(ALL)}
+        assert np.unique(some.end).size == some.end.size
         _within(some.end, some.sent, sender, "send")
         _within(some.end, some.received, receiver, "receive")
 

@@ -27,6 +27,7 @@ SLEW_PPM = 200.0
 NETEM = ("delay", "3ms", "1ms", "loss", "2%")
 EXCHANGES = {"calm": 400, "stepped": 250, "slewed": 400, "delayed": 250}
 """Of each part of the story; the second host's clock is slewed from the third on, for good."""
+ATTEMPTED, DELIVERED, SKIPPED = "kernel/attempted", "kafka/delivered", "kernel/missed"
 _ROUNDS = 100
 _LOOK_SECONDS = 0.5
 
@@ -44,6 +45,11 @@ class Story(NamedTuple):
     totals: list[dict[str, int]]
     lake: Path
     names: Names
+
+    @property
+    def lost(self) -> int:
+        """Events that the agents count as lost, and runs of hooks that the kernels skipped, of any socket."""
+        return sum(sum(one.values()) - one[ATTEMPTED] - one[DELIVERED] for one in self.totals)
 
 
 class _Open(KafkaNode):
