@@ -127,7 +127,7 @@ class EventEngine:
         self._forget_marks(now)
         if self.flows.twice:
             new = self._once(new)
-        found = self._exchanges(place, new, partial, self._earliest(now))
+        found = self._exchanges(place, new, partial, now)
         waiting = add(self.waiting, new.sends, new.receives, new.arrivals)
         self.waiting, closed = match(waiting, self.flows.flows, now)
         found.append(self._rows(place, closed, self._about()))
@@ -165,10 +165,10 @@ class EventEngine:
         return now.expire_before if now.limits is None else int(now.limits.min(initial=now.expire_before))
 
     def _exchanges(
-        self, place: Place, new: collect.Events, partial: I32, expire_before: int
+        self, place: Place, new: collect.Events, partial: I32, now: Now
     ) -> list[dict[str, pa.Table]]:
         """Return the rows of exchanges; what had to go is counted."""
-        told = self.turns.tick(new, partial, self.flows, expire_before)
+        told = self.turns.tick(new, partial, self.flows, self._earliest(now), final=now.final)
         gone = self.turns.bounded(self.flows, self.settings.max_open_events)
         self._count(gone, "turns_evicted")
         table = exchanged.rows_of(place, told, self.flows, self.settings.window_ns)

@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from consumer.engine import naming
 from consumer.engine.collect import Events, Lives
 from consumer.engine.flows import Flows
-from consumer.latency.intervals import I32, I64, Bools, Receives, Sends
+from consumer.latency.intervals import I32, I64, Bools, Index, Receives, Sends
 from consumer.latency.turns import network, state
 from consumer.latency.turns.tables import (
+    TOLD,
     Exchanges,
     Seen,
     Totals,
+    join,
     made,
     no_exchanges,
     no_totals,
@@ -34,6 +36,7 @@ class Told(NamedTuple):
     """The exchanges of a tick."""
 
     exchanges: Exchanges
+    """Whose turns are told now. Those of a server whose client has an agent wait for what that one saw."""
     client: Bools
     """By end number: its exchanges are client turns."""
     both: network.Joined
@@ -51,8 +54,8 @@ class Turns:
         self._sure: Bools = np.zeros(0, dtype=bool)
         """By end number: it was heard, and knows who opened the connection, so its positions are right."""
 
-    def tick(self, new: Events, partial: I32, flows: Flows, expire_before: int) -> Told:
-        """Take the events of a tick; ``partial`` ends may lack events; the rest as in ``meet``."""
+    def tick(self, new: Events, partial: I32, flows: Flows, expire_before: int, *, final: bool) -> Told:
+        """Take the events of a tick; ``partial`` ends may lack events; ``final`` tells what waits, too."""
         self.refresh(flows)
         seen, closed = _certain(new), _totals(new.lives.get(Kind.CLOSE))
         if partial.size:
@@ -65,7 +68,22 @@ class Turns:
         joins = self._sure[found.end] & self._sure[found.end ^ 1]
         named = found if joins.all() else take(found, joins)
         self.waiting, both = network.meet(self.waiting, named, self._client, expire_before)
-        return Told(found, self._client, both)
+        at_once = take(found, self._client[found.end] | ~joins)
+        decided = join(self._seen(both), self._alone(both.every, both.old))
+        if final:
+            decided = join(decided, self._alone(self.waiting, np.arange(self.waiting.end.size)))
+            self.waiting = self.waiting._replace(marks=self.waiting.marks | TOLD)
+        return Told(join(at_once, decided), self._client, both)
+
+    def _seen(self, both: network.Joined) -> Exchanges:
+        """Return the exchanges of servers that the clients saw too, marked by what both saw."""
+        found = both.server
+        return take(found._replace(marks=both.pipelined.astype(np.int8)), (found.marks & TOLD) == 0)
+
+    def _alone(self, every: Exchanges, at: Index) -> Exchanges:
+        """Return those of servers among some exchanges whose turns are not yet told."""
+        found = take(every, at)
+        return take(found, ~self._client[found.end] & ((found.marks & TOLD) == 0))
 
     def bounded(self, flows: Flows, most: int) -> I32:
         """Forget what there is most of, the oldest first; return the end of each thing that had to go."""

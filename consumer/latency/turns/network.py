@@ -12,7 +12,7 @@ import numpy as np
 
 from consumer.latency.axis import Points, coordinates, places
 from consumer.latency.intervals import I32, I64, Bools, Index
-from consumer.latency.turns.tables import EARLY, Exchanges, join, take
+from consumer.latency.turns.tables import EARLY, PAUSED, Exchanges, join, take
 
 
 class Joined(NamedTuple):
@@ -58,7 +58,7 @@ class Joined(NamedTuple):
     def pipelined(self) -> Bools:
         """Paused when sent, or known for early at the server; pauses on the way mean nothing."""
         marks = self.every.marks
-        told: Bools = (marks[self.mine] != 0) | ((marks[self.theirs] & EARLY) != 0)
+        told: Bools = ((marks[self.mine] & (PAUSED | EARLY)) | (marks[self.theirs] & EARLY)) != 0
         return told
 
 
@@ -77,11 +77,13 @@ def meet(waiting: Exchanges, new: Exchanges, client: Bools, expire_before: int) 
     rest = np.ones(every.end.size, dtype=bool)
     rest[mine] = rest[theirs] = False
     left = np.flatnonzero(rest)
-    crossed = np.zeros(every.end.size, dtype=bool)
+    crossed, spoiled = np.zeros((2, every.end.size), dtype=bool)
     for column in (every.request_end, every.response_begin):
         ordered = left[np.lexsort((~asks[left], column[left], connection[left]))]
-        crossed[ordered[_partners(ordered, asks, connection, column)]] = True
+        at = _partners(ordered, asks, connection, column)
+        crossed[ordered[at]] = spoiled[ordered[at + 1]] = True
     rest &= ~crossed
+    every = every._replace(marks=every.marks | np.where(spoiled, EARLY, 0).astype(every.marks.dtype))
     old = rest & (every.born <= expire_before)
     told = Joined(every, mine, theirs, np.flatnonzero(crossed), np.flatnonzero(old))
     return take(every, rest & ~old), told

@@ -19,6 +19,8 @@ PAUSED = 1
 """The request's parts lie apart, by more than a third of the turn: perhaps it is more than one."""
 EARLY = 2
 """At a server: bytes after the request were in the kernel before the response began. This is proof."""
+TOLD = 4
+"""Its turn was told before the other end's word for it came; this is no sign of anything."""
 
 
 class Moves(NamedTuple):
@@ -98,7 +100,7 @@ class Exchanges(NamedTuple):
     @property
     def pipelined(self) -> Bools:
         """This end saw signs that another request was on its way."""
-        told: Bools = self.marks != 0
+        told: Bools = (self.marks & (PAUSED | EARLY)) != 0
         return told
 
 

@@ -164,3 +164,34 @@ def test_a_state_of_the_version_before_turns_is_taken_over() -> None:
     after = [older.apply(given[half:]), older.flush()]
     seen = added(collect([*before, *after])["histogram"])["server-turn"].seen
     assert len(truths) - 4 <= seen < len(truths)
+
+
+def in_parts(exchanges: int, *, client_is_heard: bool) -> list[bytes]:
+    """Requests of one send each, which the server reads in two parts far apart and answers at once."""
+    alpha, beta, pair, found = Host("alpha"), Host("beta"), ends(), []
+    for number in range(exchanges):
+        at, asked, answered = 1_000 * number, 10 * number, 5 * number
+        client = {
+            Kind.SEND: [send(asked, asked + 10, at)],
+            Kind.RECEIVE: [receive(answered, answered + 5, at + 500)],
+        }
+        server = {
+            Kind.RECEIVE: [receive(asked, asked + 5, at + 50), receive(asked + 5, asked + 10, at + 250)],
+            Kind.SEND: [send(answered, answered + 5, at + 260)],
+        }
+        found += [encode(alpha.batch([pair[0]], client))] if client_is_heard else []
+        found.append(encode(beta.batch([pair[1]], server)))
+    return found
+
+
+def test_a_request_in_parts_is_one_where_its_sender_says_so() -> None:
+    """At the server alone it may be two, and is not believed."""
+    both = told(in_topic(in_parts(9, client_is_heard=True)))
+    assert {name: (one.seen, one.n, one.spoiled) for name, one in both.items()} == {
+        "server-turn": (8, 8, 0),
+        "client-turn": (8, 8, 0),
+        "network": (8, 8, 0),
+    }
+    assert both["server-turn"].total == 80
+    alone = told(in_topic(in_parts(9, client_is_heard=False)))["server-turn"]
+    assert (alone.seen, alone.n, alone.spoiled) == (8, 0, 8)
