@@ -12,6 +12,7 @@ from threading import Thread
 from typing import TYPE_CHECKING
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
+import structlog
 from prometheus_client import CollectorRegistry, ProcessCollector, make_wsgi_app
 
 from common.errors import ConfigError
@@ -58,6 +59,21 @@ def serve_metrics(registry: CollectorRegistry, listen: str, health: Health) -> I
         finally:
             server.shutdown()
             thread.join()
+
+
+@contextmanager
+def served(registry: CollectorRegistry, listen: str, health: Health) -> Iterator[None]:
+    """The same where ``listen`` is not empty; the address is logged.
+
+    Raises:
+        ConfigError: nothing can listen there.
+    """
+    if not listen:
+        yield
+        return
+    with serve_metrics(registry, listen, health) as (host, port):
+        structlog.get_logger().info("metrics", url=f"http://{host}:{port}/metrics")
+        yield
 
 
 def _application(registry: CollectorRegistry, health: Health) -> "WSGIApplication":

@@ -8,17 +8,14 @@ codes.
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-
-from prometheus_client import CollectorRegistry
 
 from common.config import load
 from common.health import Health, Pulse
 from common.log import setup_logging
-from common.metrics import new_registry, serve_metrics
+from common.metrics import new_registry, served
 from common.reload import Reloader, logging_of
 from common.service import stop_on_signals
 from common.systemd import notify, watchdog_interval
@@ -96,7 +93,7 @@ def run(
         service.alive = _alive(pulse)
         service.peers = _peers(settings, beats)
         rounds = beside(_rounds(settings, until_end=until_end), RollupMetrics(registry))
-        with _served(settings, registry, health_of(service, pulse)), rounds:
+        with served(registry, settings.service.metrics_listen, health_of(service, pulse)), rounds:
             notify("READY=1")
             service.until_end() if until_end else service.follow()
             notify("STOPPING=1")
@@ -217,13 +214,3 @@ def _alive(pulse: Pulse) -> Callable[[], None]:
             notify("WATCHDOG=1")
 
     return alive
-
-
-@contextmanager
-def _served(settings: ConsumerSettings, registry: CollectorRegistry, health: Health) -> Iterator[None]:
-    listen = settings.service.metrics_listen
-    if not listen:
-        yield
-        return
-    with serve_metrics(registry, listen, health):
-        yield

@@ -7,7 +7,6 @@ used. A command loads what it needs when it is called.
 
 import os
 import sys
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
@@ -16,6 +15,7 @@ from cyclopts.exceptions import CycloptsError
 from common.command import run_command
 from common.errors import ConfigError
 from wirelag.cat import cat
+from wirelag.options import Config, LakeUri, Set
 
 
 def _version() -> str:
@@ -49,13 +49,8 @@ app.command("wirelag.schema:app", name="schema", help="The wire format: show it,
 @app.command
 def consume(
     *,
-    config: Annotated[Path | None, Parameter(("--config", "-c"), help="TOML file")] = None,
-    set_: Annotated[
-        tuple[str, ...],
-        Parameter(
-            "--set", negative="", show_default=False, help="section.key=value, over file and environment"
-        ),
-    ] = (),
+    config: Config = None,
+    set_: Set = (),
     until_end: Annotated[
         bool,
         Parameter(
@@ -65,9 +60,7 @@ def consume(
             help="read to the present end, close all, print a summary",
         ),
     ] = False,
-    lake: Annotated[
-        str, Parameter("--lake", show_default=False, help="folder or URI: short for --set lake.uri=…")
-    ] = "",
+    lake: LakeUri = "",
     bootstrap: Annotated[
         str,
         Parameter(
@@ -93,22 +86,15 @@ def consume(
 @app.command
 def rematch(
     *,
-    config: Annotated[Path | None, Parameter(("--config", "-c"), help="TOML file, as of `consume`")] = None,
-    set_: Annotated[
-        tuple[str, ...],
-        Parameter(
-            "--set", negative="", show_default=False, help="section.key=value, over file and environment"
-        ),
-    ] = (),
+    config: Config = None,
+    set_: Set = (),
     every: Annotated[
         str, Parameter("--every", show_default=False, help="look again after so long; without it once")
     ] = "",
     reach: Annotated[
         str, Parameter("--reach", help="ends of a connection are looked for in hours so far apart")
     ] = "24h",
-    lake: Annotated[
-        str, Parameter("--lake", show_default=False, help="folder or URI: short for --set lake.uri=…")
-    ] = "",
+    lake: LakeUri = "",
 ) -> None:
     """Match what closed unmatched with what came later, as from a spool, and correct the lake.
 
@@ -125,13 +111,8 @@ def rematch(
 @app.command
 def rollup(
     *,
-    config: Annotated[Path | None, Parameter(("--config", "-c"), help="TOML file, as of `consume`")] = None,
-    set_: Annotated[
-        tuple[str, ...],
-        Parameter(
-            "--set", negative="", show_default=False, help="section.key=value, over file and environment"
-        ),
-    ] = (),
+    config: Config = None,
+    set_: Set = (),
     every: Annotated[
         str, Parameter("--every", show_default=False, help="do so again after so long; without it once")
     ] = "",
@@ -145,9 +126,7 @@ def rollup(
         str,
         Parameter("--to", allow_leading_hyphen=True, show_default=False, help="only hours before this time"),
     ] = "",
-    lake: Annotated[
-        str, Parameter("--lake", show_default=False, help="folder or URI: short for --set lake.uri=…")
-    ] = "",
+    lake: LakeUri = "",
 ) -> None:
     """Solve clocks of closed windows, correct latencies between hosts, keep their histograms.
 

@@ -3,13 +3,12 @@
 
 import json
 import sys
-from pathlib import Path
-from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
 from common.config import defaults, json_schema, load_told, render
 from consumer.settings import ENV_PREFIX, ConsumerSettings
+from wirelag.options import Config, Set
 
 app = App(name="config")
 
@@ -17,13 +16,8 @@ app = App(name="config")
 @app.command
 def show(
     *,
-    config: Annotated[Path | None, Parameter(("--config", "-c"), help="TOML file")] = None,
-    set_: Annotated[
-        tuple[str, ...],
-        Parameter(
-            "--set", negative="", show_default=False, help="section.key=value, over file and environment"
-        ),
-    ] = (),
+    config: Config = None,
+    set_: Set = (),
 ) -> None:
     """Print the settings in force as TOML, where each comes from behind it; secrets are masked."""
     sys.stdout.write(render(*load_told(ConsumerSettings, config, env_prefix=ENV_PREFIX, overrides=set_)))

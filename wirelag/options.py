@@ -12,7 +12,11 @@ if TYPE_CHECKING:
 
 Config = Annotated[Path | None, Parameter(("--config", "-c"), help="the consumer's TOML file")]
 Set = Annotated[
-    tuple[str, ...], Parameter("--set", negative="", show_default=False, help="section.key=value")
+    tuple[str, ...],
+    Parameter("--set", negative="", show_default=False, help="section.key=value, over file and environment"),
+]
+LakeUri = Annotated[
+    str, Parameter("--lake", show_default=False, help="folder or URI: short for --set lake.uri=…")
 ]
 JsonLines = Annotated[bool, Parameter("--json", negative="", show_default=False, help="JSON lines")]
 

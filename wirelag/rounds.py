@@ -6,8 +6,6 @@ A round that fails is tried again at its next time; only what a person has to me
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -17,7 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from common.errors import ConfigError, RuntimeFailure
 from common.health import Health, Pulse
 from common.log import setup_logging
-from common.metrics import new_registry, serve_metrics
+from common.metrics import new_registry, served
 from common.service import stop_on_signals
 from common.systemd import notify, watchdog_interval
 from common.units import Duration, UnitError
@@ -89,7 +87,10 @@ def follow(maintainer: Maintainer, settings: "ConsumerSettings", every: str) -> 
     setup_logging(settings.service.log_format, settings.service.log_level, service="maintain")
     registry = new_registry()
     metrics, pulse = Metrics(registry), Pulse(_PATIENCE + pause)
-    with stop_on_signals() as stop, _served(settings, registry, Health(pulse.trouble, lambda: None)):
+    with (
+        stop_on_signals() as stop,
+        served(registry, settings.lake.maintain.metrics_listen, Health(pulse.trouble, lambda: None)),
+    ):
         notify("READY=1")
         while not stop.is_set():
             pulse.beat()
@@ -127,14 +128,3 @@ def _round(maintainer: Maintainer, metrics: Metrics) -> None:
         conflicts=made.conflicts,
         overtaken=made.overtaken,
     )
-
-
-@contextmanager
-def _served(settings: "ConsumerSettings", registry: CollectorRegistry, health: Health) -> Iterator[None]:
-    listen = settings.lake.maintain.metrics_listen
-    if not listen:
-        yield
-        return
-    with serve_metrics(registry, listen, health) as (host, port):
-        log.info("metrics", url=f"http://{host}:{port}/metrics")
-        yield

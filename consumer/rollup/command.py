@@ -3,18 +3,16 @@
 
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import structlog
-from prometheus_client import CollectorRegistry
 
 from common.config import load
 from common.errors import ConfigError, RuntimeFailure
 from common.health import Health, Pulse
 from common.log import setup_logging
-from common.metrics import new_registry, serve_metrics
+from common.metrics import new_registry, served
 from common.service import stop_on_signals
 from common.systemd import notify
 from common.throttle import Throttle
@@ -54,8 +52,8 @@ def rollup(
         sys.stdout.write(f"{summary(job.round())} -> {settings.lake.uri}\n")
         return
     registry = new_registry()
-    pulse = Pulse(_PATIENCE + float(pause))
-    with stop_on_signals() as stop, _served(settings, registry, Health(pulse.trouble, lambda: None)):
+    pulse, listen = Pulse(_PATIENCE + float(pause)), own.rollup.metrics_listen
+    with stop_on_signals() as stop, served(registry, listen, Health(pulse.trouble, lambda: None)):
         notify("READY=1")
         follow(job, Metrics(registry), stop, float(pause), pulse.beat)
         notify("STOPPING=1")
@@ -96,14 +94,3 @@ def _duration(text: str) -> Duration:
     if found < 1:
         raise ConfigError(f"--every: found {text}; allowed is 1s or more")
     return found
-
-
-@contextmanager
-def _served(settings: ConsumerSettings, registry: CollectorRegistry, health: Health) -> Iterator[None]:
-    listen = settings.consumer.rollup.metrics_listen
-    if not listen:
-        yield
-        return
-    with serve_metrics(registry, listen, health) as (host, port):
-        log.info("metrics", url=f"http://{host}:{port}/metrics")
-        yield
