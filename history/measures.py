@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What can be asked for by ``--kind``, and what each of it rests on: which host, which clock, which rows.
 
-The edge of a turn, of network time and of rtt is that of the request: client first. So a server turn is told
-by the receiving host of its edge, a client turn by the sending one.
+The edge of a turn and of network time is that of the request: client first. So a server turn is told by the
+receiving host of its edge, a client turn by the sending one; rtt is told by the sending host of its edge.
 """
 
 from schemas.turns import MEASURES as TURNS

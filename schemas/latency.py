@@ -26,7 +26,7 @@ class LatencyRecord(msgspec.Struct, frozen=True):
     edge: str
     """``sender@host > receiver@host``; the listening side carries its port."""
     measure: str
-    """delivery, wire, receive-wait, send-block, server-turn, client-turn or network."""
+    """delivery, wire, receive-wait, send-block, server-turn, client-turn, network or rtt."""
     clock: str
     """``same_host``: both stamps of one clock, exact; ``one_host``: needs only one host; ``two_hosts``:
     differences of two hosts, each of its own clock."""

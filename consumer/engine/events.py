@@ -13,7 +13,7 @@ from typing import Self
 import numpy as np
 import pyarrow as pa
 
-from consumer.engine import collect, exchanged, lives, rows, snapshot
+from consumer.engine import collect, exchanged, lives, rows, rtt, snapshot
 from consumer.engine.arrow import Place, broker_ns
 from consumer.engine.bounds import evict_before, forget
 from consumer.engine.closing import EVICTED, About, rows_of
@@ -32,6 +32,7 @@ from consumer.latency.intervals import I32
 from consumer.latency.match import Closed, Now, Open, add, match, nothing
 from schemas.batch import EventBatch
 from schemas.errors import RecordError
+from schemas.event import Kind
 
 LINGER = 4
 """Arrivals stay for a horizon and this part of one more, for reads that close after them."""
@@ -133,6 +134,7 @@ class EventEngine:
         found.append(self._rows(place, closed, self._about()))
         if new.lives:
             found.append(lives.rows_of(place, new.lives, self.flows))
+            found.append(self._rtt(place, new.lives.get(Kind.CLOSE)))
         before = evict_before(self.waiting, self.settings.max_open_events)
         if before is not None:
             # Two parts of one edge and window differ in their tick, so what is evicted has one of its own.
@@ -173,6 +175,10 @@ class EventEngine:
         self._count(gone, "turns_evicted")
         table = exchanged.rows_of(place, told, self.flows, self.settings.window_ns)
         return [] if table is None else [{"histogram": table}]
+
+    def _rtt(self, place: Place, accounts: collect.Lives | None) -> dict[str, pa.Table]:
+        table = rtt.rows_of(place, accounts, self.flows, self.settings.window_ns)
+        return {} if table is None else {"histogram": table}
 
     def _count(self, ends: I32, reason: str) -> None:
         """Count one of a reason for the agent at each of (n,) ends."""
