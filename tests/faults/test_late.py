@@ -19,11 +19,12 @@ from history.latency import latency
 from history.source import Source
 from history.span import Span
 from lake.late import TRACE_POINTS, Late
+from schemas.turns import MEASURES
 from support.consumer import halted, read_kind, wait_for
 from support.faults import Faults
 from support.kafka import ROOT
 from support.rematch_runner import WINDOW_NS
-from support.stories import HOUR_MS, Story, matches, sums, unmatched
+from support.stories import HOUR_MS, Story, matches, of_messages, sums, unmatched
 from support.topics import Topics
 
 MINUTE_MS = 60_000
@@ -157,7 +158,7 @@ def replayed(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Story:
 
 def told(lake: Path) -> tuple[object, ...]:
     """What a lake says."""
-    return matches(lake), sums(read_kind(lake, "histogram")), unmatched(lake)
+    return matches(lake), sums(of_messages(read_kind(lake, "histogram"))), unmatched(lake)
 
 
 def answered(lake: Path) -> list[tuple[object, ...]]:
@@ -165,6 +166,7 @@ def answered(lake: Path) -> list[tuple[object, ...]]:
     return [
         (one.group, one.kind, one.n, one.seen, one.min_ns, one.max_ns, one.mean_ns)
         for one in latency(Source(str(lake)), Span(0, 2**63 - 1)).figures
+        if one.kind not in MEASURES
     ]
 
 

@@ -13,6 +13,7 @@ from schemas.control import Heartbeat
 from schemas.order import HEARTBEATS
 from support.consumer import read_topic
 from support.kafka import QUICK
+from support.records import bounds
 from support.whole_way import SHARDS, Names
 
 PATIENCE_SECONDS = 60.0
@@ -30,7 +31,7 @@ def until(names: Names, enough: Callable[[Heartbeat], bool], patience: float = P
     consumer, beat = Consumer(options), None
     deadline = time.monotonic() + patience
     try:
-        low, high = consumer.get_watermark_offsets(TopicPartition(names.control, HEARTBEATS), timeout=20)
+        low, high = bounds(consumer, TopicPartition(names.control, HEARTBEATS))
         consumer.assign([TopicPartition(names.control, HEARTBEATS, max(low, high - 1))])
         while beat is None or not enough(beat):
             assert time.monotonic() < deadline, f"no such heartbeat; the last is {beat}"

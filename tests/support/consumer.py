@@ -28,6 +28,7 @@ from schemas.latency import LatencyRecord
 from schemas.tables import KINDS
 from support.kafka import QUICK, ROOT
 from support.killed import Killed
+from support.records import bounds
 from support.topics import Topics
 
 QUICK_CYCLES = ("consumer.cycle=50ms", "consumer.idle-flush=1h")
@@ -142,7 +143,7 @@ def read_topic(bootstrap: str, topic: str, partitions: int) -> list[Message]:
     try:
         found: list[Message] = []
         for number in range(partitions):
-            low, high = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10)
+            low, high = bounds(consumer, TopicPartition(topic, number))
             consumer.assign([TopicPartition(topic, number, low)])
             while low < high:
                 for message in consumer.consume(high - low, timeout=10):

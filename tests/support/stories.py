@@ -12,12 +12,14 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 from confluent_kafka import Producer
 
 from schemas import batch as batch_codec
 from schemas import control as control_codec
 from schemas.batch import EventBatch
 from schemas.tables import LATE
+from schemas.turns import MEASURES
 from support.batches import KERNEL, Fleet
 from support.consumer import World, read_kind
 from support.kafka import QUICK
@@ -128,6 +130,11 @@ def sums(table: pa.Table) -> dict[Any, dict[Any, int]]:
         total.update(dict(zip(row["buckets"], row["counts"], strict=True)))
     kept = {key: {name: n for name, n in total.items() if n} for key, total in found.items()}
     return {key: total for key, total in kept.items() if total}
+
+
+def of_messages(table: pa.Table) -> pa.Table:
+    """Leave out what is told of exchanges: a late look makes none of those."""
+    return table.filter(~pc.field("measure").isin(MEASURES))
 
 
 def unmatched(lake: Path) -> Counter[str]:

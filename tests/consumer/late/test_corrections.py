@@ -5,7 +5,6 @@ from collections import Counter
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,8 +17,7 @@ from consumer.late.find import find, keys_of_both, open_rows
 from schemas.batch import encode
 from schemas.event import Kind
 from schemas.tables import KINDS, LATE
-from schemas.turns import MEASURES
-from support.stories import sums
+from support.stories import of_messages, sums
 from tests.consumer.engine.scene import BASE_MS, Host, Topic, arrival, ends, receive, send
 from tests.consumer.engine.traffic import SETTINGS, exchange
 from tests.consumer.engine.wild import Wild
@@ -82,11 +80,6 @@ def open_ranges(table: pa.Table) -> Counter[Any]:
         at = (row["connection"], row["direction"], row["side"], row["begin"], row["end"], row["monotonic_ns"])
         found[at] += row["weight"]
     return Counter({at: weight for at, weight in found.items() if weight})
-
-
-def of_messages(table: pa.Table) -> pa.Table:
-    """Histogram rows but for turns, which a look does not make."""
-    return table.filter(~pc.field("measure").isin(MEASURES))
 
 
 def put_in_time(values: list[bytes], late: list[bool]) -> list[Record]:
