@@ -5,7 +5,8 @@ The same library (the one beside the Python client), settings, values and bound 
 run is a process of its own. A round is C, agent, C: the two C runs say how far the machine is from itself.
 Values are pieces of encoded batches, so they compress as records do. Run: ``python -m bench.produce``.
 
-Broker and clients share the machine: beside the rate stands the CPU of the client's process, all threads.
+Broker and clients share the machine: beside the rate stands the CPU of the client's process, all threads. The
+broker's log is in memory where there is room for files there: the disk's moods are not what is asked.
 """
 
 import argparse
@@ -29,6 +30,7 @@ from support.kafka import KafkaNode
 from support.topics import Topics
 
 ROOT = Path(__file__).resolve().parents[2]
+MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of its own is made there
 SHARDS = 4
 WINDOW = 24 * 2**20
 """Bytes on their way at most; the agent's buffer, and librdkafka's, is 32 MiB."""
@@ -141,7 +143,7 @@ def main() -> None:
     parser.add_argument("--compression", default="zstd", choices=["zstd", "lz4", "none"])
     arguments = parser.parse_args()
     with (
-        tempfile.TemporaryDirectory(prefix="wirelag-bench-") as made,
+        tempfile.TemporaryDirectory(prefix="wirelag-bench-", dir=MEMORY if MEMORY.is_dir() else None) as made,
         KafkaNode(Path(made) / "kafka") as node,
     ):
         bench = Bench(Path(made), node.bootstrap, arguments.compression)
