@@ -35,6 +35,18 @@ def open_table(uri: str, options: Mapping[str, str]) -> tuple[Storage, Table]:
     return storage, table
 
 
+def open_whole(uri: str, options: Mapping[str, str]) -> tuple[Storage, Table]:
+    """Open a table that is there, with all columns of this version.
+
+    Raises:
+        LakeUnavailableError: there is none, or it cannot be read, or columns could not be added.
+        LakeCorruptError: it is no lake of ours.
+    """
+    storage, table = open_table(uri, options)
+    add_missing(table, storage)
+    return storage, table
+
+
 def require_lake(table: Table) -> None:
     """Raise LakeCorruptError where a table is divided otherwise, or not one that only lacks later columns."""
     missing, other = table.missing_columns(), table.differing_columns()

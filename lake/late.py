@@ -73,9 +73,7 @@ class Late:
             LakeUnavailableError: it cannot be read, or there is none.
             LakeCorruptError: a table is there that is no lake of ours.
         """
-        storage, table = evolution.open_table(uri, dict(storage_options or {}))
-        evolution.add_missing(table, storage)
-        return cls(storage, table, trace)
+        return cls(*evolution.open_whole(uri, dict(storage_options or {})), trace)
 
     def look(self, reach_ns: int) -> Look | None:
         """Return what came since the last look, None where nothing did.

@@ -118,9 +118,7 @@ class RollUps:
             LakeUnavailableError: it cannot be read, or there is none.
             LakeCorruptError: a table is there that is no lake of ours.
         """
-        storage, table = evolution.open_table(uri, dict(storage_options or {}))
-        evolution.add_missing(table, storage)
-        return cls(storage, table, trace)
+        return cls(*evolution.open_whole(uri, dict(storage_options or {})), trace)
 
     def refresh(self) -> dict[int, Hour]:
         """Show the newest version; return its hours that have facts or roll-ups."""
