@@ -19,10 +19,8 @@ from consumer.latency.intervals import I64, Bools, Index, take
 from consumer.latency.match import Closed
 from consumer.latency.measure import Measured
 from schemas.event import Flag
-from schemas.tables import SLOWEST
+from schemas.tables import SLOWEST, SLOWEST_KEPT
 
-MOST_SLOW = 4
-"""Messages of an edge and two hosts that are kept for being slow."""
 _BLOCK = 16
 """Bits of a stream's position within a block."""
 _ODD = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
@@ -77,7 +75,7 @@ def _hash(closed: Closed, links: Sequence[Link], link: I64) -> NDArray[np.uint64
 
 
 def _slowest(closed: Closed, measured: Measured, links: Sequence[Link], link: I64) -> Bools:
-    """Say which messages are among the MOST_SLOW of their edge and hosts, by delivery."""
+    """Say which messages are among the SLOWEST_KEPT of their edge and hosts, by delivery."""
     numbers: dict[tuple[str, tuple[str | None, str | None]], int] = {}
     of_link = np.array([numbers.setdefault((one.edge, one.hosts), len(numbers)) for one in links])
     whole: Index = np.flatnonzero((closed.sends.flags & Flag.LAST_PIECE) != 0)
@@ -86,5 +84,5 @@ def _slowest(closed: Closed, measured: Measured, links: Sequence[Link], link: I6
     edge = edge[order]
     first = np.searchsorted(edge, edge)
     answer = np.zeros(link.size, dtype=bool)
-    answer[whole[order[np.arange(edge.size) - first < MOST_SLOW]]] = True
+    answer[whole[order[np.arange(edge.size) - first < SLOWEST_KEPT]]] = True
     return answer

@@ -11,10 +11,8 @@ from consumer.latency.intervals import I64
 from consumer.rollup.groups import grouped
 from consumer.rollup.matches import BOUNDED, SAME_HOST, Latencies, picked
 from consumer.rollup.sums import MINUTE_NS, numbers
-from schemas.tables import KINDS
+from schemas.tables import KINDS, SLOWEST_KEPT
 
-MOST = 4
-"""Messages of a (window, edge, hosts)."""
 SCHEMA = KINDS["exemplar"]
 _OWN = {"window_start_ns", "window_ns", "delivery_ns", "wire_ns", "clock", "clock_bound_ns"}
 TAKEN = tuple(name for name in SCHEMA.names if name not in _OWN)
@@ -22,14 +20,14 @@ TAKEN = tuple(name for name in SCHEMA.names if name not in _OWN)
 
 
 def slowest(rows: pa.Table, found: Latencies) -> pa.Table:
-    """Return the MOST slowest messages of each group, slowest first; earlier ones where they are equal."""
+    """Return SLOWEST_KEPT messages of each group, the slowest first; earlier ones where they are equal."""
     at = np.flatnonzero(found.known)
     rows, found = rows.take(pa.array(at)), picked(found, at)
     groups = grouped([found.minute, *(rows[name] for name in ("edge", "sender_host", "receiver_host"))])
     ties = [numbers(rows[name]) for name in ("end", "direction", "connection", "sent_at_ns")]
     order = np.lexsort((*ties, -found.delivery, groups.number))
     rank = np.arange(order.size) - np.repeat(groups.starts, np.diff(groups.starts, append=order.size))
-    chosen = order[rank < MOST]
+    chosen = order[rank < SLOWEST_KEPT]
     return _table(rows.take(pa.array(chosen)), picked(found, chosen))
 
 

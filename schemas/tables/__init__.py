@@ -11,9 +11,19 @@ from schemas.tables.accounts import AGENT, LEDGER, PROGRESS
 from schemas.tables.clocks import CLOCK, CLOCK_SOLUTION, READING
 from schemas.tables.connections import CLOSE, CONNECT, CONNECTION, RETRANSMIT
 from schemas.tables.matches import HISTOGRAM, LATE, MATCH, SLOWEST, UNMATCHED
-from schemas.tables.rollup import EXEMPLAR, ROLLUP
+from schemas.tables.rollup import EXEMPLAR, ROLLUP, SLOWEST_KEPT
 
-__all__ = ["GREW", "HISTOGRAM", "KINDS", "LATE", "MATCH", "PARTITION_COLUMNS", "SLOWEST", "facts_schema"]
+__all__ = [
+    "GREW",
+    "HISTOGRAM",
+    "KINDS",
+    "LATE",
+    "MATCH",
+    "PARTITION_COLUMNS",
+    "SLOWEST",
+    "SLOWEST_KEPT",
+    "facts_schema",
+]
 
 PARTITION_COLUMNS = ("kind", "date", "hour")
 

@@ -58,3 +58,6 @@ EXEMPLAR = pa.schema(
     ]
 )
 """One of the slowest messages of a (window, edge, hosts), by delivery, with its corrected latencies."""
+
+SLOWEST_KEPT = 4
+"""Messages of an edge and two hosts that are kept for being slow, of a tick and of a window."""
