@@ -6,28 +6,19 @@ paid once. It answers with the child's process id at once, at the end with its e
 signal.
 """
 
-import json
 import os
 import signal
-import sys
 
-from common.command import run_command
 from consumer.late.rematch import Rematch
 from lake.late import Late
+from support.jobs import serve
 
 WINDOW_NS = 60 * 10**9
 
 
 def main() -> None:
     """Serve jobs until standard input ends."""
-    for line in sys.stdin:
-        job = json.loads(line)
-        pid = os.fork()
-        if pid == 0:
-            os._exit(run_command("rematch", lambda job=job: _look(job)))  # type: ignore[misc]
-        print(pid, flush=True)  # noqa: T201 - the first answer
-        _, status = os.waitpid(pid, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)  # noqa: T201 - the second
+    serve("rematch", _look)
 
 
 def _look(job: dict[str, str]) -> None:

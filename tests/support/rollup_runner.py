@@ -14,11 +14,11 @@ import sys
 from pathlib import Path
 from typing import Any, Self
 
-from common.command import run_command
 from consumer.rollup.job import Job
 from consumer.rollup.solve import solve_window
 from lake.rollup import RollUps
 from lake.settled import Waits
+from support.jobs import serve
 from support.kafka import ROOT
 from support.killed import Killed
 
@@ -60,14 +60,7 @@ class Runner(Killed):
 
 def main() -> None:
     """Serve jobs until standard input ends."""
-    for line in sys.stdin:
-        job = json.loads(line)
-        pid = os.fork()
-        if pid == 0:
-            os._exit(run_command("rollup", lambda job=job: _round(job)))  # type: ignore[misc]
-        print(pid, flush=True)  # noqa: T201 - the first answer
-        _, status = os.waitpid(pid, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)  # noqa: T201 - the second
+    serve("rollup", _round)
 
 
 def _round(job: dict[str, Any]) -> None:
