@@ -11,7 +11,7 @@ from consumer.engine.control import MAX_RUNS_OF_HOST, MAX_SERIES
 from consumer.engine.settings import seal, unseal
 from schemas.control import Heartbeat, Left, Total, encode
 from tests.consumer.engine.scene import BASE_MS
-from tests.consumer.engine.traffic import SETTINGS, Rows, collect
+from tests.consumer.engine.traffic import SETTINGS, Rows, collect, of_heartbeats_in_pieces
 
 LATER = (BASE_MS + 4) * 1_000_000
 """An epoch after the fourth heartbeat of a run."""
@@ -221,12 +221,8 @@ def test_rows_do_not_depend_on_how_heartbeats_are_cut(
     """Any cutting, with snapshots between, gives the same rows; per run they add up to the last total."""
     values = [kernel(s, 10 * s * (epoch % 7), s // 3, host, epoch) for s, host, epoch in beats]
     records = [Record(i, BASE_MS + 300 * i, value) for i, value in enumerate(values)]
-    whole, engine, outputs, rest = ControlEngine(0, SETTINGS), ControlEngine(0, SETTINGS), [], records
-    while rest:
-        size = data.draw(st.integers(1, len(rest)))
-        outputs.append(engine.apply(rest[:size]))
-        engine, rest = ControlEngine.restore(engine.snapshot(), 0, SETTINGS), rest[size:]
-    rows = collect([*outputs, engine.flush()])
+    whole = ControlEngine(0, SETTINGS)
+    rows = of_heartbeats_in_pieces(records, data)
     assert rows == collect([whole.apply(records), whole.flush()])
     for host, epoch in {(host, epoch) for _, host, epoch in beats}:
         given = [row for row in rows.get("ledger", []) if (row["host"], row["epoch"]) == (host, epoch)]

@@ -12,7 +12,7 @@ from consumer.engine.settings import seal, unseal
 from schemas.control import MAX_READINGS, Reading
 from tests.consumer.engine.scene import BASE_MS, OFFSET_NS
 from tests.consumer.engine.test_control import heartbeat
-from tests.consumer.engine.traffic import SETTINGS, Rows, collect
+from tests.consumer.engine.traffic import SETTINGS, Rows, collect, of_heartbeats_in_pieces
 
 
 def reading(at: int, **more: int) -> Reading:
@@ -92,10 +92,6 @@ def test_rows_do_not_depend_on_how_heartbeats_are_cut(
 ) -> None:
     values = [beat(s, *range(at, at + 3), epoch=epoch) for s, at, epoch in beats]
     records = [Record(i, BASE_MS + 300 * i, value) for i, value in enumerate(values)]
-    whole, engine, outputs, rest = ControlEngine(0, SETTINGS), ControlEngine(0, SETTINGS), [], records
-    while rest:
-        size = data.draw(st.integers(1, len(rest)))
-        outputs.append(engine.apply(rest[:size]))
-        engine, rest = ControlEngine.restore(engine.snapshot(), 0, SETTINGS), rest[size:]
-    rows = collect([*outputs, engine.flush()])
+    whole = ControlEngine(0, SETTINGS)
+    rows = of_heartbeats_in_pieces(records, data)
     assert rows == collect([whole.apply(records), whole.flush()])

@@ -4,7 +4,7 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from consumer.engine import EngineSettings, EventEngine, Output, Record
+from consumer.engine import ControlEngine, EngineSettings, EventEngine, Output, Record
 from schemas.batch import Process, encode
 from schemas.event import Kind
 from tests.consumer.engine.scene import BASE_MS, Host, arrival, ends, receive, send
@@ -70,3 +70,13 @@ def run(records: list[Record], settings: EngineSettings = SETTINGS, *, flush: bo
     engine = EventEngine(0, settings)
     outputs = [engine.apply(records)]
     return collect([*outputs, engine.flush()] if flush else outputs)
+
+
+def of_heartbeats_in_pieces(records: list[Record], data: st.DataObject) -> Rows:
+    """All rows of the control engine where records are cut at random, a snapshot taken at each cut."""
+    engine, outputs, rest = ControlEngine(0, SETTINGS), [], records
+    while rest:
+        size = data.draw(st.integers(1, len(rest)))
+        outputs.append(engine.apply(rest[:size]))
+        engine, rest = ControlEngine.restore(engine.snapshot(), 0, SETTINGS), rest[size:]
+    return collect([*outputs, engine.flush()])
