@@ -62,7 +62,7 @@ def main() -> None:
     try:
         assert broker.stdout is not None
         address = broker.stdout.readline().strip()
-        with VethPair("g") as network, Worker() as worker:
+        with VethPair() as network, Worker() as worker:
             subjects = ("ours", "naive") * ROUNDS
             costs = [measure(subject, network, worker, address) for subject in subjects]
     finally:

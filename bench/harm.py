@@ -97,7 +97,7 @@ class Bench:
 
     def __enter__(self) -> Self:
         self._stack = ExitStack()
-        self._host: Host = self._stack.enter_context(VethPair("r")).a
+        self._host: Host = self._stack.enter_context(VethPair()).a
         self._redis = self._stack.enter_context(Redis(self._host))
         self._broker = self._stack.enter_context(Group("broker"))
         command = self._broker.command(sys.executable, "-m", "bench.agent", "broker")

@@ -37,7 +37,7 @@ def main() -> None:
     try:
         assert broker.stdout is not None
         address = broker.stdout.readline().strip()
-        with VethPair("h") as network, Worker() as worker:
+        with VethPair() as network, Worker() as worker:
             idle = measure(load.quiet, network, worker, address)
             busy = measure(load.paced, network, worker, address, EVENTS_PER_SECOND)
         values = records(address, "wirelag.events.v1")

@@ -85,7 +85,7 @@ def naive(network: Network, worker: Worker) -> float:
 def main() -> None:
     """Measure in alternation and print; the last lines are one JSON object per goal."""
     rounds: list[tuple[Cost, float]] = []
-    with bpf_stats(), VethPair("n") as network, Worker() as worker:
+    with bpf_stats(), VethPair() as network, Worker() as worker:
         for i in range(ROUNDS):
             rounds.append((ours(network, worker), naive(network, worker)))
             mine, reference = rounds[-1]

@@ -124,7 +124,7 @@ def main() -> None:
     try:
         assert broker.stdout is not None
         address = broker.stdout.readline().strip()
-        with VethPair("q") as network, Worker() as worker:
+        with VethPair() as network, Worker() as worker:
             alone = worker.run(storm, network.a, UNLIMITED, SECONDS)
             print(f"the storm without a tracer: {alone.calls / alone.seconds:,.0f} calls/s", flush=True)
             bench = Bench(network.a, worker, address)

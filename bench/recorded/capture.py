@@ -31,7 +31,7 @@ def main() -> None:
         address = broker.stdout.readline().strip()
         names = Names(address, TOPIC, "wirelag.control.v1", "", "")
         with (
-            VethPair("c") as network,
+            VethPair() as network,
             Worker() as worker,
             AgentProcess(names, hosts_of(network), "kafka.shards=4") as agent,
         ):

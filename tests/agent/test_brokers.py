@@ -55,7 +55,7 @@ def test_check_tells_of_ports_left_out_and_of_orders_that_cannot_come(kafka, top
 @pytest.fixture(scope="module")
 def host():
     """A host of its own, in which nothing else talks."""
-    with VethPair("x") as network:
+    with VethPair() as network:
         yield network.a
 
 

@@ -111,7 +111,7 @@ def test_a_running_agent_answers_and_its_metrics_add_up(tmp_path):
     from agent.service import AgentService  # noqa: PLC0415 - loads BCC
 
     broker, seen = InProcessBroker(), []
-    with VethPair("x") as network, Worker() as worker:
+    with VethPair() as network, Worker() as worker:
         service = AgentService(
             AgentSettings(
                 agent=HostSection(host_name="alpha", runtime_dir=tmp_path / "run", heartbeat=Duration(0.05)),

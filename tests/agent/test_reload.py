@@ -18,7 +18,7 @@ from support.traffic import echo
 @pytest.mark.kernel
 def test_a_running_agent_reads_its_file_anew(tmp_path):
     broker, file = InProcessBroker(), tmp_path / "agent.toml"
-    with VethPair("r") as network:
+    with VethPair() as network:
         text = (
             f"[agent]\nhost-name = 'alpha'\nruntime-dir = '{tmp_path}/run'\n"
             f"[kafka]\nbootstrap-servers = '{broker.address}'\nshards = {SHARDS}\n"

@@ -161,7 +161,7 @@ def test_a_folder_of_somebody_else_is_said_to_be_unreadable(tmp_path):
 def test_a_running_agent_tells_how_it_stands_until_it_is_killed(tmp_path):
     broker, folder = InProcessBroker(), tmp_path / "run"
     told = f"agent.runtime-dir={folder}"
-    with VethPair("s") as network, Worker() as worker, Agent(broker, folder, network) as agent:
+    with VethPair() as network, Worker() as worker, Agent(broker, folder, network) as agent:
         worker.run(traffic.echo, network, 10, 100)
         found = agent.until(lambda one: one.delivered >= 60)
         said = run("status", "--json", "--set", told)

@@ -36,7 +36,7 @@ pytestmark = pytest.mark.kafka
 
 @pytest.fixture(scope="module")
 def network() -> Iterator[VethPair]:
-    with VethPair("fa") as pair:
+    with VethPair() as pair:
         yield pair
 
 

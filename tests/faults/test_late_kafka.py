@@ -35,7 +35,7 @@ WAITING = "waiting for Kafka: there is no spool that could bridge it (spool.path
 
 @pytest.fixture(scope="module")
 def network() -> Iterator[VethPair]:
-    with VethPair("late") as pair:
+    with VethPair() as pair:
         yield pair
 
 

@@ -258,7 +258,7 @@ def test_a_quiet_host_is_not_silent_and_a_dead_one_is(kafka: str, tmp_path: Path
     names = Names(kafka, topics("events", SHARDS), control_topic, topics("latency"), topics("poison"))
     world = World(kafka, topics, tmp_path, shards=SHARDS)
     world.control = control_topic
-    with VethPair("q") as network:
+    with VethPair() as network:
         own = ("agent.heartbeat=100ms", "batch.max-age=100ms")
         with AgentProcess(names, hosts_of(network), *own) as agent:
             echo(network, 20, 100)

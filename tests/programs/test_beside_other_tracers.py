@@ -29,7 +29,7 @@ def worker():
 @pytest.fixture
 def canary():
     """A process for traffic of its own, in a network that no capture sees."""
-    with VethPair("y") as network, Worker() as worker:
+    with VethPair() as network, Worker() as worker:
         yield worker.pid, lambda: worker.run(traffic.echo, network, 1, 10)
 
 

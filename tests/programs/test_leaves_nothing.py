@@ -27,7 +27,7 @@ OWN_PROGRAMS = {f"raw_{place}"[:15] for job in JOBS for place in job.ways.get(RA
 
 @pytest.fixture(scope="module")
 def hosts():
-    with VethPair("z") as network:
+    with VethPair() as network:
         yield network
 
 

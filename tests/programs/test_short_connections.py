@@ -25,7 +25,7 @@ CONNECTIONS, AT_ONCE = 10_000, 24
 
 @pytest.fixture(scope="module")
 def host():
-    with VethPair("s") as network:
+    with VethPair() as network:
         network.a.sysctl("net.ipv4.ip_local_port_range", "1024 65000")
         yield network.a
 

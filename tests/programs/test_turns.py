@@ -71,7 +71,7 @@ def answers(kafka: str, folder: Path) -> Iterator[Answers]:
     topics = Topics(kafka)
     names = Names(kafka, topics("events", SHARDS), topics("control"), topics("latency"), topics("poison"))
     said: dict[str, list[int]] = {}
-    with VethPair("t") as network:
+    with VethPair() as network:
         with AgentProcess(names, hosts_of(network)):
             accounts = {**_redis(network, folder, said), **_postgres(network, folder, said)}
             _http(network, folder, said)

@@ -11,6 +11,7 @@ import mmap
 import os
 import subprocess
 import time
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -55,7 +56,7 @@ def join(number: int, out: str, pair: str) -> Said:
     way_out, way = _interface(out), _interface(pair)
     _run("ip", "address", "add", f"10.0.2.{15 + number}/24", "dev", way_out)
     _run("ip", "link", "set", way_out, "up")
-    add(PAIR)
+    add(PAIR, ExitStack())  # it goes with the guest
     _run("ip", "link", "set", way, "netns", PAIR, "name", PAIR)
     HERE.run("ip", "address", "add", f"{address(number)}/24", "dev", PAIR)
     HERE.run("ip", "link", "set", PAIR, "up")

@@ -1,59 +1,46 @@
 # SPDX-License-Identifier: Apache-2.0
 """Several hosts on one kernel, each a network namespace, all on one bridge; and their traffic in bursts."""
 
-import os
 import socket
 import subprocess
 import time
+from contextlib import ExitStack
 from itertools import combinations
-from types import TracebackType
 
-from support.netns import Host, add
+from support.netns import Host, Namespaces, add
 from support.traffic import bound, limit, listener
 
 SIZE = 64
 
 
-class Bridged:
+class Bridged(Namespaces[list[Host]]):
     """Context manager for so many hosts; the bridge has a namespace of its own, which is in no list."""
 
-    def __init__(self, hosts: int, label: str = "m") -> None:
-        tag = f"{os.getpid() % 1_000_000:x}{label}"
-        self._hub = f"wl{tag}h"
+    def __init__(self, hosts: int) -> None:
+        super().__init__()
+        self._hub = f"wl{self.tag}h"
         self._hosts = [
-            Host(f"wl{tag}{n}", f"wv{tag}{n}", f"10.97.0.{n + 1}", f"fd97::{n + 1}") for n in range(hosts)
+            Host(f"wl{self.tag}{n}", f"wv{self.tag}{n}", f"10.97.0.{n + 1}", f"fd97::{n + 1}")
+            for n in range(hosts)
         ]
 
-    def __enter__(self) -> list[Host]:
-        try:
-            add(self._hub)
-            ip(self._hub, "link add bridge type bridge", "link set bridge up")
-            for number, host in enumerate(self._hosts):
-                add(host.name)
-                ip(
-                    self._hub,
-                    f"link add port{number} type veth peer name {host.interface} netns {host.name}",
-                    f"link set port{number} master bridge up",
-                )
-                ip(
-                    host.name,
-                    f"address add {host.ipv4}/24 dev {host.interface}",
-                    f"link set {host.interface} up",
-                    "link set lo up",
-                )
-        except BaseException:
-            self._remove()
-            raise
+    def _make(self, stack: ExitStack) -> list[Host]:
+        add(self._hub, stack)
+        ip(self._hub, "link add bridge type bridge", "link set bridge up")
+        for number, host in enumerate(self._hosts):
+            add(host.name, stack)
+            ip(
+                self._hub,
+                f"link add port{number} type veth peer name {host.interface} netns {host.name}",
+                f"link set port{number} master bridge up",
+            )
+            ip(
+                host.name,
+                f"address add {host.ipv4}/24 dev {host.interface}",
+                f"link set {host.interface} up",
+                "link set lo up",
+            )
         return self._hosts
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._remove()
-
-    def _remove(self) -> None:
-        for name in (self._hub, *(host.name for host in self._hosts)):
-            subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
 
 
 def ip(namespace: str, *commands: str) -> None:

@@ -4,13 +4,12 @@
 The router is a namespace too; what it does to packets are nftables rules, given by a test.
 """
 
-import os
 import socket
 import subprocess
-from types import TracebackType
+from contextlib import ExitStack
 from typing import NamedTuple
 
-from support.netns import Host, add
+from support.netns import Host, Namespaces, add
 from support.traffic import End, limit
 
 
@@ -53,47 +52,31 @@ def _table(rules: tuple[str, ...]) -> list[str]:
     return ["table ip wirelag_test {", *chains, "}", *added]
 
 
-class Router:
+class Router(Namespaces[Routed]):
     """Context manager for a `Routed`."""
 
-    def __init__(self, label: str = "r") -> None:
-        tag = f"{os.getpid() % 1_000_000:x}{label}"
-        self._server_side = f"wv{tag}s"
-        self._hosts = Routed(
+    def _make(self, stack: ExitStack) -> Routed:
+        tag = self.tag
+        side_of_server = f"wv{tag}s"
+        hosts = client, router, server = Routed(
             Host(f"wl{tag}c", f"wv{tag}c", "10.98.1.2", "fd98:1::2"),
             Host(f"wl{tag}r", f"wv{tag}r", "10.98.1.1", "fd98:1::1"),
             Host(f"wl{tag}e", f"wv{tag}e", "10.98.2.2", "fd98:2::2"),
         )
-
-    def __enter__(self) -> Routed:
-        client, router, server = self._hosts
-        try:
-            for host in self._hosts:
-                add(host.name)
-                host.run("ip", "link", "set", "lo", "up")
-            for end, side in ((client, router.interface), (server, self._server_side)):
-                _ip("link", "add", end.interface, "netns", end.name, "type", "veth",
-                    "peer", "name", side, "netns", router.name)  # fmt: skip
-                gateway = end.ipv4.rpartition(".")[0] + ".1"
-                end.run("ip", "address", "add", f"{end.ipv4}/24", "dev", end.interface)
-                end.run("ip", "link", "set", end.interface, "up")
-                router.run("ip", "address", "add", f"{gateway}/24", "dev", side)
-                router.run("ip", "link", "set", side, "up")
-                end.run("ip", "route", "add", "default", "via", gateway)
-            router.sysctl("net.ipv4.ip_forward", 1)
-        except BaseException:
-            self._remove()
-            raise
-        return self._hosts
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._remove()
-
-    def _remove(self) -> None:
-        for host in self._hosts:
-            subprocess.run(["ip", "netns", "delete", host.name], check=False, capture_output=True)
+        for host in hosts:
+            add(host.name, stack)
+            host.run("ip", "link", "set", "lo", "up")
+        for end, side in ((client, router.interface), (server, side_of_server)):
+            _ip("link", "add", end.interface, "netns", end.name, "type", "veth",
+                "peer", "name", side, "netns", router.name)  # fmt: skip
+            gateway = end.ipv4.rpartition(".")[0] + ".1"
+            end.run("ip", "address", "add", f"{end.ipv4}/24", "dev", end.interface)
+            end.run("ip", "link", "set", end.interface, "up")
+            router.run("ip", "address", "add", f"{gateway}/24", "dev", side)
+            router.run("ip", "link", "set", side, "up")
+            end.run("ip", "route", "add", "default", "via", gateway)
+        router.sysctl("net.ipv4.ip_forward", 1)
+        return hosts
 
 
 class Seen(NamedTuple):

@@ -1,16 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Network namespaces of a test's own: two hosts on one kernel, joined by a veth pair, gone at the end."""
+"""Network namespaces of a test's own, gone at the end: two hosts on one kernel, joined by a veth pair.
+
+No two have one name, in whatever process: the capture of one test goes by the namespace's number, and that of
+a namespace that was taken away may soon be another's.
+"""
 
 import ctypes
 import os
 import subprocess
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from itertools import count
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
+Made = TypeVar("Made")
 _CLONE_NEWNET = 0x40000000
+_numbers = count()
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -68,44 +76,49 @@ class Network(NamedTuple):
         return (self.a, self.b)
 
 
-class VethPair:
-    """Context manager for a `Network`; `label` keeps several apart."""
+class Namespaces(ABC, Generic[Made]):
+    """Context manager for what `_make` makes; all of it goes at the end, or when making it fails."""
 
-    def __init__(self, label: str = "0") -> None:
-        tag = f"{os.getpid() % 1_000_000:x}{label}"
-        self._network = Network(
-            Host(f"wl{tag}a", f"wv{tag}a", "10.99.0.1", "fd99::1"),
-            Host(f"wl{tag}b", f"wv{tag}b", "10.99.0.2", "fd99::2"),
-        )
+    def __init__(self) -> None:
+        self.tag = f"{os.getpid() % 1_000_000:x}-{next(_numbers)}"
 
-    def __enter__(self) -> Network:
-        a, b = self._network
-        try:
-            for host in (a, b):
-                add(host.name)
-            _run("ip", "link", "add", a.interface, "netns", a.name, "type", "veth",
-                 "peer", "name", b.interface, "netns", b.name)  # fmt: skip
-            for host in (a, b):
-                host.run("ip", "address", "add", f"{host.ipv4}/24", "dev", host.interface)
-                host.run("ip", "address", "add", f"{host.ipv6}/64", "dev", host.interface, "nodad")
-                host.run("ip", "link", "set", host.interface, "up")
-                host.run("ip", "link", "set", "lo", "up")
-            # A port then names its host too.
-            a.sysctl("net.ipv4.ip_local_port_range", "20000 29999")
-            b.sysctl("net.ipv4.ip_local_port_range", "30000 39999")
-        except BaseException:
-            self._remove()
-            raise
-        return self._network
+    @abstractmethod
+    def _make(self, stack: ExitStack) -> Made:
+        """Make it, and leave with the stack how it goes."""
+
+    def __enter__(self) -> Made:
+        with ExitStack() as stack:
+            made = self._make(stack)
+            self._stack = stack.pop_all()
+        return made
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._remove()
+        self._stack.close()
 
-    def _remove(self) -> None:
-        for host in self._network:
-            subprocess.run(["ip", "netns", "delete", host.name], check=False, capture_output=True)
+
+class VethPair(Namespaces[Network]):
+    """Context manager for a `Network`."""
+
+    def _make(self, stack: ExitStack) -> Network:
+        a, b = (
+            Host(f"wl{self.tag}{end}", f"wv{self.tag}{end}", f"10.99.0.{last}", f"fd99::{last}")
+            for end, last in (("a", 1), ("b", 2))
+        )
+        for host in (a, b):
+            add(host.name, stack)
+        _run("ip", "link", "add", a.interface, "netns", a.name, "type", "veth",
+             "peer", "name", b.interface, "netns", b.name)  # fmt: skip
+        for host in (a, b):
+            host.run("ip", "address", "add", f"{host.ipv4}/24", "dev", host.interface)
+            host.run("ip", "address", "add", f"{host.ipv6}/64", "dev", host.interface, "nodad")
+            host.run("ip", "link", "set", host.interface, "up")
+            host.run("ip", "link", "set", "lo", "up")
+        # A port then names its host too.
+        a.sysctl("net.ipv4.ip_local_port_range", "20000 29999")
+        b.sysctl("net.ipv4.ip_local_port_range", "30000 39999")
+        return Network(a, b)
 
 
 def hosts_of(network: Network) -> tuple[int, int]:
@@ -119,10 +132,18 @@ def _setns(descriptor: int) -> None:
         raise OSError(code, f"setns: {os.strerror(code)}")
 
 
-def add(name: str) -> None:
-    """Make a network namespace; one of the same name is of a killed process that had this one's number."""
-    subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
+def add(name: str, stack: ExitStack) -> None:
+    """Make a network namespace, which goes with the stack.
+
+    One of the same name is of a killed process that had this one's number.
+    """
+    _delete(name)
     _run("ip", "netns", "add", name)
+    stack.callback(_delete, name)
+
+
+def _delete(name: str) -> None:
+    subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
 
 
 def _run(*command: str) -> None:

@@ -10,16 +10,14 @@ import heapq
 import os
 import select
 import struct
-import subprocess
 import time
 from contextlib import ExitStack
-from types import TracebackType
 from typing import NamedTuple
 
 import numpy as np
 
 from support.meshed import ip
-from support.netns import Host, Network, add
+from support.netns import Host, Namespaces, Network, add
 from support.worker import Worker
 
 _TUNSETIFF, _TUN, _NO_PI = 0x400454CA, 0x0001, 0x1000
@@ -38,48 +36,33 @@ class Way(NamedTuple):
     """The share of packets that never come."""
 
 
-class SlowPath:
+class SlowPath(Namespaces[Network]):
     """Context manager for the two hosts; ``there`` is from a to b."""
 
-    def __init__(self, there: Way, back: Way, label: str = "t") -> None:
-        tag = f"{os.getpid() % 1_000_000:x}{label}"
+    def __init__(self, there: Way, back: Way) -> None:
+        super().__init__()
         self._network = Network(
-            Host(f"wl{tag}a", f"wt{tag}a", "10.96.0.1", "fd96::1"),
-            Host(f"wl{tag}b", f"wt{tag}b", "10.96.0.2", "fd96::2"),
+            Host(f"wl{self.tag}a", f"wt{self.tag}a", "10.96.0.1", "fd96::1"),
+            Host(f"wl{self.tag}b", f"wt{self.tag}b", "10.96.0.2", "fd96::2"),
         )
         self._ways = there, back
-        self._stack = ExitStack()
 
-    def __enter__(self) -> Network:
-        try:
-            for host in self._network:
-                add(host.name)
-            carrier = self._stack.enter_context(Worker())
-            carrier.run(_open, self._network)
-            for host, other in (self._network, reversed(self._network)):
-                ip(
-                    host.name,
-                    f"address add {host.ipv4}/32 peer {other.ipv4} dev {host.interface}",
-                    f"link set {host.interface} up",
-                    "link set lo up",
-                    # A packet lost costs 0.2 s else.
-                    f"route replace {other.ipv4} dev {host.interface} rto_min 5ms",
-                )
-            carrier.start(_carry, *self._ways)
-        except BaseException:
-            self._remove()
-            raise
-        return self._network
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._remove()
-
-    def _remove(self) -> None:
-        self._stack.close()
+    def _make(self, stack: ExitStack) -> Network:
         for host in self._network:
-            subprocess.run(["ip", "netns", "delete", host.name], check=False, capture_output=True)
+            add(host.name, stack)
+        carrier = stack.enter_context(Worker())
+        carrier.run(_open, self._network)
+        for host, other in (self._network, reversed(self._network)):
+            ip(
+                host.name,
+                f"address add {host.ipv4}/32 peer {other.ipv4} dev {host.interface}",
+                f"link set {host.interface} up",
+                "link set lo up",
+                # A packet lost costs 0.2 s else.
+                f"route replace {other.ipv4} dev {host.interface} rto_min 5ms",
+            )
+        carrier.start(_carry, *self._ways)
+        return self._network
 
 
 def _open(network: Network) -> None:

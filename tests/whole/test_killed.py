@@ -33,7 +33,7 @@ def test_what_a_killed_agent_had_not_delivered_is_missing(kafka: str, tmp_path: 
     """
     topics = Topics(kafka)
     names = Names(kafka, topics("events", SHARDS), topics("control"), topics("latency"), topics("poison"))
-    with VethPair("k") as network:
+    with VethPair() as network:
         with AgentProcess(names, hosts_of(network), "batch.max-age=1h", "agent.heartbeat=200ms") as killed:
             echo(network, MESSAGES, 100)
             deadline = time.monotonic() + PATIENCE_SECONDS

@@ -55,7 +55,7 @@ def test_labels_names_and_owners_reach_the_answers(kafka: str, tmp_path: Path) -
     owners.write_text("front          Team Web\ncontainer:*    #dba\n")
     rule = 'consumer.edge-name=[{process = "nginx", label = "unit:web.*", name = "front"}]'
     with (
-        VethPair("i") as network,
+        VethPair() as network,
         own_cgroup() as top,
         Worker() as client,
         Worker() as server,

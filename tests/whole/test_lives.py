@@ -30,7 +30,7 @@ class Answers(NamedTuple):
 
 @pytest.fixture(scope="module")
 def network() -> Iterator[Network]:
-    with VethPair("v") as network:
+    with VethPair() as network:
         yield network
 
 

@@ -39,7 +39,7 @@ def test_nothing_raw_leaves_the_host(kafka: str, tmp_path: Path, *, hidden: bool
     own = [f"agent.runtime-dir={tmp_path / 'run'}", "agent.heartbeat=100ms", "batch.max-age=100ms"]
     if hidden:
         own += ["privacy.ip-mode=pseudonym", "privacy.comm=hash", f"privacy.key-file={key}"]
-    with VethPair("p") as network:
+    with VethPair() as network:
         addresses = [ipaddress.ip_address(host.ipv4) for host in network.hosts]
         with AgentProcess(names, hosts_of(network), *own) as agent:
             echo(network, MESSAGES, 100)

@@ -29,7 +29,7 @@ def test_readings_of_an_agent_are_in_the_lake(topics: Topics, kafka: str, tmp_pa
         seen.update(beat.readings)
         return len(seen) >= ENOUGH
 
-    with VethPair("y") as network, AgentProcess(names, hosts_of(network), "agent.heartbeat=500ms"):
+    with VethPair() as network, AgentProcess(names, hosts_of(network), "agent.heartbeat=500ms"):
         until(names, enough)
     end = read()
     told = heartbeats(names)

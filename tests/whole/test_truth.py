@@ -32,7 +32,7 @@ class Answers(NamedTuple):
 
 @pytest.fixture(scope="module")
 def network() -> Iterator[Network]:
-    with VethPair("w") as network:
+    with VethPair() as network:
         yield network
 
 

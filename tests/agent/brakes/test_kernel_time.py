@@ -111,7 +111,7 @@ def test_where_it_is_refused_it_is_not_asked_again():
 
 @pytest.mark.kernel
 def test_this_kernel_measures_while_the_descriptor_is_open():
-    with VethPair("b") as network, Worker() as worker:
+    with VethPair() as network, Worker() as worker:
         capture = Capture(CaptureSettings(netns=hosts_of(network)))
         capture.start()
         try:

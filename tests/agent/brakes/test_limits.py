@@ -18,7 +18,7 @@ CONNECTIONS = 200
 
 @pytest.fixture(scope="module")
 def network():
-    with VethPair("m") as network:
+    with VethPair() as network:
         yield network
 
 

@@ -24,7 +24,7 @@ EVENTS = 3 * 2 * MESSAGES
 
 @pytest.fixture(scope="module")
 def network():
-    with VethPair("s") as network:
+    with VethPair() as network:
         yield network
 
 

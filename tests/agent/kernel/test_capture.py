@@ -19,7 +19,7 @@ pytestmark = pytest.mark.kernel
 
 @pytest.fixture(scope="module")
 def network():
-    with VethPair("c") as network:
+    with VethPair() as network:
         yield network
 
 

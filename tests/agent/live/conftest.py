@@ -11,7 +11,7 @@ from support.worker import Worker
 
 @pytest.fixture(scope="package")
 def network() -> Iterator[Network]:
-    with VethPair("l") as network:
+    with VethPair() as network:
         yield network
 
 
