@@ -16,13 +16,14 @@ from agent.ledger import ATTEMPTED, SAMPLED, Ledger
 from agent.pack import Clock, Packer
 from agent.pending import Pending
 from agent.release import ReorderBuffer
+from common.units import MINUTE_NS
 from schemas import batch
 
 PATIENCE_PASSES = 8
 ENOUGH_RECORDS = 64
 """Worth a pass of their own: array operations cost the less an event the more events there are."""
 FORGET_NS = 600 * 10**9
-FORGET_EVERY_NS = 60 * 10**9
+FORGET_EVERY_NS = MINUTE_NS
 ACCOUNTS_EVERY_NS = 300 * 10**9
 """How often open connections tell what they have moved (they do at their next event)."""
 

@@ -21,11 +21,11 @@ from agent.pack import Identity
 from agent.spool.limits import Figures as SpoolFigures
 from agent.status import Status, StatusFile
 from agent.version import VERSION
+from common.units import DAY_NS
 
 SOME = 2
 """Looks without which there is no pace, however old the first."""
 RECENT_NS = 300 * 10**9
-DAY_NS = 86_400 * 10**9
 
 
 class Delivery(Protocol):

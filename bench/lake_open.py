@@ -17,11 +17,12 @@ from pathlib import Path
 import pyarrow as pa
 
 from bench.report import report
+from common.units import HOUR_NS
 from lake import storage
 from lake.delta import open_storage
 from lake.facts import Facts
 from lake.maintain import Maintainer
-from lake.parquet import HOUR_NS, DataFile, hour_name, write_kind
+from lake.parquet import DataFile, hour_name, write_kind
 from lake.partition import app_id
 from lake.settings import KeepSettings, MaintainSettings
 from schemas.tables import KINDS

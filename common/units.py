@@ -10,6 +10,9 @@ import re
 from decimal import Decimal
 from typing import Self
 
+MINUTE_NS = 60 * 10**9
+HOUR_NS = 60 * MINUTE_NS
+DAY_NS = 24 * HOUR_NS
 _NUMBER_AND_UNIT = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-zµ]*)")
 
 _NANOSECONDS = {
@@ -17,9 +20,9 @@ _NANOSECONDS = {
     "us": 10**3,
     "ms": 10**6,
     "s": 10**9,
-    "m": 60 * 10**9,
-    "h": 3600 * 10**9,
-    "d": 86400 * 10**9,
+    "m": MINUTE_NS,
+    "h": HOUR_NS,
+    "d": DAY_NS,
 }
 _BYTES = {
     "B": 1,

@@ -10,12 +10,13 @@ up to its line over all the time, except for these two, which are as of the line
 
 from typing import Any
 
+from common.units import HOUR_NS, MINUTE_NS
 from history.completeness import COUNTED, whole
 from history.errors import QuestionError
 from history.source import Source
 from history.span import Span, iso
 
-BUCKETS = {"host": 2**62, "minute": 60 * 10**9, "hour": 3600 * 10**9}
+BUCKETS = {"host": 2**62, "minute": MINUTE_NS, "hour": HOUR_NS}
 """Nanoseconds of a line; all the time is one for ``host``."""
 COLUMNS = (
     *("host", "attempted", "sampled", "earlier", "stored", "lost", "unaccounted", "in_flight", "ahead"),

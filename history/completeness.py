@@ -23,10 +23,10 @@ last words were in the span and no good-bye, where another one followed. Such a 
 
 from typing import NamedTuple
 
+from common.units import DAY_NS
 from history.source import Source
 from history.span import Span
 
-DAY_NS = 86_400 * 10**9
 LONGEST_NS = 31 * DAY_NS
 """Of runs that began longer ago than this, nothing is said to be unaccounted."""
 _RUNS = """

@@ -9,6 +9,7 @@ than the horizon is heard of anew; the first time in the span counts.
 from collections.abc import Iterator
 from typing import Any
 
+from common.units import HOUR_NS
 from history.messages import name
 from history.source import Source
 from history.span import Span
@@ -63,7 +64,7 @@ FROM first LEFT JOIN account USING (connection, endpoint, host)
 LEFT JOIN failure USING (connection, endpoint, host)
 ORDER BY first.first_seen_ns, first.connection, first.endpoint"""
 _LAST_NS = 2**63 - 1
-_HANDSHAKE_NS = 3600 * 10**9
+_HANDSHAKE_NS = HOUR_NS
 """An attempt is told with the time of its first SYN; longer than this none is tried."""
 
 

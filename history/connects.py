@@ -8,9 +8,9 @@ attempts have no part in the percentiles.
 import errno
 from typing import Any, Literal, NamedTuple, get_args
 
+from common.units import MINUTE_NS
 from history.errors import QuestionError
 from history.filters import told
-from history.latency import MINUTE_NS
 from history.source import Source
 from history.span import Span, iso
 

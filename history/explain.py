@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from common.shown import duration
+from common.units import DAY_NS, HOUR_NS, MINUTE_NS
 from history.clocks import clocks
 from history.filters import where
 from history.latency import Answer
 from history.losses import losses
 from history.source import Source
 from history.span import Span, iso
-from history.windows import DAY_NS, HOUR_NS, LENGTHS, MINUTE_NS, NAMES
+from history.windows import LENGTHS, NAMES
 
 COLUMNS = ("about", "text", "facts")
 _WAY = {"attempted", "delivered", "stored", "duplicate", "earlier", "sampled"}

@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
+from common.units import MINUTE_NS
 from history.completeness import HOSTS
 from history.coverage import Cover, Missed, covers, missed
 from history.engine import Engine
@@ -25,7 +26,7 @@ from history.parts import LABELS, Asked, asked, opened
 from history.sampled import limits
 from history.source import Source
 from history.span import Span, iso
-from history.windows import MINUTE_NS, NOT_ROLLED, Chosen
+from history.windows import NOT_ROLLED, Chosen
 from schemas.tables import SLOWEST
 
 __all__ = ["MINUTE_NS", "Answer", "Latency", "latency"]

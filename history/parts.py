@@ -8,13 +8,14 @@ another are no parts: ``gate`` says which and why. Nor are messages without a co
 
 from typing import NamedTuple
 
+from common.units import DAY_NS, MINUTE_NS
 from history.completeness import Whole, whole
 from history.engine import Engine
 from history.filters import where
 from history.measures import HOST, ONE_WAY, TURNS
 from history.source import Source
 from history.span import Span
-from history.windows import DAY_NS, MINUTE_NS, NOT_ROLLED, SHORT_NS, Chosen, windows
+from history.windows import NOT_ROLLED, SHORT_NS, Chosen, windows
 from schemas.turns import LEAST, PER_CENT, SPOILED
 
 LABELS = {

@@ -10,6 +10,7 @@ from functools import cached_property
 
 import pyarrow.dataset
 
+from common.units import HOUR_NS
 from history.engine import Engine, LocalFiles, Table
 from history.span import Span
 from lake.delta import open_storage
@@ -18,7 +19,6 @@ from lake.rollup import SETTLED
 from schemas.tables import GREW, KINDS
 
 _GLOB = frozenset("*?[]{}")
-HOUR_NS = 3600 * 10**9
 
 
 def _hours(spans: list[Span]) -> list[Span]:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from common.shown import duration
+from common.units import MINUTE_NS
 from history.changes import F64, FEWEST, Change, change, change_of_counts
 from history.connects import connects
 from history.errors import QuestionError
@@ -23,7 +24,6 @@ from history.measures import KINDS
 from history.retransmits import retransmits
 from history.source import Source
 from history.span import Span, iso
-from history.windows import MINUTE_NS
 
 ENOUGH = 5
 """Values of a minute, for it to count."""

@@ -10,12 +10,10 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from common.units import DAY_NS, HOUR_NS, MINUTE_NS
 from history.source import Source
 from history.span import Span
 
-MINUTE_NS = 60 * 10**9
-HOUR_NS = 60 * MINUTE_NS
-DAY_NS = 24 * HOUR_NS
 LAST_NS = 2**63 - 1
 MOST_DAYS = 400
 """Of a longer time all files of roll-ups are looked at."""

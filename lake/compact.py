@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from common.units import HOUR_NS
 from lake.errors import LakeCorruptError
-from lake.parquet import HOUR_NS, ROW_GROUP, DataFile, LiveFile, hour_name, write_groups
+from lake.parquet import ROW_GROUP, DataFile, LiveFile, hour_name, write_groups
 from lake.storage import Storage
 from schemas.tables import KINDS
 

@@ -15,10 +15,11 @@ from typing import Self
 
 import pyarrow.compute as pc
 
+from common.units import HOUR_NS
 from lake import evolution, housekeeping, position, progress, state
 from lake.delta import Table, open_storage
 from lake.errors import CommitUnknownError, LakeError, LakeUnavailableError, StalePositionError
-from lake.parquet import HOUR_NS, DataFile, hour_name, write_kind
+from lake.parquet import DataFile, hour_name, write_kind
 from lake.partition import PartitionCommit, Resume, flush_id, require_distinct
 from lake.position import Position
 from lake.storage import Storage

@@ -15,10 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
+from common.units import HOUR_NS
 from lake import evolution, housekeeping
 from lake.delta import Table
 from lake.errors import CommitUnknownError, StalePositionError
-from lake.parquet import HOUR_NS, hour_name, write_kind
+from lake.parquet import hour_name, write_kind
 from lake.storage import Storage, translated
 from schemas.tables import KINDS
 

@@ -22,7 +22,6 @@ from lake.storage import Storage
 from schemas.tables import KINDS
 
 HOUR_INDEX = "hour_index"
-HOUR_NS = 3600 * 10**9
 
 PRUNED = {
     "match": ("sent_at_ns",),

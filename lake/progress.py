@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
+from common.units import HOUR_NS
 from lake.errors import LakeCorruptError
-from lake.parquet import HOUR_INDEX, HOUR_NS
+from lake.parquet import HOUR_INDEX
 from lake.partition import PartitionCommit
 from lake.storage import Storage, translated
 from schemas.tables import KINDS

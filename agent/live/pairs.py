@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.live.source import Step
+from common.units import MINUTE_NS
 from schemas.event import Flag, Kind
 
 LIMIT = 65_536
 READ_KEEP_NS = 2 * 10**9
-ARRIVAL_KEEP_NS = 60 * 10**9
+ARRIVAL_KEEP_NS = MINUTE_NS
 ELSEWHERE_NS = 500 * 10**6
 """How long a send waits unless told otherwise: the reader's own facts come within a few flushes."""
 HERE_WAIT_NS = 10 * 10**9

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from common.units import HOUR_NS
 from consumer.engine.ledger import clip
 from consumer.latency.intervals import I64, Bools
 from schemas.tables import KINDS
 
-HOUR_NS = 3_600_000_000_000
 _EARLIEST_NS = 7 * 24 * HOUR_NS
 _LATEST_NS = HOUR_NS
 _MILLISECOND_NS = 1_000_000

@@ -12,10 +12,11 @@ import pyarrow as pa
 from consumer.engine.arrow import Place
 from consumer.engine.facts import Rows, describe, link
 from consumer.engine.flows import UNHEARD, Flows
-from consumer.engine.parts import ONE_HOST, TWO_HOSTS, Edges, Measure, part_rows
+from consumer.engine.parts import Edges, Measure, part_rows
 from consumer.engine.turns import Told
 from consumer.latency.sampling import whole_connection
 from consumer.latency.turns.network import Joined
+from schemas.clock import ONE_HOST, TWO_HOSTS
 
 SERVER, CLIENT, NETWORK = "server-turn", "client-turn", "network"
 

@@ -15,10 +15,11 @@ import pyarrow as pa
 
 from consumer.engine.arrow import Place
 from consumer.engine.facts import Link
-from consumer.engine.parts import ONE_HOST, SAME_HOST, Edges, Measure, part_rows
+from consumer.engine.parts import Edges, Measure, part_rows
 from consumer.latency.intervals import I64, Bools
 from consumer.latency.match import Closed
 from consumer.latency.measure import Measured
+from schemas.clock import ONE_HOST, SAME_HOST
 from schemas.event import Flag
 
 

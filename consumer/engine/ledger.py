@@ -9,10 +9,11 @@ from collections.abc import Mapping
 
 import msgspec
 
+from common.units import MINUTE_NS
+
 Key = tuple[str, str, int, str, str]
 """Host, boot, epoch, stage, reason."""
 STAGE = "consumer"
-MINUTE_NS = 60 * 10**9
 EARLIEST_NS = 7 * 24 * 60 * MINUTE_NS
 AHEAD_NS = 5 * MINUTE_NS
 """What clocks may differ by, and the time that a heartbeat or batch takes."""

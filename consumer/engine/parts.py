@@ -12,9 +12,6 @@ from consumer.latency.histogram import Parts, Runs, fill
 from consumer.latency.intervals import I64, Bools
 from schemas.histogram import SCALE
 
-SAME_HOST, ONE_HOST, TWO_HOSTS = "same_host", "one_host", "two_hosts"
-"""Both stamps of one clock; both of one host; differences of two hosts, each of its own clock."""
-
 
 class Group(NamedTuple):
     """Rows cut into runs of one (edge, window); ``edge`` and ``window`` (g,) are those of each group."""

@@ -15,9 +15,9 @@ from consumer.engine.ledger import Count
 from consumer.engine.naming import actor_of, address, ends_of, port, side
 from consumer.latency.intervals import I64
 from consumer.latency.match import Closed
+from schemas.clock import SAME_HOST, UNSYNCED
 from schemas.event import Flag
 
-SAME_HOST, UNSYNCED = "same_host", "unsynced"
 _PIECES = int(Flag.FIRST_PIECE | Flag.LAST_PIECE)
 """Whose meaning on a row is that of the send alone."""
 

@@ -12,8 +12,9 @@ from consumer.engine.arrow import Place
 from consumer.engine.collect import Lives
 from consumer.engine.facts import Rows, describe, link
 from consumer.engine.flows import UNHEARD, Flows
-from consumer.engine.parts import ONE_HOST, Edges, Measure, part_rows
+from consumer.engine.parts import Edges, Measure, part_rows
 from consumer.latency.sampling import whole_connection
+from schemas.clock import ONE_HOST
 
 RTT = "rtt"
 _MICROSECOND_NS = 1_000

@@ -15,10 +15,10 @@ from consumer.engine.flows import address_text
 from consumer.latency.intervals import I32, I64, Bools, Sends
 from consumer.latency.match import Holes, Stamps
 from consumer.latency.sampling import Rates
+from schemas.clock import SAME_HOST, UNSYNCED
 
 NO_PEER, UNKNOWN, SAMPLED = "no_peer_agent", "unknown", "sampled_out"
 PEER_LOST, LOST, UNREAD = "peer_lost", "own_lost_neighbour", "unread"
-SAME_HOST, UNSYNCED = "same_host", "unsynced"
 
 
 class Reasons(NamedTuple):

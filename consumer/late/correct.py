@@ -21,13 +21,14 @@ from consumer.late.find import Found, distinct
 from consumer.latency.histogram import Parts, Runs, fill
 from consumer.latency.intervals import I64, Sends, empty, take
 from consumer.latency.sampling import Rates, one_end, told
+from schemas.clock import ONE_HOST, SAME_HOST
 from schemas.event import Flag
 from schemas.histogram import SCALE
 from schemas.tables import LATE
 
 _NOBODY = About(frozenset(), frozenset())
-_ONE_CLOCK = (("delivery", "same_host"), ("wire", "same_host"))
-_ANY_CLOCK = (("receive-wait", "one_host"),)
+_ONE_CLOCK = (("delivery", SAME_HOST), ("wire", SAME_HOST))
+_ANY_CLOCK = (("receive-wait", ONE_HOST),)
 
 
 def corrections(found: Found, tick: int, now_ms: int, window_ns: int) -> dict[str, pa.Table]:
@@ -102,7 +103,7 @@ def _taken_out(sends: pa.Table, place: Place, window_ns: int) -> pa.Table:
     groups, of_row = _grouped(sends, window_ns)
     size = groups.num_rows
     seen = np.bincount(of_row, sends["seen"].to_numpy() > 0, size).astype(np.int64)
-    one_clock = np.array([clock == "same_host" for clock in groups["clock"].to_pylist()], dtype=bool)
+    one_clock = np.array([clock == SAME_HOST for clock in groups["clock"].to_pylist()], dtype=bool)
     order = np.argsort(of_row, kind="stable")
     lengths = np.bincount(of_row, minlength=size)
     runs = Runs(np.cumsum(lengths) - lengths, lengths, np.arange(size))
@@ -111,7 +112,7 @@ def _taken_out(sends: pa.Table, place: Place, window_ns: int) -> pa.Table:
     nothing = np.zeros(0, dtype=np.int64)
     empty_of = fill(Runs(nothing, nothing, nothing), size, nothing, nothing.astype(bool))
     parts = [
-        _set(_part(place, groups, "send-block", "one_host", blocked, window_ns), "keep", _keeps(groups)),
+        _set(_part(place, groups, "send-block", ONE_HOST, blocked, window_ns), "keep", _keeps(groups)),
         *(
             _part(
                 place, groups, measure, clock, empty_of._replace(seen=np.where(one_clock, seen, 0)), window_ns

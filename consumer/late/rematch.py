@@ -12,6 +12,7 @@ import structlog
 
 from common.errors import RuntimeFailure
 from common.throttle import Throttle
+from common.units import DAY_NS
 from consumer.engine.names import EdgeName
 from consumer.engine.records import combine
 from consumer.late.correct import corrections
@@ -37,7 +38,7 @@ class Rematch:
     lake: Late
     window_ns: int
     edge_names: Sequence[EdgeName] = ()
-    reach_ns: int = 24 * 3600 * 10**9
+    reach_ns: int = DAY_NS
     """Ends of a connection are looked for in hours that are at most this far apart."""
     now_ms: Callable[[], int] = lambda: time.time_ns() // 10**6
 

@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from common.units import MINUTE_NS
 from consumer.latency.intervals import I64
 from consumer.rollup.matches import Solved
-from consumer.rollup.sums import MINUTE_NS, numbers
+from consumer.rollup.sums import numbers
 from lake.inputs import EVER, Inputs, Range
 from lake.parquet import PRUNED
 from schemas.tables import KINDS

@@ -4,7 +4,8 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from consumer.rollup.sums import DAY_NS, HOUR_NS, summed, widened
+from common.units import DAY_NS, HOUR_NS
+from consumer.rollup.sums import summed, widened
 
 
 def of_hours(rows: pa.Table) -> pa.Table:

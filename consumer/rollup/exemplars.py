@@ -7,10 +7,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from common.units import MINUTE_NS
 from consumer.latency.intervals import I64
 from consumer.rollup.groups import grouped
-from consumer.rollup.matches import BOUNDED, SAME_HOST, Latencies, picked
-from consumer.rollup.sums import MINUTE_NS, numbers
+from consumer.rollup.matches import Latencies, picked
+from consumer.rollup.sums import numbers
+from schemas.clock import BOUNDED, SAME_HOST
 from schemas.tables import KINDS, SLOWEST_KEPT
 
 SCHEMA = KINDS["exemplar"]

@@ -14,10 +14,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from common.units import HOUR_NS, MINUTE_NS
 from consumer.rollup.clocks import Clocks, Solve, counted
 from consumer.rollup.exemplars import TAKEN, slowest
 from consumer.rollup.matches import COLUMNS, histograms, latencies, messages
-from consumer.rollup.sums import HOUR_NS, MINUTE_NS, SCHEMA, numbers, summed, widened
+from consumer.rollup.sums import SCHEMA, numbers, summed, widened
 from lake.inputs import EVER, Inputs, Range
 from lake.parquet import PRUNED
 from lake.rollup import AROUND, OUTPUTS

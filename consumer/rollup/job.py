@@ -12,10 +12,11 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from common.units import HOUR_NS
 from consumer.rollup import day
 from consumer.rollup.clocks import Solve
 from consumer.rollup.hour import Facts, Known, Made, around, roll
-from consumer.rollup.sums import HOUR_NS, SCHEMA
+from consumer.rollup.sums import SCHEMA
 from consumer.rollup.told import Told
 from lake.errors import StalePositionError
 from lake.inputs import EVER, Inputs, Range

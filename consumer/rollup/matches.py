@@ -13,15 +13,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from common.units import MINUTE_NS
 from consumer.latency.histogram import Parts, Runs, fill
 from consumer.latency.intervals import I64, Bools, Index
 from consumer.rollup.groups import Groups, coded_text, grouped
-from consumer.rollup.sums import MINUTE_NS, SCHEMA, numbers
+from consumer.rollup.sums import SCHEMA, numbers
+from schemas.clock import BOUNDED, SAME_HOST, UNSYNCED
 from schemas.event import Flag
 from schemas.histogram import SCALE
 from schemas.tables import SLOWEST
 
-SAME_HOST, BOUNDED, UNSYNCED = "same_host", "bounded", "unsynced"
 _ENDS = ("edge", "sender_host", "receiver_host")
 _STAMPS = ("sender_boot", "receiver_boot", "sent_monotonic_ns", "received_monotonic_ns")
 COLUMNS = (

@@ -11,9 +11,8 @@ from consumer.latency.clock.pair import Pair
 from consumer.latency.intervals import I64
 from consumer.rollup.inputs import Clock, Heard, Inputs
 from consumer.rollup.together import Together, View
+from schemas.clock import BOUNDED, INFEASIBLE, UNSYNCED
 from schemas.tables import KINDS
-
-BOUNDED, UNSYNCED, INFEASIBLE = "bounded", "unsynced", "infeasible"
 
 
 class Window(NamedTuple):

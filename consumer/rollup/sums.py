@@ -19,7 +19,6 @@ from schemas.histogram import SCALE
 from schemas.tables import KINDS
 
 SCHEMA = KINDS["rollup"]
-MINUTE_NS, HOUR_NS, DAY_NS = 60 * 10**9, 3600 * 10**9, 86_400 * 10**9
 _TEXTS = ("edge", "sender_host", "receiver_host", "measure", "clock")
 _COUNTS = ("n", "seen", "negative", "sum_ns")
 _LARGEST = np.iinfo(np.int64).max

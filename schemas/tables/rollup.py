@@ -28,8 +28,9 @@ ROLLUP = pa.schema(
 )
 """The whole of one (window, edge, hosts, measure, clock, keep), ``window_ns`` being a minute, hour or day.
 
-``clock`` is same_host, one_host, two_hosts (network time), bounded (corrected: each value is right within
-``clock_bound_ns``) or unsynced (``seen`` counts messages that have no value for want of a common clock).
+``clock`` is a word of schemas/clock.py: same_host, one_host, two_hosts (network time), bounded (corrected:
+each value is right within ``clock_bound_ns``) or unsynced (``seen`` counts messages that have no value, for
+want of a common clock).
 """
 
 EXEMPLAR = pa.schema(

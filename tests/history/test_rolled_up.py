@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from common.units import DAY_NS, HOUR_NS, MINUTE_NS
 from history import windows as windows_of
 from history.latency import Answer, latency
 from history.source import Source
 from history.span import Span
-from history.windows import DAY_NS, HOUR_NS, MINUTE_NS, choose
+from history.windows import choose
 from support.rows import START, Write, histogram, match, rollup
 from tests.consumer.rollup.made import BEGIN, HOUR, MINUTE, Lake, part_row, some_rows
 

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.units import HOUR_NS, MINUTE_NS
 from consumer.latency.histogram import bucket_of
-from consumer.rollup.sums import HOUR_NS, MINUTE_NS, summed, widened
+from consumer.rollup.sums import summed, widened
 from schemas.histogram import SCALE, Histogram, merge, scale_down
 from schemas.tables import KINDS
 from tests.consumer.rollup.made import BEGIN, SECOND, part_row, seeded

@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the clocks behind a figure allow to be said of it: the words of columns ``clock`` and ``status``."""
+
+SAME_HOST = "same_host"
+"""Both stamps are of one clock: exact."""
+ONE_HOST = "one_host"
+"""One host's stamps are all it needs."""
+TWO_HOSTS = "two_hosts"
+"""Differences of two hosts, each of its own clock: exact."""
+BOUNDED = "bounded"
+"""Of two clocks, corrected: the truth is within the bound beside it."""
+UNSYNCED = "unsynced"
+"""Of two clocks that nothing relates: there is no value."""
+INFEASIBLE = "infeasible"
+"""What was seen of two clocks contradicts itself: there is no value."""
