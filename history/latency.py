@@ -76,8 +76,8 @@ SELECT (SELECT count(*) FROM match WHERE clock = 'unsynced' AND last_piece AND f
     + (SELECT coalesce(sum(seen), 0) FROM unsynced WHERE measure = $one_way[1]) AS messages"""
 _INVALID = """
 WITH {parts}
-SELECT reason, count(DISTINCT edge) AS edges FROM gate WHERE reason IS NOT NULL GROUP BY reason
-ORDER BY reason"""
+SELECT reason, count(DISTINCT edge) AS edges FROM gate
+WHERE reason IS NOT NULL AND list_contains($kinds, measure) GROUP BY reason ORDER BY reason"""
 
 
 class Answer(NamedTuple):

@@ -3,7 +3,9 @@
 
 A part is of a window that is rolled up or of one that is not; it has a label (the group asked for), ``keep``
 (1 where all were kept), ``spoiled`` and ``clock_bound_ns``. Turns of edges whose exchanges do not follow one
-another are no parts: ``gate`` says which and why. Nor are messages without a common clock: ``unsynced``.
+another are no parts: ``gate`` says which and why. Where one measure of an edge shows requests that did not
+wait, its other turns mean nothing either, so all are looked at, whatever is asked for. Messages without a
+common clock are no parts: ``unsynced``.
 """
 
 from typing import NamedTuple
@@ -31,19 +33,24 @@ _PARTS = """
     stored AS (
         SELECT {columns}, NULL::BIGINT AS clock_bound_ns, topic_partition FROM histogram
         WHERE window_start_ns >= $from_ns AND window_start_ns < $to_ns AND {not_rolled}
-            AND list_contains($kinds, measure) {where}
+            AND list_contains($read, measure) {where}
         UNION ALL
         SELECT {columns}, clock_bound_ns, -1 AS topic_partition FROM rollup
         SEMI JOIN chosen USING (window_ns, window_start_ns)
-        WHERE list_contains($kinds, measure) {where}),
-    gate AS (
+        WHERE list_contains($read, measure) {where}),
+    judged AS (
         SELECT edge, measure, CASE WHEN sum(seen) < {least} THEN 'too few'
             WHEN 100 * {spoils} * sum(spoiled) >= {per_cent} * sum(seen) THEN 'pipelined' END AS reason
         FROM stored WHERE measure IN {turns} GROUP BY edge, measure),
+    gate AS (
+        SELECT edge, measure, CASE WHEN bool_or(reason = 'pipelined') OVER (PARTITION BY edge)
+            THEN 'pipelined' ELSE reason END AS reason
+        FROM judged),
     unsynced AS (SELECT * FROM stored WHERE clock = 'unsynced'),
     part AS (
         SELECT coalesce({label}, {none}) AS label, stored.* FROM stored
-        LEFT JOIN gate USING (edge, measure) WHERE gate.reason IS NULL AND clock <> 'unsynced')"""
+        LEFT JOIN gate USING (edge, measure) WHERE list_contains($kinds, measure) AND gate.reason IS NULL
+            AND clock <> 'unsynced')"""
 
 
 class Asked(NamedTuple):
@@ -84,7 +91,8 @@ def asked(source: Source, span: Span, by: str, kinds: list[str], *, edge: str, h
     begun = Span(span.from_ns - span.from_ns % MINUTE_NS, span.to_ns)
     condition, parameters = where(begun, edge=edge, host=host)
     wide = whole(source, begun)
-    parameters |= {"kinds": kinds, "one_way": [kind for kind in kinds if kind in ONE_WAY]}
+    read = kinds + [turn for turn in TURNS if turn not in kinds and set(TURNS) & set(kinds)]
+    parameters |= {"kinds": kinds, "read": read, "one_way": [kind for kind in kinds if kind in ONE_WAY]}
     parameters["since_ns"] = wide.since_ns
     chosen = windows(source, begun, SHORT_NS if by == "minute" else DAY_NS)
     none = "0" if by == "minute" else "''"

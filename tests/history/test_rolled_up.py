@@ -186,6 +186,26 @@ def test_turns_are_withheld_of_edges_where_requests_cross(write: Write) -> None:
     assert latency(source, SPAN, kinds="delivery").invalid == {}
 
 
+@pytest.mark.parametrize("shown", ["server-turn", "client-turn", "network"])
+def test_where_one_measure_shows_that_requests_cross_no_turn_is_answered(write: Write, shown: str) -> None:
+    """Also of a measure asked for alone; an edge beside it, and what is no turn, are answered."""
+    turns = ("server-turn", "client-turn", "network")
+    rows = [
+        histogram([1_000] * 50, seen=50, spoiled=0, edge=edge, measure=kind, clock="one_host")
+        for edge in ("crossed", "good")
+        for kind in turns
+        if (edge, kind) != ("crossed", shown)
+    ]
+    few = {"seen": 30, "spoiled": 3, "edge": "crossed", "clock": "one_host"}
+    rows += [histogram([1_000] * 27, measure=shown, **few), histogram([1_000] * 9, edge="crossed")]
+    source = write(histogram=rows)
+    for kinds in (turns, *((kind,) for kind in turns)):
+        answer = latency(source, SPAN, kinds=",".join((*kinds, "delivery")))
+        told = {(one.group, one.kind) for one in answer.figures}
+        assert told == {("crossed", "delivery"), *(("good", kind) for kind in kinds)}
+        assert answer.invalid == {"pipelined": 1}
+
+
 def test_windows_are_the_coarsest_that_fit() -> None:
     """Days over hours over minutes, each minute once, whatever is missing."""
     day = 20_000 * DAY_NS

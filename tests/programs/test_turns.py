@@ -206,21 +206,15 @@ def test_each_exchange_of_programs_that_wait_is_told_at_both_ends(answers: Answe
         assert {one.spoiled for one in answers.told[name].values()} == {0}, name
 
 
-def test_turns_and_network_time_of_http_are_those_of_both_programs(answers: Answers) -> None:
-    told, took, thought = answers.told["http"], answers.said["http"], answers.said["http-server"]
+@pytest.mark.parametrize("name", ["http", "python"])
+def test_turns_and_network_time_of_http_are_those_of_both_programs(answers: Answers, name: str) -> None:
+    """Of Python's http.server too, whose stamps are an interpreter's few microseconds away from the calls."""
+    told, took, thought = answers.told[name], answers.said[name], answers.said[f"{name}-server"]
     assert len(took) == len(thought) == COUNT
     ways = [response - think for response, think in zip(took, thought, strict=True)]
     assert near(told["server-turn"].p50, median(thought)), (told, median(thought))
     assert near(told["client-turn"].p50, median(took)), (told, median(took))
     assert near(told["network"].p50, median(ways)), (told, median(ways))
-
-
-def test_turns_of_pythons_http_server_hold_its_own_stamps(answers: Answers) -> None:
-    """Its stamps are further from the calls, and inside of them at the server, outside at the client."""
-    told, took, thought = answers.told["python"], answers.said["python"], answers.said["python-server"]
-    assert told["server-turn"].p50 * (1 + WIDTH) >= median(thought)
-    assert told["client-turn"].p50 * (1 - WIDTH) <= median(took)
-    assert told["server-turn"].p50 <= told["client-turn"].p50
 
 
 @pytest.mark.parametrize(("name", "plain"), [("redis-sleep", "redis-ping"), ("pg-sleep", "pg-plain")])

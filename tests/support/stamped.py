@@ -7,14 +7,15 @@ what it noted as JSON: a client how long each response took, a server how long i
 
 import io
 import json
+import signal
 import socket
 import struct
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
 
@@ -149,6 +150,7 @@ class _Stamped(io.RawIOBase):
 
 class _Page(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def setup(self) -> None:
         super().setup()
@@ -170,6 +172,18 @@ def serve_http(host: str, port: str) -> None:
     """Serve one connection to its end."""
     with HTTPServer((host, int(port)), _Page) as server:
         server.handle_request()
+    sys.stdout.write(json.dumps(_Stamped.thinks))
+
+
+class _Pages(ThreadingHTTPServer):
+    request_queue_size = 64
+
+
+def serve_pages(host: str, port: str) -> None:
+    """Serve any number of connections at once, until told to end."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    with _Pages((host, int(port)), _Page) as server, suppress(SystemExit):
+        server.serve_forever()
     sys.stdout.write(json.dumps(_Stamped.thinks))
 
 
@@ -199,7 +213,7 @@ def _accepted(host: str, port: str) -> Iterator[socket.socket]:
 
 
 CLIENTS = {one.__name__: one for one in (http, redis, redis_ahead, postgres, streams, segments)}
-SERVERS = {one.__name__: one for one in (serve_http, serve_streams, serve_echo)}
+SERVERS = {one.__name__: one for one in (serve_http, serve_pages, serve_streams, serve_echo)}
 
 
 def main() -> None:

@@ -20,6 +20,11 @@ from consumer.latency.clock.pair import Bounds
 from consumer.latency.intervals import I64, Bools
 
 _REFINED = 3
+_ASKED = 4
+"""How often pairs are asked at most: anew where times moved, since what pairs say has a slope. Beside a step
+of the clock that the tree starts from, times along the tree are off by as much as the step."""
+_NEAR_NS = 10_000.0
+"""Pairs need not be asked anew for this: at 100 ppm it is 1 ns."""
 ROUNDING_NS = 1.0
 
 
@@ -66,21 +71,35 @@ def solve_fleet(hosts: int, pairs: Pairs, time: F64, told: Pairs | None = None) 
     every = [*pairs.items(), *(told or {}).items()]
     a, b = (np.array([who[side] for who, _ in every], dtype=np.int64) for side in (0, 1))
     shown = show(hosts, pairs, time, told)
-    found = [pair.over(shown[first]) for (first, _), pair in every]
-    none = np.empty((0, time.size - 1, 2))
-    low, at, high = (np.array([one[kind] for one in found]) if found else none for kind in range(3))
-    between = sliding_window_view(shown[b] - shown[a], 2, axis=1) if found else none
     noise = np.array([pair.noise for _, pair in every])
     # What others say has its place along the tree; what messages say is not to be bent by it.
     sure = slice(len(pairs))
-    half = (high - low)[sure] / 2
-    edges = _edges((a[sure], b[sure]), (at - between)[sure], half, noise[sure])
-    shown += np.nan_to_num(likeliest(hosts, edges))
-    between = sliding_window_view(shown[b] - shown[a], 2, axis=1) if found else none
+    for _ in range(_ASKED):
+        low, at, high = _over(every, shown)
+        half = (high - low)[sure] / 2
+        edges = _edges((a[sure], b[sure]), (at - _between(a, b, shown))[sure], half, noise[sure])
+        moved = np.nan_to_num(likeliest(hosts, edges))
+        shown += moved
+        if np.abs(moved).max(initial=0.0) < _NEAR_NS:
+            break
+    between = _between(a, b, shown)
     beyond, short = (high - between).max(axis=2), (between - low).max(axis=2)
     rest = slice(len(pairs), None)
     sides = (_Direct(a[some], b[some], beyond[some], short[some]) for some in (sure, rest))
     return Fleet(shown, *_closed(hosts, *sides), joined(hosts, a, b))
+
+
+def _over(every: list[tuple[tuple[int, int], Between]], shown: F64) -> Bounds:
+    """Return what all (m,) pairs say of the stretches, (m, q, 2) each, asked at what their first host shows."""
+    found = [pair.over(shown[first]) for (first, _), pair in every]
+    none = np.empty((0, shown.shape[1] - 1, 2))
+    return Bounds(*(np.array([one[kind] for one in found]) if found else none for kind in range(3)))
+
+
+def _between(a: I64, b: I64, shown: F64) -> F64:
+    """Return how far (m,) clocks b are shown ahead of clocks a at begin and end of each stretch, (m, q, 2)."""
+    apart: F64 = sliding_window_view(shown[b] - shown[a], 2, axis=1)
+    return apart
 
 
 def _edges(who: tuple[I64, I64], at: F64, half: F64, noise: F64) -> Edges:
