@@ -8,18 +8,20 @@ the straight line through what is likeliest at both: they hold at each moment in
 """
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from consumer.latency.clock.line import F64
+from consumer.latency.clock.line import F64, STEEPEST
 from consumer.latency.clock.mesh import Edges, closed, joined, likeliest
 from consumer.latency.clock.pair import Bounds
 from consumer.latency.intervals import I64, Bools
 
 _REFINED = 3
+_FAR_NS = 20_000.0
+"""At the fastest a clock gains 12 ns on another in that time."""
 ROUNDING_NS = 1.0
 
 
@@ -75,12 +77,28 @@ def solve_fleet(hosts: int, pairs: Pairs, time: F64, told: Pairs | None = None) 
     sure = slice(len(pairs))
     half = (high - low)[sure] / 2
     edges = _edges((a[sure], b[sure]), (at - between)[sure], half, noise[sure])
-    shown += np.nan_to_num(likeliest(hosts, edges))
+    moved = np.nan_to_num(likeliest(hosts, edges))
+    shown += moved
+    loose = _asked_again([pair for _, pair in every], shown[a], moved[a], low, high)
     between = sliding_window_view(shown[b] - shown[a], 2, axis=1) if found else none
-    beyond, short = (high - between).max(axis=2), (between - low).max(axis=2)
+    beyond, short = ((side + loose).max(axis=2) for side in (high - between, between - low))
     rest = slice(len(pairs), None)
     sides = (_Direct(a[some], b[some], beyond[some], short[some]) for some in (sure, rest))
     return Fleet(shown, *_closed(hosts, *sides), joined(hosts, a, b))
+
+
+def _asked_again(pairs: Sequence[Between], shown: F64, moved: F64, low: F64, high: F64) -> F64:
+    """Bring bounds (m, q, 2) to where agreement moved the first clocks of (m,) pairs, by (m, q + 1) ns.
+
+    What was said of another time is off by how much one clock gained on the other since. Pairs moved far say
+    it anew, in ``low`` and ``high``; returns (m, q, 2) by how much the bounds of the others are looser.
+    """
+    far = np.flatnonzero(np.abs(moved).max(axis=1, initial=0.0) > _FAR_NS)
+    for number in far.tolist():
+        low[number], _, high[number] = pairs[number].over(shown[number])
+    loose: F64 = STEEPEST * np.abs(sliding_window_view(moved, 2, axis=1)) if pairs else np.zeros_like(low)
+    loose[far] = 0.0
+    return loose
 
 
 def _edges(who: tuple[I64, I64], at: F64, half: F64, noise: F64) -> Edges:

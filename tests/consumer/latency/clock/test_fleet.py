@@ -97,6 +97,17 @@ def test_bounds_cover_the_truth_in_small_fleets(seed):
     assert world.covered == 1
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_bounds_hold_where_agreement_moves_a_clock_by_milliseconds(seed):
+    """What a pair says of a time milliseconds beside is wrong by microseconds where one clock runs fast."""
+    near = Path(floor=2 * MICRO, jitter=MICRO)
+    paths = iter([Path(floor=16_000 * MICRO), near, *[near] * 8])
+    fast = {3: lambda _: straight(0.3 * SECOND, 400e-6)}
+    pairs = [(0, 1), (0, 2), (1, 2), (1, 3), (0, 4)]
+    world = World(seed, 5, pairs, paths=lambda: next(paths), clocks=fast)
+    assert world.covered == 1
+
+
 def test_bounds_of_the_mesh_are_no_wider_than_those_of_a_pair():
     world = World(3, 6, meshed(3, 6, 5))
     fleet = world.fleet
