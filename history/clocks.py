@@ -4,7 +4,7 @@
 A pair's ``offset_ns`` is how far the second host's CLOCK_MONOTONIC was ahead of the first's at the end of the
 last window that was solved, within ``bound_ns``; ``wall_ns`` the same of CLOCK_REALTIME, where both told how
 far it was from CLOCK_MONOTONIC. ``worst_ns`` is the loosest bound of the span. All by windows of a minute
-that are rolled up.
+that are rolled up and in which they talked, or are known all the same.
 """
 
 from typing import Any
@@ -30,6 +30,7 @@ _PAIRS = """
 WITH solved AS (
     SELECT *, row_number() OVER () AS number FROM clock_solution
     WHERE window_start_ns >= $from_ns AND window_start_ns < $to_ns
+        AND (status = 'bounded' OR messages_there + messages_back > 0)
         AND ($host = '' OR first_host = $host OR second_host = $host)),
 point AS (
     SELECT number, unnest(low_offsets) AS low, unnest(offsets) AS middle, unnest(high_offsets) AS high,

@@ -5,7 +5,7 @@ An answer without rows is no error: one line says why that could be.
 """
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Annotated, Any
 
@@ -41,7 +41,8 @@ Csv = Annotated[
 
 _NONE = {
     "latency": "was the consumer running (`wirelag consume`), and has a window of 60 s closed since?",
-    "messages": "was the consumer running (`wirelag consume`), and do agents run at both ends?",
+    "messages": "was the consumer running (`wirelag consume`), and do agents run at both ends? Those "
+    "between hosts of different clocks are told with --slowest (corrected, some) or --unsynced (raw)",
     "connections": "connections are noted when they are first heard of: ask for an earlier --from",
     "connects": "an attempt is told by the host that makes it: does an agent run there?",
     "retransmits": "nothing was sent again, or no agent runs at the sending hosts",
@@ -60,9 +61,13 @@ def write(
     *,
     json: bool,
     csv: bool,
+    only: Mapping[str, object] | None = None,
 ) -> None:
-    """Write an answer as asked; where there are no rows, say why on standard error."""
-    remaining = _or_remark(name, rows)
+    """Write an answer as asked; where there are no rows, say why on standard error.
+
+    ``only`` are the options that leave rows out, with their values; those that are not given are false.
+    """
+    remaining = _or_remark(name, rows, only or {})
     if json:
         write_json(remaining)
     elif csv:
@@ -71,11 +76,17 @@ def write(
         write_table(columns, found)
 
 
-def _or_remark(name: str, rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _or_remark(
+    name: str, rows: Iterable[dict[str, Any]], only: Mapping[str, object]
+) -> Iterator[dict[str, Any]]:
     iterator = iter(rows)
     first = next(iterator, None)
     if first is None:
-        remark(f"no {name} in this time: {_NONE[name]}")
+        given = [
+            option if value is True else f"{option} {value!r}" for option, value in only.items() if value
+        ]
+        of = f" of {' '.join(given)} (there may be some without)" if given else ""
+        remark(f"no {name} in this time{of}: {_NONE[name]}")
         return iter(())
     return chain([first], iterator)
 

@@ -49,7 +49,7 @@ def clocks(
 
     check(json=json, csv=csv)
     rows = question.clocks(Source(lake), span(from_, to, time.time_ns()), host=host)
-    write("clocks", rows, question.COLUMNS, _COLUMNS, json=json, csv=csv)
+    write("clocks", rows, question.COLUMNS, _COLUMNS, json=json, csv=csv, only={"--host": host})
     for line in _remarks(rows):
         remark(line)
 

@@ -86,7 +86,8 @@ def latency(  # noqa: PLR0913 - options of a command
     names = [*(column.name for column in heading), *fields]
     if not (json or csv):
         rows = [row | _limits(row) for row in rows]
-    write("latency", rows, names, (*heading, *_columns(answer)), json=json, csv=csv)
+    only = {"--edge": edge, "--host": host}
+    write("latency", rows, names, (*heading, *_columns(answer)), json=json, csv=csv, only=only)
     for line in remarks(answer):
         remark(line)
 

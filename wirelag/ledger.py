@@ -76,14 +76,15 @@ def losses(
 
     check(json=json, csv=csv)
     asked = span(from_, to, time.time_ns())
+    only = {"--host": host}
     if by == "reason":
         rows = question.losses(Source(lake), asked, host=host)
-        write("losses", rows, question.COLUMNS, _REASONS, json=json, csv=csv)
+        write("losses", rows, question.COLUMNS, _REASONS, json=json, csv=csv, only=only)
         return
     rows = balance.balance(Source(lake), asked, by=by, host=host)
     when = () if by == "host" else (Column(by, by.upper(), grouped=True),)
     names = [*(column.name for column in when), *balance.COLUMNS]
-    write("losses", rows, names, (*when, *_BALANCE), json=json, csv=csv)
+    write("losses", rows, names, (*when, *_BALANCE), json=json, csv=csv, only=only)
 
 
 def hosts(  # noqa: PLR0913 - options of a command
@@ -118,7 +119,8 @@ def hosts(  # noqa: PLR0913 - options of a command
     answer = question.hosts(Source(lake), asked, host=host, lossy=lossy, silent=silent)
     rows = [_shown(one._asdict(), whole=json or csv) for one in answer.rows]
     names = [*question.HostRow._fields, "kept"]
-    write("hosts", rows, names, _HOSTS, json=json, csv=csv)
+    only = {"--host": host, "--lossy": lossy, "--silent": silent}
+    write("hosts", rows, names, _HOSTS, json=json, csv=csv, only=only)
     if answer.behind_ns > _FRESH_NS:
         age = duration(answer.behind_ns)
         remark(f"the newest heartbeat of all is {age} old: no agent runs, or the consumer is behind")

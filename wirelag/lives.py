@@ -62,7 +62,8 @@ def connects(  # noqa: PLR0913 - options of a command
             row["reasons"] = ", ".join(f"{name} {count:,}" for name, count in row["errors"].items()) or None
             row["errors"] = row["reasons"]
     names = [by, *question.Connects._fields[1:]]
-    write("connects", rows, names, (Column(by, by.upper()), *_CONNECTS), json=json, csv=csv)
+    only = {"--edge": edge, "--host": host}
+    write("connects", rows, names, (Column(by, by.upper()), *_CONNECTS), json=json, csv=csv, only=only)
 
 
 def retransmits(  # noqa: PLR0913 - options of a command
@@ -92,7 +93,8 @@ def retransmits(  # noqa: PLR0913 - options of a command
     found = question.retransmits(Source(lake), asked, by=by, edge=edge, host=host, limit=limit)
     rows = [_grouped(by, one._asdict()) for one in found]
     names = [by, *question.Retransmits._fields[1:]]
-    write("retransmits", rows, names, (Column(by, by.upper()), *_RETRANSMITS), json=json, csv=csv)
+    only = {"--edge": edge, "--host": host}
+    write("retransmits", rows, names, (Column(by, by.upper()), *_RETRANSMITS), json=json, csv=csv, only=only)
 
 
 def _grouped(by: str, row: dict[str, Any]) -> dict[str, Any]:

@@ -112,7 +112,8 @@ def messages(  # noqa: PLR0913 - options of a command
         rows = found[: limit or _TABLE_ROWS]
         if len(found) > len(rows):
             remark(f"the first {_TABLE_ROWS} are shown; there are more (--limit, --json, --csv)")
-    write("messages", rows, question.COLUMNS, _MESSAGES, json=json, csv=csv)
+    only = {"--edge": edge, "--host": host}
+    write("messages", rows, question.COLUMNS, _MESSAGES, json=json, csv=csv, only=only)
 
 
 @app.command
@@ -140,4 +141,5 @@ def connections(
 
     check(json=json, csv=csv)
     rows = question.connections(Source(lake), span(from_, to, time.time_ns()), host=host, port=port)
-    write("connections", rows, question.COLUMNS, _CONNECTIONS, json=json, csv=csv)
+    only = {"--host": host, "--port": port}
+    write("connections", rows, question.COLUMNS, _CONNECTIONS, json=json, csv=csv, only=only)

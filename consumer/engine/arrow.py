@@ -15,6 +15,7 @@ from schemas.tables import KINDS
 _EARLIEST_NS = 7 * 24 * HOUR_NS
 _LATEST_NS = HOUR_NS
 _MILLISECOND_NS = 1_000_000
+_CODED = pa.dictionary(pa.int32(), pa.string())
 
 
 class Place(NamedTuple):
@@ -70,7 +71,10 @@ def nullable(values: I64, known: Bools) -> pa.Array:
 
 
 def table(kind: str, place: Place, time_ns: I64, columns: Mapping[str, Any]) -> pa.Table:
-    """Return the rows of a kind; ``time_ns`` (n,) are their event times, a column given as None is null."""
+    """Return the rows of a kind; ``time_ns`` (n,) are their event times, a column given as None is null.
+
+    Null texts are dictionaries as others are, so that tables of several ticks can be joined as they are.
+    """
     size = time_ns.size
     known: dict[str, Any] = {
         "topic_partition": np.full(size, place.topic_partition, dtype=np.int32),
@@ -85,5 +89,5 @@ def table(kind: str, place: Place, time_ns: I64, columns: Mapping[str, Any]) -> 
 
 def _array(values: Any, kind: pa.DataType, size: int) -> pa.Array:  # noqa: ANN401 - what Arrow takes
     if values is None:
-        return pa.nulls(size, kind)
+        return pa.nulls(size, _CODED if kind == pa.string() else kind)
     return values if isinstance(values, pa.Array) else pa.array(values, kind)

@@ -3,7 +3,8 @@
 
 A message whose position may be wrong may have another's stamp, and is left out: one that seems to arrive
 before it was sent would forbid the truth. Where no arrival was seen the end of the read stands for it, which
-is later: a looser bound, not a wrong one. Vectorised; where all links have one clock it costs nothing.
+is later: a looser bound, not a wrong one. A row is of one minute, though a tick may have hours of a spool: by
+its first message it is found. Vectorised; where all links have one clock it costs nothing.
 """
 
 from typing import Any
@@ -13,16 +14,18 @@ import pyarrow as pa
 
 from consumer.engine.arrow import Place, Spread, table
 from consumer.engine.facts import Link
-from consumer.latency.intervals import I64
+from consumer.latency.intervals import I64, Bools
 from consumer.latency.match import Closed
 from schemas.event import Flag
 
 BIN_NS = 250_000_000
+MINUTE_NS = 60 * 10**9
+"""Of the sender's CLOCK_REALTIME: what is solved at once."""
 DOUBTFUL = int(Flag.NO_ROLE | Flag.UNCERTAIN)
 
 
 def clocks(place: Place, closed: Closed, links: list[Link], link: I64) -> pa.Table | None:
-    """Return a row for each two clocks with messages from one to the other, None where there are none.
+    """Return a row for each minute and two clocks with messages from one to the other, None without any.
 
     ``link`` (n,) points into ``links``, one a match.
     """
@@ -40,9 +43,10 @@ def clocks(place: Place, closed: Closed, links: list[Link], link: I64) -> pa.Tab
     arrived = np.where(closed.arrived >= 0, closed.arrived, closed.receives.time)[some]
     tightest = _tightest(pair, sent // BIN_NS, arrived - sent)
     pair, sent, arrived = pair[tightest], sent[tightest], arrived[tightest]
-    starts = np.flatnonzero(np.diff(pair, prepend=-1))
+    wall = sent + closed.sends.offset[some[tightest]]
+    starts = np.flatnonzero(_first(pair, wall // MINUTE_NS))
     offsets = pa.array(np.append(starts, pair.size).astype(np.int32))
-    at = sent[starts] + closed.sends.offset[some[tightest[starts]]]
+    at = wall[starts]
     names, spread = list(pairs), Spread(pair[starts])
     columns: dict[str, Any] = {
         "at_ns": at,
@@ -66,7 +70,11 @@ def _pair(one: Link) -> tuple[str, str, str, str]:
 def _tightest(pair: I64, stretch: I64, delay: I64) -> I64:
     """Return the places, in the order of pair and stretch, of the least delay of each."""
     order = np.lexsort((delay, stretch, pair))
-    pair, stretch = pair[order], stretch[order]
-    first = np.ones(order.size, dtype=bool)
+    return order[_first(pair[order], stretch[order])]
+
+
+def _first(pair: I64, stretch: I64) -> Bools:
+    """Say where another pair, or another stretch of one, begins."""
+    first = np.ones(pair.size, dtype=bool)
     first[1:] = (pair[1:] != pair[:-1]) | (stretch[1:] != stretch[:-1])
-    return order[first]
+    return first

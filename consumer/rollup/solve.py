@@ -131,8 +131,10 @@ def solve_window(begin_ns: int, window_ns: int, clock: pa.Table, reading: pa.Tab
     pairs = {}
     for (a, b), there in given.heard.items():
         if a < b and (b, a) in given.heard:
-            both = there.above(), given.heard[b, a].below()
-            pairs[a, b] = solve(*(_around(points, window_ns) for points in both))
+            sides = there.above(), given.heard[b, a].below()
+            above, below = (_around(points, window_ns) for points in sides)
+            if above.time.size and below.time.size:  # else they say nothing, and contradict nothing
+                pairs[a, b] = solve(above, below)
     return Solved(Window(begin_ns, window_ns), given, pairs)
 
 

@@ -37,7 +37,8 @@ CLOCK = pa.schema(
         pa.field("arrived_times", pa.list_(pa.int64())),
     ]
 )
-"""The tightest messages from one host to another of a tick, of each 250 ms one: CLOCK_MONOTONIC of either.
+"""The tightest messages from one host to another of a tick and a minute of the sender's CLOCK_REALTIME, of
+each 250 ms one: CLOCK_MONOTONIC of either.
 
 ``at_ns`` is the sender's CLOCK_REALTIME of the first. A message never arrives before it was sent: that is all
 that is known of how far the clocks are apart.

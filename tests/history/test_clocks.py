@@ -70,6 +70,17 @@ def test_a_pair_is_as_its_newest_window_and_as_loose_as_its_loosest(write: Write
     assert (beta["status"], beta["error_ns"], beta["windows"]) == ("disciplined", 44, 2)
 
 
+def test_minutes_after_the_last_message_say_nothing_of_a_pair(write: Write) -> None:
+    """But where the clocks are known by others, or by what is said of the time of day."""
+    silent = {"messages_there": 0, "messages_back": 0}
+    rows = [solution(0), untold(1, "unsynced", **silent), untold(2, "infeasible", **silent)]
+    (pair,) = clocks(write(clock_solution=rows), SPAN)
+    assert (pair["status"], pair["windows"], pair["seen_ns"]) == ("bounded", 1, START + MINUTE)
+    assert (pair["unsynced"], pair["infeasible"]) == (0, 0)
+    (pair,) = clocks(write(clock_solution=[solution(3, **silent)]), SPAN)
+    assert (pair["windows"], pair["bounded"]) == (2, 2)
+
+
 def test_clocks_of_one_host(write: Write) -> None:
     """In whichever place of the pair."""
     other = solution(0, second_host="gamma", second_boot="g1")

@@ -8,23 +8,23 @@ the straight line through what is likeliest at both: they hold at each moment in
 """
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from consumer.latency.clock.line import F64
+from consumer.latency.clock.line import F64, STEEPEST
 from consumer.latency.clock.mesh import Edges, closed, joined, likeliest
 from consumer.latency.clock.pair import Bounds
 from consumer.latency.intervals import I64, Bools
 
 _REFINED = 3
 _ASKED = 4
-"""How often pairs are asked at most: anew where times moved, since what pairs say has a slope. Beside a step
-of the clock that the tree starts from, times along the tree are off by as much as the step."""
-_NEAR_NS = 10_000.0
-"""Pairs need not be asked anew for this: at 100 ppm it is 1 ns."""
+"""Rounds of agreement at most. Beside a step of the clock that the tree starts from, times along the tree are
+off by as much as the step, and what pairs say has a slope."""
+_FAR_NS = 10_000.0
+"""Pairs are asked anew where times moved further. At the fastest a clock gains 6 ns on another meanwhile."""
 ROUNDING_NS = 1.0
 
 
@@ -74,30 +74,42 @@ def solve_fleet(hosts: int, pairs: Pairs, time: F64, told: Pairs | None = None) 
     noise = np.array([pair.noise for _, pair in every])
     # What others say has its place along the tree; what messages say is not to be bent by it.
     sure = slice(len(pairs))
+    said, since = _over(every, shown), np.zeros((len(every), shown.shape[1]))
     for _ in range(_ASKED):
-        low, at, high = _over(every, shown)
-        half = (high - low)[sure] / 2
-        edges = _edges((a[sure], b[sure]), (at - _between(a, b, shown))[sure], half, noise[sure])
+        half = (said.high - said.low)[sure] / 2
+        edges = _edges((a[sure], b[sure]), (said.at - _between(a, b, shown))[sure], half, noise[sure])
         moved = np.nan_to_num(likeliest(hosts, edges))
         shown += moved
-        if np.abs(moved).max(initial=0.0) < _NEAR_NS:
+        since += moved[a]
+        if not _asked_anew([pair for _, pair in every], shown[a], since, said):
             break
-    between = _between(a, b, shown)
-    beyond, short = (high - between).max(axis=2), (between - low).max(axis=2)
+    # What was said of another time is off by how much one clock gained on the other since.
+    loose, between = STEEPEST * np.abs(sliding_window_view(since, 2, axis=1)), _between(a, b, shown)
+    beyond, short = ((side + loose).max(axis=2) for side in (said.high - between, between - said.low))
     rest = slice(len(pairs), None)
     sides = (_Direct(a[some], b[some], beyond[some], short[some]) for some in (sure, rest))
     return Fleet(shown, *_closed(hosts, *sides), joined(hosts, a, b))
 
 
 def _over(every: list[tuple[tuple[int, int], Between]], shown: F64) -> Bounds:
-    """Return what all (m,) pairs say of the stretches, (m, q, 2) each, asked at what their first host shows."""
+    """Return what (m,) pairs say of the stretches, (m, q, 2) each, asked at what their first host shows."""
     found = [pair.over(shown[first]) for (first, _), pair in every]
     none = np.empty((0, shown.shape[1] - 1, 2))
     return Bounds(*(np.array([one[kind] for one in found]) if found else none for kind in range(3)))
 
 
+def _asked_anew(pairs: Sequence[Between], shown: F64, since: F64, said: Bounds) -> bool:
+    """Ask those of (m,) pairs anew whose times moved far, by ``since`` (m, q + 1) ns; say if any."""
+    far = np.flatnonzero(np.abs(since).max(axis=1, initial=0.0) > _FAR_NS)
+    for number in far.tolist():
+        for column, anew in zip(said, pairs[number].over(shown[number]), strict=True):
+            column[number] = anew
+    since[far] = 0.0
+    return bool(far.size)
+
+
 def _between(a: I64, b: I64, shown: F64) -> F64:
-    """Return how far (m,) clocks b are shown ahead of clocks a at begin and end of each stretch, (m, q, 2)."""
+    """Return how far (m,) clocks b are shown ahead of a at begin and end of each stretch, (m, q, 2)."""
     apart: F64 = sliding_window_view(shown[b] - shown[a], 2, axis=1)
     return apart
 

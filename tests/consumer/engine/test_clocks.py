@@ -55,6 +55,19 @@ def test_one_clock_or_an_unknown_one_says_nothing(boots):
     assert [match[name] for name in names] == [None] * 4
 
 
+def test_what_a_spool_brings_at_once_is_told_minute_by_minute():
+    """The roll-up finds rows by the time of their first message."""
+    rows = run(*flow([70_000] * 40, every=5 * 10**9))["clock"]
+    minute = 60 * 10**9
+    assert len(rows) > 3
+    for row in rows:
+        times = [at + OFFSET_NS for at in row["sent_times"]]
+        assert row["at_ns"] == times[0]
+        assert len({at // minute for at in times}) == 1
+    assert len({row["at_ns"] // minute for row in rows}) == len(rows)
+    assert sum(len(row["sent_times"]) for row in rows) == 40
+
+
 def test_of_each_stretch_the_tightest_message_is_kept():
     """By arrival where there is one: the read that is late is not what counts."""
     rng = np.random.default_rng(5)

@@ -70,6 +70,24 @@ def test_every_kind_has_its_columns_and_the_hour() -> None:
         table.validate(full=True)
 
 
+def test_ticks_of_one_clock_and_of_two_join() -> None:
+    """In the first tick all messages are within a host, in the second between two."""
+    topic = Topic()
+    read = {Kind.RECEIVE: [receive(0, 9, 5)], Kind.ARRIVAL: [arrival(9, 4)]}
+    one = Host("one", boot="a")
+    for flow, events in zip(ends(1), ({Kind.SEND: [send(0, 9, 0)]}, read), strict=True):
+        topic.put(0, one.batch([flow], events))
+    topic.put(6_000, one.batch([ends(2)[0]], {Kind.SEND: [send(0, 9, 0)]}))
+    topic.put(6_000, Host("two", boot="b").batch([ends(2)[1]], read))
+    topic.put(12_000, Host("later").batch([], {}))
+    whole = EventEngine(7, SETTINGS).apply(topic.records).rows["match"]
+    assert whole["sender_boot"].to_pylist() == [None, "a"]
+    assert whole["receiver_boot"].to_pylist() == [None, "b"]
+    engine = EventEngine(7, SETTINGS)
+    ticks = [engine.apply([record]).rows for record in topic.records]
+    assert pa.concat_tables([tick["match"] for tick in ticks if "match" in tick]).equals(whole)
+
+
 @pytest.mark.parametrize(
     ("time_ns", "expected"),
     [

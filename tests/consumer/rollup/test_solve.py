@@ -104,6 +104,14 @@ def test_two_clocks_are_compared_and_a_third_through_one_of_them() -> None:
     assert solved.rows.schema == KINDS["clock_solution"]
 
 
+def test_clocks_that_fell_silent_contradict_nothing() -> None:
+    """Their last messages are of the minute before: too long ago to speak for this one."""
+    rows = [one for one in talk(CLOCKS, both("ab")) if one["at_ns"] < BEGIN_NS - 50 * SECOND]
+    assert rows
+    (found,) = solve(rows).rows.to_pylist()
+    assert (found["status"], found["messages_there"], found["messages_back"]) == ("unsynced", 0, 0)
+
+
 def test_one_clock_needs_no_solution() -> None:
     found = solve([]).correct(
         pa.array(["x", "x", None, None]).dictionary_encode(),

@@ -89,12 +89,23 @@ def test_a_mesh_is_right_within_microseconds_and_better_than_a_tree():
 
 @pytest.mark.parametrize("seed", [*range(12), 88, 90])
 def test_bounds_cover_the_truth_in_small_fleets(seed):
-    """One clock steps. Of 88 and 90 it is the one that the tree starts from, and its peers do not agree when."""
+    """One clock steps. Of 88 and 90 the tree starts from it, and its peers do not agree when."""
     rng = np.random.default_rng(seed)
     unlike = lambda: Path(floor=rng.uniform(5, 500) * MICRO, jitter=rng.uniform(1, 50) * MICRO)  # noqa: E731
     hosts = int(rng.integers(3, 9))
     step = lambda clock: stepping(clock, 31 * SECOND, rng.uniform(0, 1) * SECOND)  # noqa: E731
     world = World(seed, hosts, meshed(seed, hosts, 3), paths=unlike, clocks={1: step})
+    assert world.covered == 1
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_bounds_hold_where_agreement_moves_a_clock_by_milliseconds(seed):
+    """What a pair says of a time milliseconds beside is wrong by microseconds where one clock runs fast."""
+    near = Path(floor=2 * MICRO, jitter=MICRO)
+    paths = iter([Path(floor=16_000 * MICRO), near, *[near] * 8])
+    fast = {3: lambda _: straight(0.3 * SECOND, 400e-6)}
+    pairs = [(0, 1), (0, 2), (1, 2), (1, 3), (0, 4)]
+    world = World(seed, 5, pairs, paths=lambda: next(paths), clocks=fast)
     assert world.covered == 1
 
 
@@ -159,7 +170,9 @@ def test_one_host_that_contradicts_all_costs_the_others_nothing(seed):
     for a, b in pairs:
         assert not fleet.contradicted[a, b].any()
         middle = (fleet.shown[b] - fleet.shown[a])[:-1]
-        assert middle == pytest.approx(true[b] - true[a], abs=MICRO), "it moves little what the others agree on"
+        assert middle == pytest.approx(true[b] - true[a], abs=MICRO), (
+            "it moves little what the others agree on"
+        )
         assert (middle - fleet.ahead[b, a] - 1 <= true[b] - true[a]).all()
         assert (true[b] - true[a] <= middle + fleet.ahead[a, b] + 1).all()
     assert sum(fleet.contradicted[a, 5].all() for a in range(5)) >= 4
