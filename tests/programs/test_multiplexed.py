@@ -89,7 +89,7 @@ def answers(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Answers:
     cases = ("application", *WEB, *REDIS, "redis-pipe")
     ports = {name: 18_000 + number for number, name in enumerate(cases)}  # nothing else is in the namespace
     took: dict[str, float] = {}
-    with VethPair("h") as network, AgentProcess(names, hosts_of(network)):
+    with VethPair() as network, AgentProcess(names, hosts_of(network)):
         _web(network, folder, ports, took)
         _redis(network, folder, ports, took)
     consume(names, folder / "lake")
