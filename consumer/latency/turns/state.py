@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consumer.latency.intervals import I32, I64, Bools
-from consumer.latency.turns.arrivals import Arrivals
-from consumer.latency.turns.find import Found, all_of, find
-from consumer.latency.turns.merge import heads_of, merge
-from consumer.latency.turns.runs import Runs, joined, no_runs, tails
-from consumer.latency.turns.stretch import Stretch
+from consumer.latency.turns.advance import Cut, Kept, advance, cut_of
+from consumer.latency.turns.find import Found
+from consumer.latency.turns.merge import Pieces, pieces_of
+from consumer.latency.turns.runs import Runs, no_runs
 from consumer.latency.turns.tables import (
+    Arrived,
     Calls,
     Exchanges,
     Moves,
@@ -26,7 +26,6 @@ from consumer.latency.turns.tables import (
     closing,
     join,
     made,
-    no_exchanges,
     no_moves,
     take,
     waiting_for,
@@ -61,14 +60,21 @@ class State(NamedTuple):
 class Told(NamedTuple):
     """What a stretch brought."""
 
-    exchanges: Exchanges
-    """In no order."""
+    clients: tuple[Exchanges, ...]
+    """What clients saw, in no order; all tables together."""
+    servers: tuple[Exchanges, ...]
+    """What servers saw."""
     unproved: I32
     """The end of each response that a hole next to it kept from being told."""
     late: I32
     """The end of each move that came too late."""
     thinned: int
     """Moves of ends that are not whole."""
+
+    @property
+    def exchanges(self) -> Exchanges:
+        """All of them."""
+        return join(*self.clients, *self.servers)
 
 
 class Evicted(NamedTuple):
@@ -93,8 +99,9 @@ def step(state: State, new: Moves, ends: Ends) -> tuple[State, Told]:
     state = state._replace(touched=_touched(state.touched, kept))
     ready, waiting = _split(join(state.waiting, kept), ends.settled)
     state = state._replace(waiting=waiting, done=np.maximum(state.done, ends.settled))
-    state, found = advance(state, by_kind(ready), ends.client)
-    return state, Told(found.exchanges, found.unproved, late, thinned)
+    seen = by_kind(ready)
+    state, found = _advance(state, seen, cut_of(seen), ends.client)
+    return state, Told(*found, late, thinned)
 
 
 def follow(state: State, new: Seen, closed: Totals, client: Bools) -> tuple[State, Told]:
@@ -105,32 +112,41 @@ def follow(state: State, new: Seen, closed: Totals, client: Bools) -> tuple[Stat
     ``touched`` is left to the caller.
     """
     state = _with_room(state, client.size)
-    late = new.reads.end[:0]
-    if any(_late(calls, state.done) for calls in (new.reads, new.sends)):
+    cut, late = cut_of(new), new.reads.end[:0]
+    if _late(new.reads, cut.reads, state.done) or _late(new.sends, cut.sends, state.done):
         new, late = _not_late(new, state.done)
+        cut = cut_of(new)
     came = join(by_kind(state.waiting).arrived, new.arrived)
     settled = state.done.copy()
-    for calls in (new.reads, new.sends):
-        if calls.end.size:
-            first = heads_of(calls.end)
-            np.maximum.at(settled, calls.end[first], np.maximum.reduceat(calls.until, first) + 1)
+    for calls, pieces in ((new.reads, cut.reads), (new.sends, cut.sends)):
+        if pieces.end.size:
+            np.maximum.at(settled, pieces.end, np.maximum.reduceat(calls.until, pieces.heads) + 1)
     if closed.end.size:
         closed = closed._replace(time=np.maximum(closed.time, settled[closed.end]))
         np.maximum.at(settled, closed.end, closed.time + 1)
         last = by_kind(closing(closed, client))
         new = new._replace(reads=join(new.reads, last.reads), sends=join(new.sends, last.sends))
-    ready = came.time < settled[came.end]
-    state = state._replace(waiting=waiting_for(take(came, ~ready)), done=settled)
-    state, found = advance(state, new._replace(arrived=take(came, ready)), client)
-    return state, Told(found.exchanges, found.unproved, late, 0)
+        cut = cut_of(new)
+    state = state._replace(waiting=waiting_for(_unsettled(came, settled)), done=settled)
+    state, found = _advance(state, new._replace(arrived=came), cut, client)
+    return state, Told(*found, late, 0)
 
 
-def _late(calls: Calls, done: I64) -> bool:
+def _unsettled(came: Arrived, settled: I64) -> Arrived:
+    """Return the arrivals that are not before ``settled``, by end; hardly any end has more than a few."""
+    pieces = pieces_of(came.end)
+    if not pieces.end.size:
+        return came
+    behind = np.maximum.reduceat(came.time, pieces.heads) >= settled[pieces.end]
+    rows = np.flatnonzero(np.repeat(behind, pieces.lengths))
+    return take(came, rows[came.time[rows] >= settled[came.end[rows]]])
+
+
+def _late(calls: Calls, pieces: Pieces, done: I64) -> bool:
     """Say whether any call came too late."""
-    if not calls.end.size:
+    if not pieces.end.size:
         return False
-    first = heads_of(calls.end)
-    return bool((np.minimum.reduceat(calls.time, first) < done[calls.end[first]]).any())
+    return bool((np.minimum.reduceat(calls.time, pieces.heads) < done[pieces.end]).any())
 
 
 def _not_late(new: Seen, done: I64) -> tuple[Seen, I32]:
@@ -140,23 +156,9 @@ def _not_late(new: Seen, done: I64) -> tuple[Seen, I32]:
     return new._replace(reads=take(new.reads, ~reads), sends=take(new.sends, ~sends)), ends
 
 
-def advance(state: State, seen: Seen, client: Bools) -> tuple[State, Found]:
-    """Take what no move that is still to come is before; ``state`` has room for all ends of ``client``."""
-    seen = seen._replace(arrived=take(seen.arrived, ~client[seen.arrived.end]))  # who asks needs none
-    merged = merge(seen, client.size)
-    arrivals = Arrivals(seen.arrived, merged, state.arrived)
-    state = state._replace(arrived=arrivals.last())
-    if not merged.sent.size:
-        return state, Found(no_exchanges(), np.zeros(0, dtype=np.int32))
-    stretch = Stretch(seen, merged, client, arrivals)
-    (front, first), (back, long) = stretch.front(), stretch.back()
-    quiet, active = _concerned(state.runs, front.end)
-    both = joined(active, front, first, client.size)
-    found = all_of([find(both.runs, client, both.wanted), *stretch.find()])
-    of_few = np.ones(client.size, dtype=bool)
-    of_few[long] = False
-    few = take(both.runs, of_few[both.runs.end])
-    return state._replace(runs=join(quiet, take(few, tails(few)), take(back, tails(back)))), found
+def _advance(state: State, seen: Seen, cut: Cut, client: Bools) -> tuple[State, Found]:
+    kept, found = advance(Kept(state.runs, state.arrived), seen, cut, state.done, client)
+    return state._replace(runs=kept.runs, arrived=kept.arrived), found
 
 
 def _with_room(state: State, ends: int) -> State:
@@ -185,16 +187,6 @@ def _split(moves: Moves, settled: I64) -> tuple[Moves, Moves]:
     if ready.all():
         return moves, no_moves()
     return take(moves, ready), take(moves, ~ready)
-
-
-def _concerned(known: Runs, new: I32) -> tuple[Runs, Runs]:
-    """Return the runs of ends that nothing new is of, and the others; ``new`` are ends, in order."""
-    if not known.end.size:
-        return known, known
-    named = np.zeros(int(max(known.end.max(), new[-1])) + 1, dtype=bool)
-    named[new] = True
-    concerned = named[known.end]
-    return take(known, ~concerned), take(known, concerned)
 
 
 def _touched(touched: I64, moves: Moves) -> I64:
