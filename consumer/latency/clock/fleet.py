@@ -92,7 +92,7 @@ def solve_fleet(hosts: int, pairs: Pairs, time: F64, told: Pairs | None = None) 
 
 
 def _over(every: list[tuple[tuple[int, int], Between]], shown: F64) -> Bounds:
-    """Return what (m,) pairs say of the stretches, (m, q, 2) each, asked at what their first host shows."""
+    """Return what all (m,) pairs say of the stretches, (m, q, 2) each, asked at what the first shows."""
     found = [pair.over(shown[first]) for (first, _), pair in every]
     none = np.empty((0, shown.shape[1] - 1, 2))
     return Bounds(*(np.array([one[kind] for one in found]) if found else none for kind in range(3)))
@@ -109,7 +109,7 @@ def _asked_anew(pairs: Sequence[Between], shown: F64, since: F64, said: Bounds) 
 
 
 def _between(a: I64, b: I64, shown: F64) -> F64:
-    """Return how far (m,) clocks b are shown ahead of a at begin and end of each stretch, (m, q, 2)."""
+    """Return how far (m,) clocks b are shown ahead of a at begin and end of stretches, (m, q, 2)."""
     apart: F64 = sliding_window_view(shown[b] - shown[a], 2, axis=1)
     return apart
 

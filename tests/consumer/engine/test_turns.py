@@ -70,7 +70,7 @@ def test_one_agent_is_enough_for_its_own_turn(side: int) -> None:
 
 
 def test_a_window_is_that_of_the_begin_of_a_turn_by_its_own_clock() -> None:
-    settings = msgspec.structs.replace(SETTINGS, window_ns=10_000_000)
+    settings = msgspec.structs.replace(SETTINGS, window_ns=1_000_000)
     events, _ = world(count=1)
     rows: list[Any] = run(records(events, clocks=SAME, closed=True), settings)["histogram"]
     windows = {name: Counter[int]() for name in MEASURES}
@@ -116,8 +116,8 @@ def test_lost_events_cost_exchanges_and_bend_no_figure(style: Style) -> None:
 
 
 def test_pipelined_requests_would_bend_it_and_the_gate_says_so() -> None:
-    """The control: with 10 % of them the middle is off, and the figures are invalid."""
-    events, truths = world(Style(pipelined=0.1), size=1_500)
+    """The control: with 20 % of them the middle is off, and the figures are invalid."""
+    events, truths = world(Style(pipelined=0.2), size=1_500)
     found = told(records(events))
     server = found["server-turn"]
     assert invalid(server.seen, server.spoiled) == PIPELINED

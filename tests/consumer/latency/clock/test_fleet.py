@@ -72,24 +72,27 @@ def meshed(seed, hosts, degree):
 
 
 def test_a_mesh_is_right_within_microseconds_and_better_than_a_tree():
-    """30 hosts with 8 peers each; the control takes only the pairs of a tree."""
-    pairs = meshed(1, 30, 8)
-    unlike = np.random.default_rng(1)
-    world = World(1, 30, pairs, paths=lambda: Path(floor=unlike.uniform(28, 32) * MICRO))
-    tree = breadth_first_tree(
-        coo_array((np.ones(len(pairs)), tuple(np.array(pairs).T)), shape=(30, 30)).tocsr(), 0, directed=False
-    ).tocoo()
-    kept = {tuple(sorted(one)) for one in zip(tree.row.tolist(), tree.col.tolist(), strict=True)}
-    alone = solve_fleet(30, {who: pair for who, pair in world.pairs.items() if who in kept}, EDGES)
-    assert world.error(world.fleet) < 5 * MICRO
-    assert world.error(world.fleet) <= world.error(alone) / 2
-    assert world.covered == 1
-    assert not world.fleet.contradicted.any()
+    """30 hosts with 8 peers each, three times; the control takes only the pairs of a tree."""
+    errors = []
+    for seed in (1, 2, 3):
+        pairs = meshed(seed, 30, 8)
+        unlike = np.random.default_rng(seed)
+        world = World(seed, 30, pairs, paths=lambda unlike=unlike: Path(floor=unlike.uniform(28, 32) * MICRO))
+        joined = coo_array((np.ones(len(pairs)), tuple(np.array(pairs).T)), shape=(30, 30)).tocsr()
+        tree = breadth_first_tree(joined, 0, directed=False).tocoo()
+        kept = {tuple(sorted(one)) for one in zip(tree.row.tolist(), tree.col.tolist(), strict=True)}
+        alone = solve_fleet(30, {who: pair for who, pair in world.pairs.items() if who in kept}, EDGES)
+        errors.append((world.error(world.fleet), world.error(alone)))
+        assert world.covered == 1
+        assert not world.fleet.contradicted.any()
+    mesh, chains = np.transpose(errors)
+    assert mesh.max() < 5 * MICRO
+    assert mesh.mean() <= chains.mean() / 2, "of one fleet a tree may be right by chance"
 
 
 @pytest.mark.parametrize("seed", [*range(12), 88, 90])
 def test_bounds_cover_the_truth_in_small_fleets(seed):
-    """One clock steps. Of 88 and 90 the tree starts from it, and its peers do not agree when."""
+    """One clock steps. Of 88 and 90 it is that which the tree starts from, and peers disagree when."""
     rng = np.random.default_rng(seed)
     unlike = lambda: Path(floor=rng.uniform(5, 500) * MICRO, jitter=rng.uniform(1, 50) * MICRO)  # noqa: E731
     hosts = int(rng.integers(3, 9))
