@@ -38,6 +38,8 @@ class Change(NamedTuple):
     """Medians of the values on either side, as they were given."""
     sure: float
     """Standard errors between the means."""
+    of: str = ""
+    """What the values are: told by whoever knows."""
 
     @property
     def ratio(self) -> float:

@@ -91,6 +91,14 @@ class _Series(NamedTuple):
     """(way, kind) -> percentile -> (n,) values of minutes."""
     begin_ns: int
 
+    def shift(self, key: tuple[str, str], one: Change, percentile: str) -> float:
+        """Return by how much a percentile changed where a measure did; its own where there is no such."""
+        values = self.minutes[key].get(percentile)
+        sides = [] if values is None else [side[np.isfinite(side)] for side in np.split(values, [one.at])]
+        if not sides or not all(side.size for side in sides):
+            return one.after - one.before
+        return float(np.median(sides[1]) - np.median(sides[0]))
+
 
 def verdict(source: Source, span: Span, *, edge: str) -> Verdict:
     """Return the verdict on an edge, ``client -> server``, by parts of the names of its two sides.
@@ -152,7 +160,8 @@ def _change(kind: str, values: dict[str, F64]) -> Change | None:
     """Return the surest change that any percentile of a measure shows."""
     if kind == "retransmits":
         return change_of_counts(values["count"])
-    every = [one for one in (change(series) for series in values.values()) if one is not None]
+    told = ((name, change(series)) for name, series in values.items())
+    every = [one._replace(of=name) for name, one in told if one is not None]
     return max(every, key=lambda one: one.sure, default=None)
 
 
@@ -187,16 +196,8 @@ def _told(
         one = found.get(key)
         if key in before or key in after or one:
             at = series.begin_ns + one.at * MINUTE_NS if one else None
-            rows.append(
-                Told(
-                    way,
-                    kind,
-                    at,
-                    before.get(key),
-                    after.get(key),
-                    round(one.after - one.before) if one else 0,
-                )
-            )
+            shift = round(one.after - one.before) if one else 0
+            rows.append(Told(way, kind, at, before.get(key), after.get(key), shift))
     return rows
 
 
@@ -240,11 +241,11 @@ def _judged(
     timed = [one for one in causes if one[0].kind != "retransmits"] or causes
     if not timed:
         return _without_cause(felt, series, told, notes)
-    cause, at = max(timed, key=lambda one: _own_shift(one[0], one[1], found))
+    percentile = felt.of if felt is not None else ""
+    cause, at = max(timed, key=lambda one: _own_shift(one, found, series, percentile))
     since = series.begin_ns + at.at * MINUTE_NS
-    text = (
-        f"{cause.where}: {cause.what} {_levels(cause.kind, at)} at {iso(since, 0)}{_part(cause, at, found)}"
-    )
+    part = _part(cause, at, found, series)
+    text = f"{cause.where}: {cause.what} {_levels(cause.kind, at)} at {iso(since, 0)}{part}"
     again = found.get((THERE, "retransmits"))
     if again is not None and cause.kind != "retransmits":
         text += f"; segments sent again {_levels('retransmits', again)}"
@@ -262,13 +263,17 @@ def _without_cause(felt: Change | None, series: _Series, told: list[Told], notes
     return Verdict(UNKNOWN, "", since, text, notes, told)
 
 
-def _own_shift(cause: Measure, at: Change, found: dict[tuple[str, str], Change]) -> float:
-    """Return by how much a measure changed; network time without the waiting of readers that is in it."""
-    waits = (found.get((way, "receive-wait")) for way in (THERE, BACK))
-    waiting = (
-        sum(one.after - one.before for one in waits if one is not None) if cause.kind == "network" else 0.0
-    )
-    return abs(at.after - at.before - waiting)
+def _own_shift(
+    one: tuple[Measure, Change], found: dict[tuple[str, str], Change], series: _Series, percentile: str
+) -> float:
+    """Return by how much a measure changed; network time without the waiting of readers that is in it.
+
+    Of the percentile that shows what is felt: shifts of different ones cannot be compared.
+    """
+    cause, at = one
+    keys = [(way, "receive-wait") for way in (THERE, BACK) if cause.kind == "network"]
+    waiting = sum(series.shift(key, found[key], percentile) for key in keys if key in found)
+    return abs(series.shift((cause.way, cause.kind), at, percentile) - waiting)
 
 
 def _known(values: dict[str, F64]) -> int:
@@ -282,9 +287,9 @@ def _levels(kind: str, one: Change) -> str:
     return f"{word} from {duration(round(one.before))} to {duration(round(one.after))}"
 
 
-def _part(cause: Measure, at: Change, found: dict[tuple[str, str], Change]) -> str:
+def _part(cause: Measure, at: Change, found: dict[tuple[str, str], Change], series: _Series) -> str:
     whole = found.get((THERE, "client-turn"))
     if whole is None or cause.kind not in {"server-turn", "network"} or whole.after == whole.before:
         return ""
-    share = (at.after - at.before) / (whole.after - whole.before)
+    share = series.shift((cause.way, cause.kind), at, whole.of) / (whole.after - whole.before)
     return f", which is {100 * min(max(share, 0), 1):.0f} % of how response time changed"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What was planted into two hours of a conversation is the verdict, with its minute; else it says why not."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -99,6 +100,23 @@ def test_a_server_that_became_faster_is_told_too(write: Write) -> None:
     assert (found.where, found.kind) == (APPLICATION, "server-turn")
     assert " fell from " in found.text
     assert "100 % of how response time changed" in found.text
+
+
+def test_the_share_of_the_response_time_is_of_one_percentile(write: Write) -> None:
+    """A server twice as slow: its median is the surest sign of that, and of the response time its p90."""
+    random = np.random.default_rng(25)
+    rows = []
+    for minute in range(MINUTES):
+        n = 60
+        think = random.gamma(2, 300_000, n) * (2 if minute >= AT else 1)
+        between = random.normal(500_000, 40_000, n)
+        for kind, values in (("server-turn", think), ("network", between), ("client-turn", think + between)):
+            more = {"window_start_ns": START + minute * MINUTE, "spoiled": 0}
+            rows.append(histogram(values.astype(int).tolist(), measure=kind, **more, **THERE))
+    found = asked(write, rows)
+    assert (found.where, found.kind) == (APPLICATION, "server-turn")
+    (share,) = re.findall(r"which is (\d+) % of how response time changed", found.text)
+    assert int(share) > 85
 
 
 def test_nothing_changed(write: Write) -> None:
