@@ -188,6 +188,12 @@ def test_incomplete_minutes_are_mentioned(write: Write) -> None:
     assert any("not complete" in note for note in asked(write, rows).notes)
 
 
+def test_what_is_not_complete_is_not_called_so(write: Write) -> None:
+    """One message of very many."""
+    rows = [*story({}), histogram([5_000] * 40_000, seen=40_001, window_start_ns=START, **BACK)]
+    assert "not complete: in the worst minute 99.99 % of what was sent" in asked(write, rows).notes
+
+
 @pytest.mark.parametrize("edge", ["client", "-> server", ""])
 def test_an_edge_has_two_sides(write: Write, edge: str) -> None:
     """Which is said."""
