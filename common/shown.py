@@ -15,3 +15,8 @@ def duration(nanoseconds: int) -> str:
         (size / scale, unit) for scale, unit in _TIMES if round(size / scale) < _THOUSAND or unit == "s"
     )
     return f"{sign}{value:.{1 if round(value, 1) < _TEN else 0}f}{unit}"
+
+
+def percent(share: float) -> str:
+    """Return a share in percent, never 100 % where anything is missing."""
+    return "100 %" if share >= 1 else f"{min(100 * share, 99.99):.4g} %"

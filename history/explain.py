@@ -8,7 +8,7 @@ out on purpose, how the clocks stood, which bytes no event told of, and what is 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from common.shown import duration
+from common.shown import duration, percent
 from common.units import DAY_NS, HOUR_NS, MINUTE_NS
 from history.clocks import clocks
 from history.filters import where
@@ -119,13 +119,13 @@ def _figures(answer: Answer) -> Iterator[Line]:
     complete = [one.complete for one in answer.figures]
     known = [one for one in complete if one is not None]
     if complete:
-        text = f"at least {_percent(min(known))} of what was sent" if known else "not known of any line"
+        text = f"at least {percent(min(known))} of what was sent" if known else "not known of any line"
         if known and len(known) < len(complete):
             text += f"; not known of {len(complete) - len(known):,} of {len(complete):,} lines"
         yield Line("complete", text, {"least": min(known, default=None)})
     if answer.kept is not None and answer.kept < 1:
         estimated = sum(one.messages for one in answer.figures)
-        text = f"{_percent(answer.kept)} of events were kept; percentiles weigh each by what it stands for"
+        text = f"{percent(answer.kept)} of events were kept; percentiles weigh each by what it stands for"
         yield Line("sampling", text, {"kept": answer.kept, "messages": estimated})
     yield from _coverage(answer)
     if answer.withheld:
@@ -133,11 +133,6 @@ def _figures(answer: Answer) -> Iterator[Line]:
         yield Line("withheld", text, {"messages": answer.withheld})
     for reason, edges in answer.invalid.items():
         yield Line("withheld", f"turns of {edges:,} edges: {reason}", {"reason": reason, "edges": edges})
-
-
-def _percent(share: float) -> str:
-    """Return a share in percent, never 100 % where anything is missing."""
-    return "100 %" if share >= 1 else f"{min(100 * share, 99.99):.4g} %"
 
 
 def _coverage(answer: Answer) -> Iterator[Line]:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from common.shown import duration
+from common.shown import duration, percent
 from common.units import MINUTE_NS
 from history.changes import F64, FEWEST, Change, change, change_of_counts
 from history.connects import connects
@@ -222,7 +222,7 @@ def _notes(answers: dict[str, Answer], series: _Series) -> list[str]:
         one.complete for answer in answers.values() for one in answer.figures if one.complete is not None
     ]
     if shares and min(shares) < 1:
-        notes.append(f"not complete: in the worst minute {100 * min(shares):.4g} % of what was sent")
+        notes.append(f"not complete: in the worst minute {percent(min(shares))} of what was sent")
     return notes
 
 

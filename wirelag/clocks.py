@@ -61,11 +61,17 @@ def _remarks(rows: list[dict[str, Any]]) -> Iterator[str]:
             f"{_names(infeasible)}: messages contradict one another, so their clocks jumped more than can be "
             "followed, or messages were matched wrongly; their delivery and wire are withheld"
         )
-    unsynced = [row for row in rows if row["second_host"] is not None and row["status"] == "unsynced"]
-    if unsynced:
+    unsynced = [row for row in rows if row["second_host"] is not None and row["unsynced"]]
+    if never := [row for row in unsynced if not row["bounded"]]:
         yield (
-            f"{_names(unsynced)}: too few messages both ways to tell how far their clocks are apart; "
+            f"{_names(never)}: too few messages both ways to tell how far their clocks are apart; "
             "receive wait, turns and network time of theirs need no common clock"
+        )
+    if sometimes := [row for row in unsynced if row["bounded"]]:
+        minutes = sum(row["unsynced"] for row in sometimes)
+        yield (
+            f"{_names(sometimes)}: too few messages both ways in {minutes:,} of their minutes; "
+            "delivery and wire of these are withheld"
         )
 
 

@@ -113,6 +113,18 @@ def test_clocks(write: Write, lake: Path, capsys: pytest.CaptureFixture[str]) ->
     assert (row["offset_ns"], row["bound_ns"], row["skew_ppm"]) == (5_000_000_000, 200, 1.5)
 
 
+def test_clocks_that_are_known_most_of_the_time(
+    write: Write, lake: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Are not called unknown for a minute in which they are not."""
+    write(clock_solution=[solution(0), solution(1), untold(2, "unsynced")])
+    _, err = ask(capsys, "clocks", "--lake", str(lake), *SPAN)
+    assert err == (
+        "wirelag: alpha and beta: too few messages both ways in 1 of their minutes; "
+        "delivery and wire of these are withheld\n"
+    )
+
+
 def test_network_or_application(write: Write, lake: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The verdict first, then figures before and after; as JSON the same in objects, as CSV the figures."""
     slow = {("there", "server-turn"): 3e6, ("there", "client-turn"): 3e6}
