@@ -111,22 +111,35 @@ def coordinates(tables: Sequence[Points], flows: int) -> list[list[I64]]:
 
     The position columns may be overwritten.
     """
+    by = rooms(tables, flows)
+    if by is None:
+        tables = [Points(table.each(table.flow), table.positions) for table in tables]
+        shift = _shifts(tables, flows)
+        if shift is None:
+            return _ranks(tables)
+        by = [shift[table.flow] for table in tables]
+    return move(tables, by)
+
+
+def move(tables: Sequence[Points], by: Sequence[I64]) -> list[list[I64]]:
+    """Add (n,) to the position columns of each table, in place, and return them."""
+    for table, moved in zip(tables, by, strict=True):
+        for position in table.positions:
+            position += moved  # noqa: PLW2901 - in place
+    return [list(table.positions) for table in tables]
+
+
+def rooms(tables: Sequence[Points], flows: int) -> list[I64] | None:
+    """Return (n,) for each table what its positions lack to be coordinates, if each flow has equal room.
+
+    That needs the last columns only. None is returned where 62 bits do not suffice.
+    """
     filled = [table for table in tables if table.flow.size]
     room = 2 + max((int(table.positions[-1].max()) for table in filled), default=0)
     first = min((int(table.flow.min()) for table in filled), default=0)
-    tables = [table._replace(flow=table.flow - first) for table in tables]
-    if room * (flows - first) < _ROOM:
-        return [_moved(table, np.multiply(table.flow, room, dtype=np.int64)) for table in tables]
-    tables = [Points(table.each(table.flow), table.positions) for table in tables]
-    shift = _shifts(tables, flows - first)
-    return _ranks(tables) if shift is None else [_moved(table, shift[table.flow]) for table in tables]
-
-
-def _moved(table: Points, by: I64) -> list[I64]:
-    moved = table.each(by)
-    for position in table.positions:
-        position += moved  # noqa: PLW2901 - in place
-    return list(table.positions)
+    if room * (flows - first) >= _ROOM:
+        return None
+    return [table.each(np.multiply(table.flow - first, room, dtype=np.int64)) for table in tables]
 
 
 def _shifts(tables: Sequence[Points], flows: int) -> I64 | None:

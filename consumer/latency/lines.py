@@ -7,11 +7,11 @@ cache with all that is made of it; how a tick is cut changes no answer.
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from consumer.latency.axis import Points, Runs, by_flow, coordinates
+from consumer.latency.axis import Points, Runs, by_flow, coordinates, move, rooms
 from consumer.latency.intervals import I64, Arrivals, Bools, Index, Receives, Sends
 from consumer.latency.islands import Islands, Located, pick
 
@@ -27,10 +27,19 @@ class Line(NamedTuple):
     high: I64
 
 
+class Ends(NamedTuple):
+    """The ends of sends on the line, ascending; where one begins is asked of few."""
+
+    order: Index
+    high: I64
+    shift: I64
+    """What makes the begin of a row its coordinate."""
+
+
 class Lines(NamedTuple):
     """What waits in some of the flows."""
 
-    sends: Line
+    sends: Ends
     receives: Line
     arrivals: Line
     islands: Located
@@ -61,21 +70,26 @@ def locate(part: Part, sends: Sends, receives: Receives, arrivals: Arrivals) -> 
     """Return the lines of a part of these tables."""
     rows = [runs.rows() for runs in (part.sends, part.receives, part.arrivals)]
     known = part.islands
-    *placed, of_islands = coordinates(
-        [
-            Points(part.sends.flow, _taken((sends.begin, sends.end), rows[0]), part.sends.length),
-            Points(part.receives.flow, _taken((receives.begin, receives.end), rows[1]), part.receives.length),
-            Points(part.arrivals.flow, _taken((arrivals.end,), rows[2]), part.arrivals.length),
-            Points(known.flow, (known.begin.copy(), known.end.copy())),
-        ],
-        part.beyond,
+    points = [
+        Points(part.sends.flow, (sends.end[rows[0]],), part.sends.length),
+        Points(part.receives.flow, (receives.begin[rows[1]], receives.end[rows[1]]), part.receives.length),
+        Points(part.arrivals.flow, (arrivals.end[rows[2]],), part.arrivals.length),
+        Points(known.flow, (known.begin.copy(), known.end.copy())),
+    ]
+    by = rooms(points, part.beyond)
+    if by is None:
+        begin = sends.begin[rows[0]]
+        points[0] = points[0]._replace(positions=(begin.copy(), *points[0].positions))
+        placed = coordinates(points, part.beyond)
+        shift = placed[0][0] - begin
+    else:
+        placed, shift = move(points, by), by[0]
+    return Lines(
+        _ascending(Ends(rows[0], placed[0][-1], shift)),
+        _ascending(Line(rows[1], *placed[1])),
+        _earliest(_ascending(Line(rows[2], placed[2][0], placed[2][0])), arrivals),
+        Located(known, *placed[3]),
     )
-    lines = [_sorted(row, own) for row, own in zip(rows, placed, strict=True)]
-    return Lines(lines[0], lines[1], _earliest(lines[2], arrivals), Located(known, *of_islands))
-
-
-def _taken(columns: tuple[I64, ...], rows: Index) -> tuple[I64, ...]:
-    return tuple(column[rows] for column in columns)
 
 
 def _cuts(runs: Sequence[Runs], flows: int) -> list[int]:
@@ -89,15 +103,17 @@ def _cuts(runs: Sequence[Runs], flows: int) -> list[int]:
     return np.unique([0, *inner, flows]).tolist() if flows else [0, 0]
 
 
-def _sorted(rows: Index, placed: list[I64]) -> Line:
-    line = Line(rows, placed[0], placed[-1])
+_Some = TypeVar("_Some", Line, Ends)
+
+
+def _ascending(line: _Some) -> _Some:
     if (line.high[1:] >= line.high[:-1]).all():
         return line
-    return _reorder(line, np.argsort(line.high, kind="stable"))
+    return _picked(line, np.argsort(line.high, kind="stable"))
 
 
-def _reorder(line: Line, index: Index | Bools) -> Line:
-    return Line(*(column[index] for column in line))
+def _picked(line: _Some, index: Index | Bools) -> _Some:
+    return type(line)(*(column[index] for column in line))
 
 
 def _earliest(line: Line, arrivals: Arrivals) -> Line:
@@ -110,4 +126,4 @@ def _earliest(line: Line, arrivals: Arrivals) -> Line:
     rank = np.empty(stamp.size, dtype=np.int64)
     rank[np.lexsort((stamp, flow[line.order]))] = np.arange(stamp.size)
     best = np.minimum.accumulate(rank[::-1])[::-1]
-    return _reorder(line, rank == best)
+    return _picked(line, rank == best)

@@ -28,7 +28,7 @@ from consumer.latency.intervals import (
     take,
 )
 from consumer.latency.islands import Islands, Located
-from consumer.latency.lines import Line, Lines, Part, locate, parts
+from consumer.latency.lines import Ends, Line, Lines, Part, locate, parts
 
 MOST_STAMPS = 64
 """Arrivals kept with one hole: those nearest to its end."""
@@ -232,9 +232,9 @@ def _ripe(waiting: Open, pairs: Pairs, now: Now) -> Pairs:
     return Pairs(*(np.delete(column, young) for column in pairs)) if young.size else pairs
 
 
-def _ranges(sends: Sends, line: Line, pairs: Pairs, now: Now) -> Located:
+def _ranges(sends: Sends, line: Ends, pairs: Pairs, now: Now) -> Located:
     """Return the bytes that matched, in order, the fewest ranges."""
-    low, high = line.low[pairs.place], line.high[pairs.place]
+    low, high = sends.begin[pairs.send] + line.shift[pairs.place], line.high[pairs.place]
     first, last = land.runs(low, high)
     begins, ends = pairs.send[first], pairs.send[last]
     touched = np.full(first.size, now.broker_ms, dtype=np.int64)
