@@ -15,6 +15,7 @@ import pyarrow as pa
 from bench.latency.streams import Made
 from consumer.latency import match as matcher
 from consumer.latency.intervals import Receives, Sends
+from consumer.latency.lines import locate, parts
 
 _JOIN = "from {0}sends as s asof join {0}reads as r on s.flow = r.flow and s.e <= r.e where r.b < s.e"
 _BOTH = "select s.flow, s.b, s.e, s.t, r.b as rb, r.e as re, r.t as rt "
@@ -39,11 +40,13 @@ class Ours:
     def pairs(self) -> Answer:
         """Answer by the part of a tick that does just that: put both on a line, find the partners."""
         waiting = self._open
-        lines = matcher._locate(waiting, self._made.flows)  # noqa: SLF001 - what match() begins with
-        found = matcher._pair(waiting, lines)  # noqa: SLF001 - what it goes on with
-        read = waiting.receives.time[lines.receives.order[found.receive]]
-        sent = waiting.sends.time[lines.sends.order[found.send]]
-        return Answer(found.send.size, int((read - sent).sum()))
+        matches = latency = 0
+        for part in parts(*waiting, self._made.flows):
+            found = matcher.pair(waiting, locate(part, *waiting[:3]))
+            took = waiting.receives.time[found.receive] - waiting.sends.time[found.send]
+            matches += took.size
+            latency += int(took.sum())
+        return Answer(matches, latency)
 
     def tick(self) -> Answer:
         """Answer by a whole tick: islands, what is left, what expires, and the matches' 19 columns too."""

@@ -7,11 +7,14 @@ would need more than 63 bits together are replaced by their ranks.
 """
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Self, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from consumer.latency.intervals import I32, I64, Index
+
+_Number = TypeVar("_Number", np.int64, np.int32)
 
 _LARGEST = np.iinfo(np.int64).max
 _ROOM = 2**62
@@ -21,21 +24,54 @@ _FEW = 8
 
 
 class Points(NamedTuple):
-    """(n,) flow numbers and (n,) columns of positions, which are >= 0 and rise from left to right."""
+    """(r,) flow numbers and columns of positions, which are >= 0 and rise from left to right."""
 
     flow: I32
     positions: tuple[I64, ...]
+    """(n,) each."""
+    length: Index | None = None
+    """(r,) how many rows each flow number stands for, one after the other; None: one."""
+
+    def each(self, of_flow: NDArray[_Number]) -> NDArray[_Number]:
+        """Return (n,) for each row what (r,) is given for each flow number."""
+        return of_flow if self.length is None else np.repeat(of_flow, self.length)
+
+
+class Runs(NamedTuple):
+    """Neighbouring rows of one flow as (r,) runs, in the stable order of flows: batches bring few."""
+
+    flow: I32
+    start: Index
+    length: Index
+
+    def rows(self) -> Index:
+        """Return the rows of all runs, one run after the other."""
+        moved = self.start + self.length - np.cumsum(self.length)
+        rows = np.repeat(moved, self.length)
+        rows += np.arange(rows.size)
+        return rows
+
+    def between(self, first: int, beyond: int) -> Self:
+        """Return the runs of the flows from ``first`` on and below ``beyond``."""
+        cut = slice(*np.searchsorted(self.flow, (first, beyond)))
+        return type(self)(self.flow[cut], self.start[cut], self.length[cut])
+
+
+def by_flow(flow: I32, flows: int) -> Runs:
+    """Return the runs of (n,) flow numbers below ``flows``."""
+    if not flow.size:
+        nothing = np.zeros(0, dtype=np.intp)
+        return Runs(flow, nothing, nothing)
+    start = np.concatenate(([0], np.flatnonzero(flow[1:] != flow[:-1]) + 1))
+    length = np.diff(start, append=flow.size)
+    order = _radix(flow[start], flows)
+    start = start[order]
+    return Runs(flow[start], start, length[order])
 
 
 def order_by_flow(flow: I32, flows: int) -> Index:
-    """Return the stable order of (n,) flow numbers below ``flows``, sorting runs: batches bring few."""
-    if not flow.size:
-        return np.zeros(0, dtype=np.intp)
-    heads = np.concatenate(([0], np.flatnonzero(flow[1:] != flow[:-1]) + 1))
-    order = _radix(flow[heads], flows)
-    lengths = np.diff(heads, append=flow.size)[order]
-    moved = heads[order] - (np.cumsum(lengths) - lengths)
-    return np.repeat(moved, lengths) + np.arange(flow.size)
+    """Return the stable order of (n,) flow numbers below ``flows``."""
+    return by_flow(flow, flows).rows()
 
 
 def _radix(flow: I32, flows: int) -> Index:
@@ -61,30 +97,49 @@ def places(line: I64, points: I64, side: Literal["left", "right"] = "left") -> I
     mine = int(side == "right")
     both = np.concatenate((points, line))
     both <<= 1
-    both[: points.size] |= mine
-    both[points.size :] |= 1 - mine
+    both[: points.size] += mine
+    both[points.size :] += 1 - mine
     both.sort(kind="stable")  # merges two ascending runs
-    place = np.flatnonzero((both & 1) == mine)
+    both &= 1
+    place = np.flatnonzero(both == mine)
     place -= np.arange(points.size)
     return place
 
 
 def coordinates(tables: Sequence[Points], flows: int) -> list[list[I64]]:
-    """Return, for each table, one coordinate column for each of its position columns, all below 2^62."""
-    room = 2 + max((int(table.positions[-1].max()) for table in tables if table.flow.size), default=0)
-    if room * flows < _ROOM:
-        shift = np.arange(flows, dtype=np.int64) * room
-    else:
-        tight = _shifts(tables, flows)
-        if tight is None:
+    """Return, for each table, one coordinate column for each of its position columns, all below 2^62.
+
+    The position columns may be overwritten.
+    """
+    by = rooms(tables, flows)
+    if by is None:
+        tables = [Points(table.each(table.flow), table.positions) for table in tables]
+        shift = _shifts(tables, flows)
+        if shift is None:
             return _ranks(tables)
-        shift = tight
-    return [_moved(table, shift) for table in tables]
+        by = [shift[table.flow] for table in tables]
+    return move(tables, by)
 
 
-def _moved(table: Points, shift: I64) -> list[I64]:
-    by = shift[table.flow]
-    return [position + by for position in table.positions]
+def move(tables: Sequence[Points], by: Sequence[I64]) -> list[list[I64]]:
+    """Add (n,) to the position columns of each table, in place, and return them."""
+    for table, moved in zip(tables, by, strict=True):
+        for position in table.positions:
+            position += moved  # noqa: PLW2901 - in place
+    return [list(table.positions) for table in tables]
+
+
+def rooms(tables: Sequence[Points], flows: int) -> list[I64] | None:
+    """Return (n,) for each table what its positions lack to be coordinates, if each flow has equal room.
+
+    That needs the last columns only. None is returned where 62 bits do not suffice.
+    """
+    filled = [table for table in tables if table.flow.size]
+    room = 2 + max((int(table.positions[-1].max()) for table in filled), default=0)
+    first = min((int(table.flow.min()) for table in filled), default=0)
+    if room * (flows - first) >= _ROOM:
+        return None
+    return [table.each(np.multiply(table.flow - first, room, dtype=np.int64)) for table in tables]
 
 
 def _shifts(tables: Sequence[Points], flows: int) -> I64 | None:

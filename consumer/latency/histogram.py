@@ -14,19 +14,16 @@ from numpy.typing import NDArray
 from consumer.latency.intervals import I32, I64, Bools, Index
 from schemas.histogram import SCALE
 
-I16 = NDArray[np.int16]
-
 _BIAS = 1023
 _MANTISSA = 52
-_CELL_BITS = 11
+_CELL_BITS = 6
 _REST = _MANTISSA - _CELL_BITS
 _DOUBLINGS = 64
 _PER_DOUBLING = 1 << SCALE
 BUCKETS = _DOUBLINGS * _PER_DOUBLING + 1
 """Bucket numbers of int64 values lie in [-1, BUCKETS - 1)."""
-_UNSURE = 1 << 13
 _DENSE = 1 << 22
-_BLOCK = 16384
+_BLOCK = 1 << 15
 """Values at a time, so that what is between two steps stays in the processor's cache."""
 
 
@@ -51,36 +48,40 @@ _BOUNDS = _bound_bits()
 _FIRST_CELL = _BIAS << _CELL_BITS
 
 
-def _cells() -> I16:
-    """Return the bucket of each cell's first float, less _UNSURE where it reaches into another one.
+def _to_buckets() -> I64:
+    """Return for each cell what makes the bits of its floats, once added, begin with bucket + 1.
 
-    A cell is what floats of the same upper bits have in common; it is narrower than a bucket, so it reaches
-    into one more at most. Those of values below 1 are never asked for, and their memory is never touched.
+    A cell is what floats of the same upper bits have in common. It is narrower than any bucket, so one bound
+    lies in it at most: what is added puts the carry between the bound and the next float. Cells of values
+    below 1 are never asked for, and their memory is never touched.
     """
     cells = np.arange(_FIRST_CELL, _FIRST_CELL + (_DOUBLINGS << _CELL_BITS), dtype=np.int64)
-    first, last = (
-        np.searchsorted(_BOUNDS, bits) - 1 for bits in (cells << _REST, ((cells + 1) << _REST) - 1)
-    )
-    table = np.zeros(_FIRST_CELL + cells.size, dtype=np.int16)
-    table[_FIRST_CELL:] = np.where(first == last, first, first - _UNSURE)
+    place = np.searchsorted(_BOUNDS, cells << _REST)
+    bound = np.minimum(np.append(_BOUNDS, np.iinfo(np.int64).max)[place], ((cells + 1) << _REST) - 1)
+    table = np.zeros(_FIRST_CELL + cells.size, dtype=np.int64)
+    table[_FIRST_CELL:] = ((place + 1) << _REST) - 1 - bound
     return table
 
 
-_CELLS = _cells()
+_TO_BUCKETS = _to_buckets()
 
 
-def bucket_of(values: I64) -> I16:
+def bucket_of(values: I64) -> I64:
     """Return the (n,) bucket numbers of (n,) positive nanoseconds; those of values <= 0 mean nothing."""
-    buckets = np.empty(values.size, dtype=np.int16)
+    buckets = np.empty(values.size, dtype=np.int64)
     for start in range(0, values.size, _BLOCK):
-        bits = values[start : start + _BLOCK].astype(np.float64).view(np.int64)
-        guess = np.take(_CELLS, bits >> _REST, mode="clip")
-        unsure = np.flatnonzero(guess < -1)
-        first = guess[unsure] + _UNSURE
-        first += bits[unsure] > np.take(_BOUNDS, first + 1, mode="clip")
-        guess[unsure] = first
-        buckets[start : start + _BLOCK] = guess
+        part = slice(start, start + _BLOCK)
+        np.subtract(_places(values[part]), 1, out=buckets[part])
     return buckets
+
+
+def _places(values: I64) -> I64:
+    """Return bucket + 1 of each value of a block."""
+    bits = values.astype(np.float64).view(np.int64)
+    places = np.take(_TO_BUCKETS, bits >> _REST, mode="clip")
+    places += bits
+    places >>= _REST
+    return places
 
 
 class Parts(NamedTuple):
@@ -111,7 +112,7 @@ def fill(runs: Runs, groups: int, values: I64, has: Bools) -> Parts:
     """Build one histogram a group from (n,) values; rows without ``has`` only count as seen."""
     order = np.argsort(runs.group, kind="stable")
     group = runs.group[order]
-    heads = np.flatnonzero(np.diff(group, prepend=-1))
+    heads = np.flatnonzero(np.concatenate((np.ones(group[:1].size, dtype=bool), group[1:] != group[:-1])))
     present = group[heads]
 
     def each(operation: np.ufunc, column: NDArray[np.generic], otherwise: int) -> I64:
@@ -143,29 +144,42 @@ def fill(runs: Runs, groups: int, values: I64, has: Bools) -> Parts:
 
 def _buckets(runs: Runs, groups: int, values: I64, counted: Bools | None) -> tuple[I64, I32, I64]:
     """Return offsets, buckets and counts of the values that count, None: all."""
-    group = np.repeat(runs.group, runs.lengths) if groups > 1 else None
+    if groups == 1:
+        return _of_one(values if counted is None else values[counted])
+    group = np.repeat(runs.group, runs.lengths)
     if counted is not None:
-        values = values[counted]
-        group = None if group is None else group[counted]
+        values, group = values[counted], group[counted]
     if not values.size:
         return np.zeros(groups + 1, dtype=np.int64), np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64)
     bucket = bucket_of(values)
     lowest = int(bucket.min())
     width = int(bucket.max()) - lowest + 1
     bucket -= lowest
-    keys, counts = _count(bucket if group is None else group * width + bucket, groups * width)
+    group *= width
+    group += bucket
+    keys, counts = _count(group, groups * width)
     owner = keys // width
     place = keys - owner * width
     offsets = np.searchsorted(owner, np.arange(groups + 1)).astype(np.int64)
     return offsets, (place + lowest).astype(np.int32), counts
 
 
-def _count(keys: I64 | I16, size: int) -> tuple[I64, I64]:
+def _of_one(values: I64) -> tuple[I64, I32, I64]:
+    """Return offsets, buckets and counts of values of one group."""
+    found = np.zeros(BUCKETS, dtype=np.int64)
+    for start in range(0, values.size, _BLOCK):
+        counts = np.bincount(_places(values[start : start + _BLOCK]))
+        found[: counts.size] += counts
+    present = np.flatnonzero(found)
+    return np.array([0, present.size]), (present - 1).astype(np.int32), found[present]
+
+
+def _count(keys: I64, size: int) -> tuple[I64, I64]:
     """Return the distinct keys (all below ``size``) in ascending order, and how often each occurs."""
     if size <= max(_DENSE, 4 * keys.size):
         found = np.bincount(keys, minlength=size)
         distinct = np.flatnonzero(found != 0)
         return distinct, found[distinct]
-    ordered = np.sort(keys).astype(np.int64)
+    ordered = np.sort(keys)
     starts = np.flatnonzero(np.diff(ordered, prepend=-1))
     return ordered[starts], np.diff(starts, append=ordered.size)

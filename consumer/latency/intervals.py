@@ -46,6 +46,15 @@ class Receives(NamedTuple):
     born: I64
 
 
+class Reads(NamedTuple):
+    """What the row of a match says of its receive."""
+
+    time: I64
+    offset: I64
+    process: I32
+    flags: I32
+
+
 class Arrivals(NamedTuple):
     """All bytes below ``end`` had reached the receiving kernel at ``time``."""
 
@@ -56,7 +65,7 @@ class Arrivals(NamedTuple):
     born: I64
 
 
-Table = TypeVar("Table", Sends, Receives, Arrivals)
+Table = TypeVar("Table", Sends, Receives, Reads, Arrivals)
 DTYPES: dict[str, Any] = {
     name: np.int32 if name in {"flow", "process", "flags"} else np.int64 for name in Sends._fields
 }
@@ -76,7 +85,7 @@ def take(table: Table, index: Index | Bools) -> Table:
 
 def join(tables: Sequence[Table]) -> Table:
     """Return the rows of all tables (at least one), in order; a lone table is returned as it is."""
-    filled = [table for table in tables if table.flow.size] or tables[:1]
+    filled = [table for table in tables if table.time.size] or tables[:1]
     if len(filled) == 1:
         return filled[0]
     return _made(filled[0], (np.concatenate(columns) for columns in zip(*filled, strict=True)))

@@ -6,7 +6,7 @@ still to come. Islands below a flow's topmost one are forgotten at the horizon, 
 what arrives within it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,19 +38,22 @@ def none() -> Islands:
     return Islands(zero.astype(np.int32), zero, zero, zero)
 
 
-def pick(islands: Islands, index: Index | Bools) -> Islands:
-    """Return the islands that an index or a mask picks."""
+def pick(islands: Islands, index: Index | Bools | slice) -> Islands:
+    """Return the islands that an index, a mask or a slice picks."""
     columns: Iterable[Any] = (column[index] for column in islands)
     return Islands(*columns)
 
 
-def runs(ranges: Located) -> Located:
-    """Join touching neighbours of (n,) ranges that are sorted by ``high``: fewer ranges, the same bytes."""
-    if not ranges.low.size:
-        return ranges
-    fresh = np.ones(ranges.low.size, dtype=bool)
-    fresh[1:] = ranges.low[1:] > ranges.high[:-1]
-    return _gather(ranges, np.flatnonzero(fresh))
+def join(parts: Sequence[Islands]) -> Islands:
+    """Return the islands of parts, at least one, by ascending flows."""
+    return parts[0] if len(parts) == 1 else Islands(*map(np.concatenate, zip(*parts, strict=True)))
+
+
+def runs(low: I64, high: I64) -> tuple[Index, Index]:
+    """Return the first and the last of each run of neighbours that touch, of (n,) ranges [low, high)."""
+    inner = np.flatnonzero(low[1:] != high[:-1])
+    ends = np.array([low.size - 1] if low.size else [], dtype=np.intp)
+    return np.concatenate((ends[:1] * 0, inner + 1)), np.concatenate((inner, ends))
 
 
 def union(first: Located, second: Located) -> Located:
@@ -97,9 +100,13 @@ def covered(matched: Located, low: I64, high: I64) -> Bools:
     """Say which of the ranges [low, high), in coordinates, lie wholly in one island."""
     if not matched.low.size:
         return np.zeros(low.size, dtype=bool)
-    at = places(matched.low, low, side="right") - 1
-    inside: Bools = (at >= 0) & (matched.high[np.maximum(at, 0)] >= high)
-    return inside
+    at = places(matched.low, low, side="right")
+    return _behind(matched.high)[at] >= high
+
+
+def _behind(column: I64) -> I64:
+    """Return what belongs to the island before each place between islands; before the first: the least."""
+    return np.concatenate(([np.iinfo(np.int64).min], column))
 
 
 def needless(matched: Located, position: I64) -> Bools:
@@ -110,11 +117,11 @@ def needless(matched: Located, position: I64) -> Bools:
     """
     if not matched.low.size:
         return np.zeros(position.size, dtype=bool)
-    at = places(matched.low, position) - 1
-    inside = (at >= 0) & (matched.high[np.maximum(at, 0)] >= position)
+    at = places(matched.low, position)
+    inside = _behind(matched.high)[at] >= position
     before = np.full(position.size, np.iinfo(np.int64).min, dtype=np.int64)
     before[1:] = position[:-1]
-    served = (before >= matched.low[np.maximum(at, 0)]) | (matched.islands.begin[np.maximum(at, 0)] == 0)
+    served = (before >= _behind(matched.low)[at]) | (_behind(matched.islands.begin)[at] == 0)
     answer: Bools = inside & served
     return answer
 

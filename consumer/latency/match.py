@@ -13,9 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consumer.latency import islands as land
-from consumer.latency.axis import Points, coordinates, order_by_flow, places
-from consumer.latency.intervals import I32, I64, Arrivals, Bools, Index, Receives, Sends, empty, join, take
+from consumer.latency.axis import places
+from consumer.latency.intervals import (
+    I32,
+    I64,
+    Arrivals,
+    Bools,
+    Index,
+    Reads,
+    Receives,
+    Sends,
+    empty,
+    join,
+    take,
+)
 from consumer.latency.islands import Islands, Located
+from consumer.latency.lines import Ends, Line, Lines, Part, locate, parts
 
 MOST_STAMPS = 64
 """Arrivals kept with one hole: those nearest to its end."""
@@ -69,7 +82,7 @@ class Closed(NamedTuple):
     """What left the state at a tick. The first four go together, one row a match, sorted by (flow, end)."""
 
     sends: Sends
-    receives: Receives
+    receives: Reads
     arrived: I64
     """Arrival time, -1 where none was seen."""
     arrival_flags: I32
@@ -77,28 +90,30 @@ class Closed(NamedTuple):
     holes: Holes
 
 
-class _Line(NamedTuple):
-    """One table on the common line, in ascending order of ``high``; ``order`` leads back to its rows."""
+class Pairs(NamedTuple):
+    """Matches: each send's place on its line, and the rows of send, receive and arrival (-1: none)."""
 
-    order: Index
-    flow: I32
-    low: I64
-    high: I64
-
-
-class _Lines(NamedTuple):
-    sends: _Line
-    receives: _Line
-    arrivals: _Line
-    islands: Located
+    place: Index
+    send: Index
+    receive: Index
+    arrival: Index
 
 
-class _Pairs(NamedTuple):
-    """Matches: places on the lines of sends, receives and arrivals (-1: none)."""
+class _Done(NamedTuple):
+    """What comes of a part: rows of the waiting tables, where nothing else is said.
+
+    The first three go together, a match each; ``arrival`` is -1 where none was seen.
+    """
 
     send: Index
     receive: Index
     arrival: Index
+    expired: Index
+    open_sends: Index
+    open_receives: Index
+    open_arrivals: Index
+    islands: Islands
+    holes: Holes
 
 
 def nothing() -> Open:
@@ -118,23 +133,58 @@ def add(waiting: Open, sends: Sends, receives: Receives, arrivals: Arrivals) -> 
 
 def match(waiting: Open, flows: int, now: Now) -> tuple[Open, Closed]:
     """Match all that waits; flow numbers are below ``flows``. Returns what still waits and what closed."""
-    lines = _locate(waiting, flows)
-    pairs = _ripe(waiting, lines, _pair(waiting, lines), now)
-    matched = land.union(lines.islands, land.runs(_ranges(waiting, lines.sends, pairs.send, now)))
-    sends, expired = _leftover_sends(waiting, lines.sends, pairs, now)
-    receives, holes = _leftover_receives(waiting, lines, matched, now)
-    arrivals = _leftover_arrivals(waiting, lines.arrivals, matched, now)
-    islands = land.keep(matched.islands, _either_limit(now, matched.islands.flow))
-    still = Open(sends, receives, arrivals, islands)
-    seen = pairs.arrival >= 0
-    arrival = lines.arrivals.order[pairs.arrival] if lines.arrivals.order.size else pairs.arrival
+    done = [_part(waiting, part, now) for part in parts(*waiting, flows)]
+    rows = {name: np.concatenate([getattr(one, name) for one in done]) for name in _Done._fields[:7]}
+    still = Open(
+        take(waiting.sends, rows["open_sends"]),
+        take(waiting.receives, rows["open_receives"]),
+        take(waiting.arrivals, rows["open_arrivals"]),
+        land.join([one.islands for one in done]),
+    )
+    seen = rows["arrival"] >= 0
     return still, Closed(
-        take(waiting.sends, lines.sends.order[pairs.send]),
-        take(waiting.receives, lines.receives.order[pairs.receive]),
-        _where(seen, waiting.arrivals.time, arrival, -1),
-        _where(seen, waiting.arrivals.flags, arrival, 0),
+        take(waiting.sends, rows["send"]),
+        take(Reads(*(getattr(waiting.receives, name) for name in Reads._fields)), rows["receive"]),
+        _where(seen, waiting.arrivals.time, rows["arrival"], -1),
+        _where(seen, waiting.arrivals.flags, rows["arrival"], 0),
+        take(waiting.sends, rows["expired"]),
+        _joined([one.holes for one in done]),
+    )
+
+
+def _part(waiting: Open, part: Part, now: Now) -> _Done:
+    lines = locate(part, *waiting[:3])
+    pairs = _ripe(waiting, pair(waiting, lines), now)
+    matched = land.union(lines.islands, _ranges(waiting.sends, lines.sends, pairs, now))
+    young, expired = _leftover_sends(waiting.sends, np.delete(lines.sends.order, pairs.place), now)
+    receives, holes = _leftover_receives(waiting, lines, matched, now)
+    return _Done(
+        pairs.send,
+        pairs.receive,
+        pairs.arrival,
         expired,
+        young,
+        receives,
+        _leftover_arrivals(waiting.arrivals, lines.arrivals, matched, now),
+        land.keep(matched.islands, _either_limit(now, matched.islands.flow)),
         holes,
+    )
+
+
+def _joined(of_parts: list[Holes]) -> Holes:
+    """Return the holes of all parts; the stamps' holes are numbered on."""
+    if len(of_parts) == 1:
+        return of_parts[0]
+    numbers = np.cumsum([0, *(part.begin.size for part in of_parts[:-1])])
+    stamps = [part.stamps for part in of_parts]
+    hole = np.concatenate([one.hole + number for one, number in zip(stamps, numbers, strict=True)])
+    rest = [np.concatenate(columns) for columns in list(zip(*stamps, strict=True))[1:]]
+    return Holes(
+        join([part.receives for part in of_parts]),
+        np.concatenate([part.begin for part in of_parts]),
+        np.concatenate([part.end for part in of_parts]),
+        np.concatenate([part.first for part in of_parts]),
+        Stamps(hole, *rest),
     )
 
 
@@ -147,81 +197,49 @@ def _where(seen: Bools, column: NDArray[_Number], index: Index, otherwise: int) 
     return np.where(seen, column[index], column.dtype.type(otherwise))
 
 
-def _locate(waiting: Open, flows: int) -> _Lines:
-    sends, receives, arrivals, islands = waiting
-    points = [
-        Points(sends.flow, (sends.begin, sends.end)),
-        Points(receives.flow, (receives.begin, receives.end)),
-        Points(arrivals.flow, (arrivals.end,)),
-        Points(islands.flow, (islands.begin, islands.end)),
-    ]
-    placed = coordinates(points, flows)
-    lines = [_sorted(points[kind].flow, placed[kind], flows) for kind in range(3)]
-    return _Lines(lines[0], lines[1], _earliest(lines[2], arrivals.time), Located(islands, *placed[3]))
-
-
-def _sorted(flow: I32, placed: list[I64], flows: int) -> _Line:
-    order = order_by_flow(flow, flows)
-    line = _Line(order, flow[order], placed[0][order], placed[-1][order])
-    if (line.high[1:] >= line.high[:-1]).all():
-        return line
-    return _reorder(line, np.argsort(line.high, kind="stable"))
-
-
-def _reorder(line: _Line, index: Index | Bools) -> _Line:
-    return _Line(line.order[index], line.flow[index], line.low[index], line.high[index])
-
-
-def _earliest(line: _Line, time: I64) -> _Line:
-    """Leave out arrivals that one of a higher position came before: no message takes them."""
-    stamp = time[line.order]
-    same = line.flow[1:] == line.flow[:-1]
-    if not (same & (stamp[1:] < stamp[:-1])).any():
-        return line
-    rank = np.empty(stamp.size, dtype=np.int64)
-    rank[np.lexsort((stamp, line.flow))] = np.arange(stamp.size)
-    best = np.minimum.accumulate(rank[::-1])[::-1]
-    return _reorder(line, rank == best)
-
-
-def _pair(waiting: Open, lines: _Lines) -> _Pairs:
+def pair(waiting: Open, lines: Lines) -> Pairs:
+    """Find the receive of each send's last byte, and the arrival."""
     sends, receives, arrivals, _ = lines
     if not receives.high.size:
         none = np.zeros(0, dtype=np.intp)
-        return _Pairs(none, none, none)
+        return Pairs(none, none, none, none)
     partner = places(receives.high, sends.high)
     within = np.searchsorted(sends.high, receives.high[-1], side="right")
     # A receive of another flow begins above this one.
-    send = np.flatnonzero(receives.low[partner[:within]] < sends.high[:within])
-    receive = partner[send]
+    place = np.flatnonzero(receives.low[partner[:within]] < sends.high[:within])
+    send, receive = sends.order[place], receives.order[partner[place]]
     if not arrivals.high.size:
-        return _Pairs(send, receive, np.full(send.size, -1, dtype=np.intp))
-    arrival = places(arrivals.high, sends.high[send])
-    beyond = arrival == arrivals.high.size
-    arrival[beyond] = 0
-    stamped = waiting.arrivals.time[arrivals.order[arrival]] <= waiting.receives.time[receives.order[receive]]
-    alien = arrivals.flow[arrival] != sends.flow[send]
-    arrival[beyond | alien | ~stamped] = -1
-    return _Pairs(send, receive, arrival)
+        return Pairs(place, send, receive, np.full(send.size, -1, dtype=np.intp))
+    after = places(arrivals.high, sends.high[place])
+    beyond = after == arrivals.high.size
+    after[beyond] = 0
+    arrival = arrivals.order[after]
+    late = waiting.arrivals.time[arrival] > waiting.receives.time[receive]
+    alien = waiting.arrivals.flow[arrival] != waiting.sends.flow[send]
+    arrival[beyond | alien | late] = -1
+    return Pairs(place, send, receive, arrival)
 
 
-def _ripe(waiting: Open, lines: _Lines, pairs: _Pairs, now: Now) -> _Pairs:
+def _ripe(waiting: Open, pairs: Pairs, now: Now) -> Pairs:
     """Leave out the pairs that wait for an arrival."""
     bare = np.flatnonzero(pairs.arrival < 0)
     if now.final or not bare.size:
         return pairs
-    flow = lines.sends.flow[pairs.send[bare]]
-    sent = waiting.sends.born[lines.sends.order[pairs.send[bare]]]
-    read = waiting.receives.born[lines.receives.order[pairs.receive[bare]]]
+    sends, receives = pairs.send[bare], pairs.receive[bare]
+    flow = waiting.sends.flow[sends]
+    sent, read = waiting.sends.born[sends], waiting.receives.born[receives]
     young = bare[(sent > _limit(now, flow ^ 1)) & (read > _limit(now, flow))]
-    return _Pairs(*(np.delete(column, young) for column in pairs)) if young.size else pairs
+    return Pairs(*(np.delete(column, young) for column in pairs)) if young.size else pairs
 
 
-def _ranges(waiting: Open, line: _Line, picked: Index, now: Now) -> Located:
-    rows = line.order[picked]
-    touched = np.full(rows.size, now.broker_ms, dtype=np.int64)
-    ranges = Islands(line.flow[picked], waiting.sends.begin[rows], waiting.sends.end[rows], touched)
-    return Located(ranges, line.low[picked], line.high[picked])
+def _ranges(sends: Sends, line: Ends, pairs: Pairs, now: Now) -> Located:
+    """Return the bytes that matched, in order, the fewest ranges."""
+    low, high = sends.begin[pairs.send] + line.shift[pairs.place], line.high[pairs.place]
+    first, last = land.runs(low, high)
+    begins, ends = pairs.send[first], pairs.send[last]
+    touched = np.full(first.size, now.broker_ms, dtype=np.int64)
+    ranges = Islands(sends.flow[begins], sends.begin[begins], sends.end[ends], touched)
+    return Located(ranges, low[first], high[last])
 
 
 def _limit(now: Now, end: I32) -> int | I64:
@@ -234,26 +252,26 @@ def _either_limit(now: Now, flow: I32) -> int | I64:
     return now.expire_before if now.limits is None else np.minimum(now.limits[flow], now.limits[flow ^ 1])
 
 
-def _leftover_sends(waiting: Open, line: _Line, pairs: _Pairs, now: Now) -> tuple[Sends, Sends]:
-    rest = take(waiting.sends, np.delete(line.order, pairs.send))
-    old = rest.born <= _limit(now, rest.flow ^ 1)
-    return (take(rest, ~old), take(rest, old)) if old.any() else (rest, empty(Sends))
+def _leftover_sends(sends: Sends, rows: Index, now: Now) -> tuple[Index, Index]:
+    """Return which of the rows stay and which expire."""
+    old = sends.born[rows] <= _limit(now, sends.flow[rows] ^ 1)
+    return rows[~old], rows[old]
 
 
-def _leftover_receives(waiting: Open, lines: _Lines, matched: Located, now: Now) -> tuple[Receives, Holes]:
+def _leftover_receives(waiting: Open, lines: Lines, matched: Located, now: Now) -> tuple[Index, Holes]:
     line = lines.receives
     rest = np.flatnonzero(~land.covered(matched, line.low, line.high))
-    old = waiting.receives.born[line.order[rest]] <= _limit(now, line.flow[rest])
+    old = waiting.receives.born[line.order[rest]] <= _limit(now, waiting.receives.flow[line.order[rest]])
     young, gone = rest[~old], rest[old]
     open_ = land.holes(matched, line.low[gone], line.high[gone])
     receives = take(waiting.receives, line.order[gone][open_.owner])
     begin, end = land.bounds(matched.islands, open_.before, open_.after, receives.begin, receives.end)
     stamps = _stamps(waiting.arrivals, lines.arrivals, (open_.low, open_.high), receives)
     first = np.diff(open_.owner, prepend=-1) != 0
-    return take(waiting.receives, line.order[young]), Holes(receives, begin, end, first, stamps)
+    return line.order[young], Holes(receives, begin, end, first, stamps)
 
 
-def _stamps(arrivals: Arrivals, line: _Line, hole: tuple[I64, I64], receives: Receives) -> Stamps:
+def _stamps(arrivals: Arrivals, line: Line, hole: tuple[I64, I64], receives: Receives) -> Stamps:
     """Return the arrivals within each hole and the first one behind it, as far as they are not too late."""
     begin = np.searchsorted(line.high, hole[0], side="right")
     end = np.minimum(np.searchsorted(line.high, hole[1], side="left") + 1, line.high.size)
@@ -262,12 +280,12 @@ def _stamps(arrivals: Arrivals, line: _Line, hole: tuple[I64, I64], receives: Re
     owner = np.repeat(np.arange(sizes.size), sizes)
     at = np.arange(owner.size) + np.repeat(begin - (np.cumsum(sizes) - sizes), sizes)
     row = line.order[at]
-    good = (line.flow[at] == receives.flow[owner]) & (arrivals.time[row] <= receives.time[owner])
+    good = (arrivals.flow[row] == receives.flow[owner]) & (arrivals.time[row] <= receives.time[owner])
     row = row[good]
     return Stamps(owner[good], arrivals.end[row], arrivals.time[row], arrivals.flags[row])
 
 
-def _leftover_arrivals(waiting: Open, line: _Line, matched: Located, now: Now) -> Arrivals:
+def _leftover_arrivals(arrivals: Arrivals, line: Line, matched: Located, now: Now) -> Index:
     rest = line.order[~land.needless(matched, line.high)]
-    limit = _either_limit(now, waiting.arrivals.flow[rest])
-    return take(waiting.arrivals, rest[waiting.arrivals.born[rest] > limit - now.linger_ms])
+    limit = _either_limit(now, arrivals.flow[rest])
+    return rest[arrivals.born[rest] > limit - now.linger_ms]

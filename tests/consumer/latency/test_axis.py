@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.latency.axis import Points, coordinates, order_by_flow, places
+from consumer.latency.axis import Points, by_flow, coordinates, order_by_flow, places
 
 NEAR = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 40)), max_size=30)
 FAR = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 2**62)), max_size=30)
@@ -73,3 +73,23 @@ def test_flows_of_very_unlike_positions_get_rooms_of_their_own() -> None:
     begin = np.array([5, 2**61, 2**61 + 7, 0], dtype=np.int64)
     ((placed,),) = coordinates([Points(flow, (begin,))], 3)
     assert placed.tolist() == [0, 2, 9, 11]
+
+
+@pytest.mark.parametrize("highest", [100, 2**62])
+def test_flows_named_once_a_run_are_placed_as_if_named_for_each_row(highest: int) -> None:
+    """Also where coordinates are ranks."""
+    random = np.random.default_rng(7)
+    flow, length = np.array([3, 1, 4, 1, 5], dtype=np.int32), np.array([2, 1, 3, 1, 2])
+    position = random.integers(0, highest, 9)
+    every = coordinates([Points(np.repeat(flow, length), (position.copy(),))], 6)
+    runs = coordinates([Points(flow, (position.copy(),), length)], 6)
+    assert runs[0][0].tolist() == every[0][0].tolist()
+
+
+def test_runs_between_two_flows_have_their_rows() -> None:
+    """The part from one flow to another has just the rows of these flows, in their order."""
+    flow = np.random.default_rng(9).integers(0, 9, 200).astype(np.int32)
+    found = by_flow(flow, 9).between(3, 6).rows()
+    order = np.argsort(flow, kind="stable")
+    assert found.tolist() == [row for row in order.tolist() if 3 <= flow[row] < 6]
+    assert by_flow(flow, 9).between(9, 12).rows().size == 0

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consumer.latency import histogram
 from consumer.latency.histogram import BUCKETS, Parts, Runs, bucket_of, fill
 from schemas.histogram import SCALE, upper_bounds
 
@@ -106,6 +107,16 @@ def test_so_many_groups_that_counting_is_by_sorting_give_the_same() -> None:
     groups, powers = generator.integers(0, 9_000, 2_000), generator.integers(0, 52, 2_000)
     rows = [(group, 2**power, True) for group, power in zip(groups.tolist(), powers.tolist(), strict=True)]
     assert as_dicts(filled(rows, 9_000)) == naive(rows, 9_000)
+
+
+@pytest.mark.parametrize("groups", [1, 3])
+@pytest.mark.parametrize("least", [1, -1000])
+def test_values_of_several_blocks_are_all_counted(groups: int, least: int) -> None:
+    """Neither the last values of a block nor those of the last, shorter block are left out."""
+    generator = np.random.default_rng(2)
+    values = generator.integers(least, 2_000, 2 * histogram._BLOCK + 77)
+    rows = [(row * groups // values.size, value, True) for row, value in enumerate(values.tolist())]
+    assert as_dicts(filled(rows, groups)) == naive(rows, groups)
 
 
 @pytest.mark.parametrize("value", [0, -1, -(2**62)])

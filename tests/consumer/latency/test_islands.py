@@ -33,7 +33,11 @@ def test_a_union_has_the_same_bytes_in_ranges_that_do_not_touch(
     one: list[tuple[int, int]], other: list[tuple[int, int]]
 ) -> None:
     """Merging keeps every byte and leaves sorted ranges with a gap between neighbours."""
-    merged = land.union(located(one), land.runs(located(sorted(other, key=lambda r: r[1]))))
+    ranges = sorted(other, key=lambda r: r[1])
+    low, high = np.array(ranges, dtype=np.int64).reshape(-1, 2).T
+    first, last = land.runs(low, high)
+    runs = [(ranges[a][0], ranges[b][1]) for a, b in zip(first.tolist(), last.tolist(), strict=True)]
+    merged = land.union(located(one), located(runs))
     found = pairs(merged.islands)
     assert covered(found) == covered(one) | covered(other)
     assert all(before[1] < after[0] for before, after in itertools.pairwise(found))
