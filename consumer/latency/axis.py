@@ -107,10 +107,7 @@ def places(line: I64, points: I64, side: Literal["left", "right"] = "left") -> I
 
 
 def coordinates(tables: Sequence[Points], flows: int) -> list[list[I64]]:
-    """Return, for each table, one coordinate column for each of its position columns, all below 2^62.
-
-    The position columns may be overwritten.
-    """
+    """Return, for each table, one coordinate column for each of its position columns, all below 2^62."""
     by = rooms(tables, flows)
     if by is None:
         tables = [Points(table.each(table.flow), table.positions) for table in tables]
@@ -118,7 +115,9 @@ def coordinates(tables: Sequence[Points], flows: int) -> list[list[I64]]:
         if shift is None:
             return _ranks(tables)
         by = [shift[table.flow] for table in tables]
-    return move(tables, by)
+    return [
+        [position + moved for position in table.positions] for table, moved in zip(tables, by, strict=True)
+    ]
 
 
 def move(tables: Sequence[Points], by: Sequence[I64]) -> list[list[I64]]:

@@ -79,7 +79,7 @@ def locate(part: Part, sends: Sends, receives: Receives, arrivals: Arrivals) -> 
     by = rooms(points, part.beyond)
     if by is None:
         begin = sends.begin[rows[0]]
-        points[0] = points[0]._replace(positions=(begin.copy(), *points[0].positions))
+        points[0] = points[0]._replace(positions=(begin, *points[0].positions))
         placed = coordinates(points, part.beyond)
         shift = placed[0][0] - begin
     else:
