@@ -133,42 +133,6 @@ def test_no_rows(
 
 
 @pytest.mark.parametrize(
-    ("question", "asked", "told"),
-    [
-        ("latency", ("--edge", "nobody", "--host", "gone"), "--edge 'nobody' --host 'gone'"),
-        ("messages", ("--edge", "nobody"), "--edge 'nobody'"),
-        ("connections", ("--port", "81"), "--port 81"),
-        ("connects", ("--edge", "nobody"), "--edge 'nobody'"),
-        ("retransmits", ("--host", "gone"), "--host 'gone'"),
-        ("losses", ("--host", "gone"), "--host 'gone'"),
-        ("losses", ("--host", "gone", "--by", "minute"), "--host 'gone'"),
-        ("hosts", ("--host", "gone", "--silent"), "--host 'gone' --silent"),
-        ("clocks", ("--host", "gone"), "--host 'gone'"),
-    ],
-)
-def test_no_rows_of_what_was_asked_for(
-    write: Write,
-    lake: Path,
-    capsys: pytest.CaptureFixture[str],
-    question: str,
-    asked: tuple[str, ...],
-    told: str,
-) -> None:
-    """The line names the options that may have left all out."""
-    write(ledger=[ledger("alpha", "kernel", "attempted", 1)], match=[match(1)], histogram=[histogram([1])])
-    _, err = ask(capsys, question, "--lake", str(lake), *SPAN, *asked)
-    assert err.startswith(f"wirelag: no {question} in this time of {told} (there may be some without): ")
-
-
-def test_messages_between_clocks_are_not_passed_over_in_silence(
-    write: Write, lake: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    write(match=[match(n, clock="unsynced") for n in range(3)])
-    _, err = ask(capsys, "messages", "--lake", str(lake), *SPAN)
-    assert "between hosts of different clocks are told with --slowest (corrected, some) or --unsynced" in err
-
-
-@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("latency", "--from", "yesterday"), "--from: found 'yesterday'; allowed is now, a time ago"),
