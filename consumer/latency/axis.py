@@ -62,11 +62,11 @@ def by_flow(flow: I32, flows: int) -> Runs:
     if not flow.size:
         nothing = np.zeros(0, dtype=np.intp)
         return Runs(flow, nothing, nothing)
-    start = np.concatenate(([0], np.flatnonzero(flow[1:] != flow[:-1]) + 1))
-    length = np.diff(start, append=flow.size)
-    order = _radix(flow[start], flows)
-    start = start[order]
-    return Runs(flow[start], start, length[order])
+    inner = np.flatnonzero(flow[1:] != flow[:-1]) + 1
+    bounds = np.concatenate(([0], inner, [flow.size]))
+    order = _radix(flow[bounds[:-1]], flows)
+    start = bounds[order]
+    return Runs(flow[start], start, bounds[order + 1] - start)
 
 
 def order_by_flow(flow: I32, flows: int) -> Index:

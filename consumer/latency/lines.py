@@ -94,13 +94,14 @@ def locate(part: Part, sends: Sends, receives: Receives, arrivals: Arrivals) -> 
 
 def _cuts(runs: Sequence[Runs], flows: int) -> list[int]:
     """Return the flows at which parts begin, and ``flows``."""
-    rows = np.zeros(flows)
-    for one in runs:
-        rows += np.bincount(one.flow, weights=one.length, minlength=flows)
-    below = np.cumsum(rows)
-    parts = int(rows.sum()) // _PART + 1
-    inner = np.searchsorted(below, below[-1:] * np.arange(1, parts) / parts) + 1
-    return np.unique([0, *inner, flows]).tolist() if flows else [0, 0]
+    rows = sum(int(one.length.sum()) for one in runs)
+    wanted = rows // _PART + 1
+    if wanted == 1:
+        return [0, flows]
+    below = np.cumsum(sum(np.bincount(one.flow, weights=one.length, minlength=flows) for one in runs))
+    inner = np.searchsorted(below, rows * np.arange(1, wanted) / wanted) + 1
+    cuts: list[int] = np.unique([0, *inner, flows]).tolist()
+    return cuts
 
 
 _Some = TypeVar("_Some", Line, Ends)

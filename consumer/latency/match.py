@@ -134,7 +134,7 @@ def add(waiting: Open, sends: Sends, receives: Receives, arrivals: Arrivals) -> 
 def match(waiting: Open, flows: int, now: Now) -> tuple[Open, Closed]:
     """Match all that waits; flow numbers are below ``flows``. Returns what still waits and what closed."""
     done = [_part(waiting, part, now) for part in parts(*waiting, flows)]
-    rows = {name: np.concatenate([getattr(one, name) for one in done]) for name in _Done._fields[:7]}
+    rows = {name: _together([getattr(one, name) for one in done]) for name in _Done._fields[:7]}
     still = Open(
         take(waiting.sends, rows["open_sends"]),
         take(waiting.receives, rows["open_receives"]),
@@ -169,6 +169,10 @@ def _part(waiting: Open, part: Part, now: Now) -> _Done:
         land.keep(matched.islands, _either_limit(now, matched.islands.flow)),
         holes,
     )
+
+
+def _together(columns: list[Index]) -> Index:
+    return columns[0] if len(columns) == 1 else np.concatenate(columns)
 
 
 def _joined(of_parts: list[Holes]) -> Holes:
