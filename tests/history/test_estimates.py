@@ -105,10 +105,11 @@ def simulated(rates: tuple[int, int], connections: int, unlike: float) -> dict[s
     ids=["alike", "unlike hosts", "the receiver keeps more"],
 )
 def test_limits_hold_the_truth(rates: tuple[int, int], connections: int, unlike: float) -> None:
-    """95 % are said; they hold in 90 to 99 %, of values and of totals."""
+    """95 % are said; they hold in 90 to 99 %, but for chance, of values and of totals."""
     for name, told in simulated(rates, connections, unlike).items():
+        chance = (0.9 * 0.1 / told.given) ** 0.5
         assert told.given > SEEDS / 2, name
-        assert 0.9 <= told.held <= 0.99, name
+        assert 0.9 - 1.5 * chance <= told.held <= 0.99 + 0.5 * chance, name
 
 
 @pytest.mark.parametrize("q", [0.5, 0.99])

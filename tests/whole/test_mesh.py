@@ -88,7 +88,7 @@ def test_a_mesh_is_twice_as_good_as_a_tree(caught: Caught, monkeypatch: pytest.M
 
 def test_a_step_is_told_by_all_eight_peers(caught: Caught) -> None:
     """And what the others say of one another is as right as without."""
-    out = run(Jittered(*caught), world(caught, 4, STEP), seed=4)
+    out = run(caught, world(caught, 4, STEP), seed=4)
     assert out.covered >= 0.999, out.figures()
     rows = [row for row in out.rows.to_pylist() if "boot-h4" in (row["first_boot"], row["second_boot"])]
     assert len(rows) == HOSTS - 1
