@@ -10,7 +10,7 @@ import sys
 from typing import Annotated
 
 from cyclopts import App, Parameter
-from cyclopts.exceptions import CycloptsError
+from cyclopts.exceptions import CycloptsError, MissingArgumentError
 
 from common.command import run_command
 from common.errors import ConfigError
@@ -168,10 +168,18 @@ def command() -> None:
 def _run(arguments: list[str] | None) -> None:
     try:
         app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+    except MissingArgumentError as error:
+        raise ConfigError(f"{error}{_elsewhere(error)}") from error
     except CycloptsError as error:
         raise ConfigError(str(error)) from error
     except ModuleNotFoundError as error:
         raise ConfigError(_missing(error)) from error
+
+
+def _elsewhere(error: MissingArgumentError) -> str:
+    """Name the environment variables that what was not given may stand in."""
+    names = error.argument.parameter.env_var if error.argument else None
+    return f" It may stand in the environment, too: {', '.join(names)}" if names else ""
 
 
 def _missing(error: ModuleNotFoundError) -> str:

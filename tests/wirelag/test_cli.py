@@ -165,6 +165,14 @@ def test_no_lake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "--lake" in ask(capsys, "latency", code=2)[1]
 
 
+def test_lake_not_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Both places where it may be named are told."""
+    monkeypatch.delenv("WIRELAG_LAKE", raising=False)
+    _, err = ask(capsys, "latency", code=2)
+    assert "--lake" in err
+    assert "WIRELAG_LAKE" in err
+
+
 def test_messages(filled: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A table shows the first hundred and says so; programs get all."""
     out, err = ask(capsys, "messages", "--lake", filled, *SPAN)
