@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """The events of many batches at once: what ``schemas.batch.columns`` gives, in fewer and larger steps.
 
-A small batch costs as many numpy calls as a large one, so sections of neighbouring small batches are unpacked
-as if they were one. Where anything about one of them is unusual, each is unpacked by itself: whether a record
+A small batch costs as many numpy calls as a large one, so sections of neighbouring batches are unpacked as if
+they were one. Where anything about one of them is unusual, each is unpacked by itself: whether a record
 is refused, and why, never depends on its neighbours.
 """
 
 from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import groupby
+from typing import NamedTuple
 
 import numpy as np
 
+from consumer.engine.planes import UnusualError, constant, planes, summed
 from consumer.engine.records import Record
-from consumer.latency.intervals import I64
-from schemas import columns as codec
+from consumer.latency.intervals import I64, Index
 from schemas.batch import EventBatch, columns, decode
 from schemas.columns import U64
 from schemas.errors import RecordError
@@ -25,14 +26,10 @@ from schemas.section import Columns, Section, split
 Tables = dict[Kind, Columns]
 Head = EventBatch | RecordError
 Body = Tables | RecordError
-_LARGE = 2_048
-"""Events from which on a batch is unpacked by itself."""
 _TOGETHER = 256
 """Records decoded ahead at most, and so batches unpacked together."""
-
-
-class _UnusualError(Exception):
-    """Something that only unpacking each batch by itself can judge."""
+_EVENTS = 1 << 16
+"""Batches are unpacked together up to about so many events, whose columns stay in the processor's cache."""
 
 
 def read(records: Sequence[Record]) -> Iterator[tuple[Record, Head, Body]]:
@@ -54,13 +51,10 @@ def _head(value: bytes) -> Head:
 
 def unpack(batches: Sequence[EventBatch]) -> list[Body]:
     """Return the columns of each batch, or the error that ``columns`` raises for it."""
+    before = np.cumsum([0, *(batch.events for batch in batches[:-1])]).tolist() if batches else []
     found: list[Body] = []
-    for small, group in groupby(batches, key=lambda batch: batch.events < _LARGE):
-        members = list(group)
-        if small and len(members) > 1:
-            found += _together(members)
-        else:
-            found += [_alone(batch) for batch in members]
+    for _, group in groupby(zip(batches, before, strict=True), key=lambda one: one[1] // _EVENTS):
+        found += _together([batch for batch, _ in group])
     return found
 
 
@@ -84,7 +78,7 @@ def _together(batches: list[EventBatch]) -> list[Body]:
             _check_index(table["flow"], events, [len(batch.flows) for batch in batches])
             _check_index(table["process"], events, [len(batch.processes) for batch in batches])
             _share(found, kind, table, events)
-    except _UnusualError:
+    except UnusualError:
         return [_alone(batch) for batch in batches]
     return found
 
@@ -115,32 +109,41 @@ def _none(kind: Kind) -> Columns:
 
 def _check_index(index: U64, events: list[int], sizes: list[int]) -> None:
     if (index >= np.repeat(np.array(sizes, dtype=np.uint64), np.array(events, dtype=np.int64))).any():
-        raise _UnusualError
+        raise UnusualError
+
+
+class _Runs(NamedTuple):
+    """The runs of all sections of a kind, (r,) each, and how many events each section has."""
+
+    starts: Index
+    lengths: I64
+    events: I64
 
 
 def _table(kind: Kind, sections: list[Section]) -> Columns:
     run_fields, event_fields = split(kind)
     if any(section.events < 0 for section in sections):
-        raise _UnusualError
+        raise UnusualError
     filled = [section for section in sections if section.events]
     differing = [field for field in event_fields if field.packing is not Packing.PLAIN]
     if not all(_shaped(section, len(run_fields), len(differing), len(event_fields)) for section in filled):
-        raise _UnusualError
+        raise UnusualError
     events = np.array([section.events for section in filled], dtype=np.int64)
     runs = np.array([section.runs for section in filled], dtype=np.int64)
     lengths = _run_lengths([section.run_lengths for section in filled], runs, events)
+    cut = _Runs(np.cumsum(lengths) - lengths, lengths, events)
     table: Columns = {}
     for at, field in enumerate(run_fields):
-        values = _planes([section.run_columns[at] for section in filled], runs, field.bits)
+        values = planes([section.run_columns[at] for section in filled], runs, field.bits)
         table[field.name] = np.repeat(values, lengths)
     for at, field in _plain_first(event_fields):
         buffers = [section.event_columns[at] for section in filled]
         if field.packing is Packing.PLAIN:
-            table[field.name] = _planes(buffers, events, field.bits)
+            table[field.name] = planes(buffers, events, field.bits)
             continue
         nth = differing.index(field)
-        first = _planes([section.first_values[nth] for section in filled], runs, field.bits)
-        table[field.name] = _restored(field, table, lengths, first, _planes(buffers, events, 64))
+        first = planes([section.first_values[nth] for section in filled], runs, field.bits)
+        table[field.name] = _restored(field, table, cut, first, buffers)
     return table
 
 
@@ -159,42 +162,18 @@ def _shaped(section: Section, run_fields: int, differing: int, event_fields: int
 
 
 def _run_lengths(buffers: list[bytes], runs: I64, events: I64) -> I64:
-    lengths = _planes(buffers, runs, 32).astype(np.int64)
+    lengths = planes(buffers, runs, 32).astype(np.int64)
     if int(lengths.min()) < 1 or (np.add.reduceat(lengths, np.cumsum(runs) - runs) != events).any():
-        raise _UnusualError
+        raise UnusualError
     return lengths
 
 
-def _restored(field: Column, table: Columns, lengths: I64, first: U64, steps: U64) -> U64:
+def _restored(field: Column, table: Columns, runs: _Runs, first: U64, steps: list[bytes]) -> U64:
     """Undo the differences within runs; runs of all batches lie one behind the other."""
-    starts = np.cumsum(lengths) - lengths
-    values = codec.accumulate(steps, starts, lengths, first)
-    if field.packing is Packing.CONTINUE:
-        before = np.cumsum(table["length"], dtype=np.uint64) - table["length"]
-        values += before - np.repeat(before[starts], lengths)
+    if constant(steps) and field.packing is Packing.DELTA:
+        return np.repeat(first, runs.lengths)
+    before = table["length"] if field.packing is Packing.CONTINUE else None
+    values = summed(planes(steps, runs.events, 64), runs.starts, first, before)
     if int(values.max()) >> field.bits:
-        raise _UnusualError
+        raise UnusualError
     return values
-
-
-def _planes(buffers: list[bytes], counts: I64, bits: int) -> U64:
-    """Return the values of packed columns of ``counts`` values each, one behind the other."""
-    sizes = np.array([len(buffer) for buffer in buffers], dtype=np.int64)
-    if not sizes.all():
-        raise _UnusualError
-    widths = np.array([buffer[0] for buffer in buffers], dtype=np.int64)
-    if int(widths.max()) > codec.MAX_WIDTH or (sizes != 1 + widths * counts).any():
-        raise _UnusualError
-    zeros = int(sizes.sum())
-    flat = np.frombuffer(b"".join(buffers) + bytes(int(counts.max())), dtype=np.uint8)
-    first, begin = np.cumsum(counts) - counts, np.cumsum(sizes) - sizes + 1
-    values = np.zeros((int(counts.sum()), codec.MAX_WIDTH), dtype=np.uint8)
-    event = np.arange(values.shape[0])
-    for plane in range(int(widths.max())):
-        # A column without this plane reads zeros from behind the last one.
-        source = np.where(widths > plane, begin + plane * counts, zeros) - first
-        values[:, plane] = flat[np.repeat(source, counts) + event]
-    whole: U64 = values.view("<u8").reshape(-1)
-    if int(whole.max()) >> bits:
-        raise _UnusualError
-    return whole
