@@ -32,13 +32,24 @@ from consumer.latency.turns.tables import (
 from schemas.event import Flag, Kind
 
 
+class Turned(NamedTuple):
+    """(n,) exchanges whose turns are told: what is needed of them, columns as in ``Exchanges``."""
+
+    end: I32
+    process: I32
+    asked: I64
+    offset: I64
+    turn: I64
+    pipelined: Bools
+
+
 class Told(NamedTuple):
     """The exchanges of a tick."""
 
-    exchanges: Exchanges
-    """Whose turns are told now. Those of a server whose client has an agent wait for what that one saw."""
-    client: Bools
-    """By end number: its exchanges are client turns."""
+    clients: Turned
+    """Those of clients, whose turns are told at once."""
+    servers: Turned
+    """Those of servers whose client has an agent wait for what that one saw."""
     both: network.Joined
     """Of exchanges that two ends told, now or before."""
 
@@ -64,26 +75,25 @@ class Turns:
             seen = only(seen, *(whole[table.end] for table in seen))
             closed = take(closed, whole[closed.end])
         self.state, told = state.follow(self.state, seen, closed, self._client)
-        found = told.exchanges
-        joins = self._sure[found.end] & self._sure[found.end ^ 1]
-        named = found if joins.all() else take(found, joins)
-        self.waiting, both = network.meet(self.waiting, named, self._client, expire_before)
-        at_once = take(found, self._client[found.end] | ~joins)
-        decided = join(self._seen(both), self._alone(both.every, both.old))
+        clients, servers = told.clients, told.servers
+        joined = self._joins()
+        if joined is not None:
+            clients, servers = (take(found, joined[found.end]) for found in (clients, servers))
+        self.waiting, both = network.meet_sides(self.waiting, (clients, servers), self._client, expire_before)
+        decided = [_seen(both), _alone(both.servers, both.old[1])]
+        if joined is not None:
+            decided.append(_turned(take(told.servers, ~joined[told.servers.end])))
         if final:
-            decided = join(decided, self._alone(self.waiting, np.arange(self.waiting.end.size)))
+            decided.append(_alone(self.waiting, np.flatnonzero(~self._client[self.waiting.end])))
             self.waiting = self.waiting._replace(marks=self.waiting.marks | TOLD)
-        return Told(join(at_once, decided), self._client, both)
+        return Told(_turned(told.clients), join(*decided), both)
 
-    def _seen(self, both: network.Joined) -> Exchanges:
-        """Return the exchanges of servers that the clients saw too, marked by what both saw."""
-        found = both.server
-        return take(found._replace(marks=both.pipelined.astype(np.int8)), (found.marks & TOLD) == 0)
-
-    def _alone(self, every: Exchanges, at: Index) -> Exchanges:
-        """Return those of servers among some exchanges whose turns are not yet told."""
-        found = take(every, at)
-        return take(found, ~self._client[found.end] & ((found.marks & TOLD) == 0))
+    def _joins(self) -> Bools | None:
+        """Say of which ends exchanges can be joined with those of the other end, None: of all."""
+        if self._sure.all():
+            return None
+        both = self._sure[::2] & self._sure[1::2]
+        return np.repeat(both, 2)
 
     def bounded(self, flows: Flows, most: int) -> I32:
         """Forget what there is most of, the oldest first; return the end of each thing that had to go."""
@@ -151,6 +161,26 @@ class Turns:
         self.waiting = made(empty, [one.astype(kind) for one, kind in zip(columns, kinds, strict=True)])
 
 
+def _turned(found: Exchanges) -> Turned:
+    return Turned(found.end, found.process, found.asked, found.offset, found.turn, found.pipelined)
+
+
+def _seen(both: network.Joined) -> Turned:
+    """Return the exchanges of servers that the clients saw too, marked by what both saw."""
+    every, at, pipelined = both.servers, both.theirs, both.pipelined
+    new = (every.marks[at] & TOLD) == 0
+    if not new.all():
+        at, pipelined = at[new], pipelined[new]
+    turn = every.turn[at]
+    return Turned(every.end[at], every.process[at], every.asked[at], every.offset[at], turn, pipelined)
+
+
+def _alone(servers: Exchanges, at: Index) -> Turned:
+    """Return those among some exchanges of servers whose turns are not yet told."""
+    found = take(servers, at)
+    return _turned(take(found, (found.marks & TOLD) == 0))
+
+
 def _certain(new: Events) -> Seen:
     """Return what is at positions that were read where they cannot be wrong."""
     return seen_at_ends(_without_doubt(new.sends), _without_doubt(new.receives), new.arrivals)
@@ -160,8 +190,9 @@ _Ranged = TypeVar("_Ranged", Sends, Receives)
 
 
 def _without_doubt(table: _Ranged) -> _Ranged:
-    doubtful = (table.flags & Flag.UNCERTAIN) != 0
-    return take(table, ~doubtful) if doubtful.any() else table
+    if not np.bitwise_or.reduce(table.flags) & Flag.UNCERTAIN:
+        return table
+    return take(table, (table.flags & Flag.UNCERTAIN) == 0)
 
 
 def _totals(closes: Lives | None) -> Totals:

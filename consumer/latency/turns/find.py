@@ -14,23 +14,24 @@ from numpy.typing import NDArray
 
 from consumer.latency.intervals import I32, I64, Bools
 from consumer.latency.turns.runs import Runs
-from consumer.latency.turns.tables import EARLY, PAUSED, Exchanges, join, no_exchanges
+from consumer.latency.turns.tables import EARLY, PAUSED, Exchanges, join, no_exchanges, take
 
 PART = 3
 """A request whose parts lie more than 1/PART of its turn apart is PAUSED."""
 
 
 class Found(NamedTuple):
-    """The exchanges, and the ends of those that were not proved (one entry each)."""
+    """The exchanges that clients saw, those of servers, and the ends of those not proved (one entry each)."""
 
-    exchanges: Exchanges
+    clients: Exchanges
+    servers: Exchanges
     unproved: I32
 
 
 def all_of(parts: Sequence[Found]) -> Found:
     """Return what is found in all parts."""
-    exchanges = join(*(part.exchanges for part in parts))
-    return Found(exchanges, np.concatenate([part.unproved for part in parts]))
+    clients, servers, unproved = zip(*parts, strict=True)
+    return Found(join(*clients), join(*servers), np.concatenate(unproved))
 
 
 def find(runs: Runs, client: Bools, wanted: Bools) -> Found:
@@ -40,7 +41,7 @@ def find(runs: Runs, client: Bools, wanted: Bools) -> Found:
     """
     end = runs.end
     if end.size < 3:  # noqa: PLR2004 - request, response, next request
-        return Found(no_exchanges(), end[:0])
+        return Found(no_exchanges(), no_exchanges(), end[:0])
     ask = np.flatnonzero(runs.asks[:-2] & wanted[:-2] & (end[2:] == end[:-2]))
     before = np.maximum(ask - 1, 0)
     seen = (ask > 0) & (end[before] == end[ask])
@@ -62,7 +63,7 @@ def find(runs: Runs, client: Bools, wanted: Bools) -> Found:
         marks(early, runs.pause[ask], runs.first[answer] - runs.last[ask]),
         runs.born[ask + 2],
     )
-    return Found(exchanges, unproved)
+    return Found(take(exchanges, asking), take(exchanges, ~asking), unproved)
 
 
 def marks(early: Bools, pause: I64, turn: I64) -> NDArray[np.int8]:

@@ -1,109 +1,58 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The calls of ends in order of time: reads and sends are in order by themselves, so they are merged.
+"""The calls of ends in order of time, and one line for the moments of all of them.
 
-Agents tell what one end read, and what it sent, in order. A sort by end moves whole runs of rows and one
-merge of two ascending columns does the rest; columns that are not in order are sorted first.
+Agents tell what one end read, and what it sent, in order. So a table is put in order by moving whole runs of
+rows, and two tables by one merge of ascending columns; what is not in order is sorted first.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from consumer.latency.axis import order_by_flow
 from consumer.latency.intervals import I32, I64, Bools, Index
-from consumer.latency.turns.tables import Arrived, Calls, Seen
+from consumer.latency.turns.tables import Arrived, Calls
 
 _ROOM = 2**61
 
 
-class Line(NamedTuple):
-    """One line for the moments of all ends: ``base[end] + 2 * time``, and 1 more for a send."""
+class Ordered(NamedTuple):
+    """(n,) rows of some ends, by end and, of one end, in order of (time, position)."""
 
-    base: I64
-
-    def of(self, end: I32, time: I64) -> I64:
-        """Return (n,) moments of what was merged, or lies between."""
-        place: I64 = time << 1
-        place += self.base[end]
-        return place
-
-
-class Merged(NamedTuple):
-    """The calls of all ends, by end and, of one end, in order of time."""
-
-    sent: Bools
-    """(n,) It is a send."""
-    orders: tuple[Index, Index, Index]
-    """The rows of reads, of sends and of arrivals, in order."""
-    starts: Index
-    """Where each end's first call stands."""
-    line: Line | None
-    """None where times are too far apart for one."""
-
-
-class _Column(NamedTuple):
-    """(n,) ends and times of one kind, in order, and where each end's begin."""
-
-    end: I32
+    order: Index
+    """Where each row stands in its table."""
     time: I64
-    first: Index
+    ends: I32
+    """(e,) The ends, ascending."""
+    starts: Index
+    """(e,) Where each end's rows begin."""
+    sizes: I64
+    """(e,) How many it has."""
+
+    @property
+    def lasts(self) -> Index:
+        """(e,) Where each end's last row stands."""
+        return self.starts + self.sizes - 1
+
+    def spread(self, of_end: I64 | I32) -> I64:
+        """Return for each row the value of its end, given (e,) values."""
+        found: I64 = np.repeat(of_end, self.sizes)
+        return found
 
 
-def merge(seen: Seen, ends: int) -> Merged:
-    """Put calls in order; at one instant the read comes first. End numbers are below ``ends``."""
-    tables: tuple[Calls | Arrived, ...] = (seen.reads, seen.sends, seen.arrived)
-    orders = [in_order(table, ends) for table in tables]
-    columns = []
-    for table, order in zip(tables, orders, strict=True):
-        end = table.end[order]
-        columns.append(_Column(end, table.time[order], heads_of(end)))
-    reads, sends, _ = columns
-    counts = np.zeros(ends, dtype=np.int64)
-    for calls in (reads, sends):
-        counts[calls.end[calls.first]] += np.diff(calls.first, append=calls.end.size)
-    present = counts[counts > 0]
-    starts = np.cumsum(present) - present
-    line = _line(columns, ends)
-    if line is None:
-        end, time = np.concatenate((reads.end, sends.end)), np.concatenate((reads.time, sends.time))
-        sent = np.arange(end.size) >= reads.end.size
-        return Merged(sent[np.lexsort((sent, time, end))], (orders[0], orders[1], orders[2]), starts, None)
-    both = np.concatenate((reads.time, sends.time))
-    both <<= 1
-    both[: reads.end.size] += line.base[reads.end]
-    both[reads.end.size :] += (line.base + 1)[sends.end]
-    both.sort(kind="stable")  # merges two ascending runs
-    both &= 1
-    return Merged(both.astype(bool), (orders[0], orders[1], orders[2]), starts, line)
+class Pieces(NamedTuple):
+    """Neighbouring rows of one end in a table as it came."""
+
+    heads: Index
+    lengths: I64
+    end: I32
 
 
-def in_order(table: Calls | Arrived, ends: int) -> Index:
-    """Return the order by (end, time, position)."""
-    order = order_by_flow(table.end, ends)
-    end, time = table.end[order], table.time[order]
-    at = np.flatnonzero((time[1:] <= time[:-1]) & (end[1:] == end[:-1]))
-    if not at.size:
-        return order
-    tied = (time[at + 1] == time[at]) & (table.stop[order[at + 1]] >= table.stop[order[at]])
-    if tied.all():
-        return order
-    return np.lexsort((table.stop, table.time, table.end))
-
-
-def _line(columns: list[_Column], ends: int) -> Line | None:
-    """Return the line of what is in order."""
-    low = np.full(ends, np.iinfo(np.int64).max)
-    high = np.full(ends, -1, dtype=np.int64)
-    for end, time, first in columns:
-        own = end[first]
-        low[own] = np.minimum(low[own], time[first])
-        high[own] = np.maximum(high[own], time[np.append(first, end.size)[1:] - 1])
-    used = high >= 0
-    low = np.where(used, low, 0)
-    span = np.where(used, high - low + 2, 0)
-    if 2 * span.sum(dtype=np.float64) >= _ROOM:
-        return None
-    return Line(2 * (np.cumsum(span) - span - low))
+def pieces_of(end: I32) -> Pieces:
+    """Return the pieces of (n,) ends."""
+    heads = heads_of(end)
+    return Pieces(heads, np.diff(heads, append=end.size), end[heads])
 
 
 def heads_of(end: I32) -> Index:
@@ -111,3 +60,76 @@ def heads_of(end: I32) -> Index:
     fresh = np.ones(end.size, dtype=bool)
     np.not_equal(end[1:], end[:-1], out=fresh[1:])
     return np.flatnonzero(fresh)
+
+
+def ordered(table: Calls | Arrived, pieces: Pieces, wanted: Bools) -> Ordered:
+    """Put the rows of wanted ends in order; ``wanted`` is by end number."""
+    chosen = np.flatnonzero(wanted[pieces.end])
+    chosen = chosen[order_by_flow(pieces.end[chosen], wanted.size)]
+    lengths, end = pieces.lengths[chosen], pieces.end[chosen]
+    begun = np.cumsum(lengths) - lengths
+    order = np.repeat(pieces.heads[chosen] - begun, lengths)
+    order += np.arange(order.size)
+    first = heads_of(end)
+    starts = begun[first]
+    sizes = np.diff(starts, append=order.size)
+    time = table.time[order]
+    behind = time[1:] <= time[:-1]
+    behind[starts[1:] - 1] = False
+    if behind.any() and not _tied(table, order, time, np.flatnonzero(behind)):
+        column = np.repeat(end[first], sizes)
+        again = np.lexsort((table.stop[order], time, column))
+        order, time = order[again], time[again]
+    return Ordered(order, time, end[first], starts, sizes)
+
+
+def _tied(table: Calls | Arrived, order: Index, time: I64, at: Index) -> bool:
+    """Say whether the rows after these are of the same time, and not before them in the stream."""
+    tied = (time[at + 1] == time[at]) & (table.stop[order[at + 1]] >= table.stop[order[at]])
+    return bool(tied.all())
+
+
+def moments(tables: Sequence[Ordered], ends: int) -> list[I64]:
+    """Return for each table (n,) even numbers in the order of (end, time), alike where both are."""
+    low = np.full(ends, np.iinfo(np.int64).max)
+    high = np.full(ends, -1, dtype=np.int64)
+    for table in tables:
+        own = table.ends
+        low[own] = np.minimum(low[own], table.time[table.starts])
+        high[own] = np.maximum(high[own], table.time[table.lasts])
+    used = high >= 0
+    low = np.where(used, low, 0)
+    span = np.where(used, high - low + 2, 0)
+    if 2 * span.sum(dtype=np.float64) >= _ROOM:
+        return _ranks(tables)
+    base = 2 * (np.cumsum(span) - span - low)
+    found = []
+    for table in tables:
+        moment = table.time << 1
+        moment += table.spread(base[table.ends])
+        found.append(moment)
+    return found
+
+
+def _ranks(tables: Sequence[Ordered]) -> list[I64]:
+    """Return the same where times are too far apart for sums."""
+    end = np.concatenate([table.spread(table.ends) for table in tables])
+    time = np.concatenate([table.time for table in tables])
+    order = np.lexsort((time, end))
+    fresh = np.ones(end.size, dtype=bool)
+    fresh[1:] = (np.diff(end[order]) != 0) | (np.diff(time[order]) != 0)
+    rank = np.empty(end.size, dtype=np.int64)
+    rank[order] = 2 * np.cumsum(fresh)
+    return np.split(rank, np.cumsum([table.time.size for table in tables])[:-1])
+
+
+def before(asks: I64, answers: I64) -> Index:
+    """Return how many asks come before each answer; both ascend, and no two moments are equal."""
+    both = np.concatenate((asks, answers))
+    both <<= 1
+    both[asks.size :] |= 1
+    both.sort(kind="stable")  # merges two ascending runs
+    both &= 1
+    place = np.flatnonzero(both)
+    place -= np.arange(place.size)
+    return place

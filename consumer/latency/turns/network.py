@@ -11,54 +11,54 @@ from typing import NamedTuple
 import numpy as np
 
 from consumer.latency.axis import Points, coordinates, places
-from consumer.latency.intervals import I32, I64, Bools, Index
+from consumer.latency.intervals import I64, Bools, Index
 from consumer.latency.turns.tables import EARLY, PAUSED, Exchanges, join, take
 
 
 class Joined(NamedTuple):
-    """What is decided: rows of one table."""
+    """What is decided: rows of a table of clients' words and of one of servers'."""
 
-    every: Exchanges
+    clients: Exchanges
+    servers: Exchanges
     mine: Index
-    """(n,) Those of clients, each with the row of the server's word for the same exchange."""
+    """(n,) Clients' rows, each with the row of the server's word for the same exchange."""
     theirs: Index
     across: Index
     """Of clients: the server saw another request end or response begin."""
-    old: Index
-    """Of either end: not seen by the other within the horizon."""
+    old: tuple[Index, Index]
+    """Of clients, and of servers: not seen by the other end within the horizon."""
 
     @property
     def client(self) -> Exchanges:
         """The exchanges that both ends saw, as the clients did; ``server`` is the same row by row."""
-        return take(self.every, self.mine)
+        return take(self.clients, self.mine)
 
     @property
     def server(self) -> Exchanges:
         """The same as the servers saw them."""
-        return take(self.every, self.theirs)
+        return take(self.servers, self.theirs)
 
     @property
     def crossed(self) -> Exchanges:
         """Exchanges of clients that prove pipelining."""
-        return take(self.every, self.across)
+        return take(self.clients, self.across)
 
     @property
     def alone(self) -> Exchanges:
         """Exchanges that one end saw."""
-        return take(self.every, self.old)
+        return join(take(self.clients, self.old[0]), take(self.servers, self.old[1]))
 
     @property
     def network(self) -> I64:
         """(n,) ns: the request's and the response's way together; never negative but for clock rates."""
-        turn = self.every.turn
-        way: I64 = turn[self.mine] - turn[self.theirs]
+        way: I64 = self.clients.turn[self.mine] - self.servers.turn[self.theirs]
         return way
 
     @property
     def pipelined(self) -> Bools:
         """Paused when sent, or known for early at the server; pauses on the way mean nothing."""
-        marks = self.every.marks
-        told: Bools = ((marks[self.mine] & (PAUSED | EARLY)) | (marks[self.theirs] & EARLY)) != 0
+        mine = (self.clients.marks & (PAUSED | EARLY))[self.mine]
+        told: Bools = (mine | (self.servers.marks & EARLY)[self.theirs]) != 0
         return told
 
 
@@ -68,42 +68,65 @@ def meet(waiting: Exchanges, new: Exchanges, client: Bools, expire_before: int) 
     ``client`` is by end number. Returns what waits still, and what is decided. Each end names an exchange
     once.
     """
-    every = join(waiting, new)
-    if not every.end.size:
-        none = np.zeros(0, dtype=np.intp)
-        return every, Joined(every, none, none, none, none)
-    connection, asks = every.end >> 1, client[every.end]
-    mine, theirs = _same(every, connection, asks)
-    rest = np.ones(every.end.size, dtype=bool)
-    rest[mine] = rest[theirs] = False
-    left = np.flatnonzero(rest)
-    crossed, spoiled = np.zeros((2, every.end.size), dtype=bool)
-    for column in (every.request_end, every.response_begin):
-        ordered = left[np.lexsort((~asks[left], column[left], connection[left]))]
-        at = _partners(ordered, asks, connection, column)
+    asks = client[new.end]
+    return meet_sides(waiting, (take(new, asks), take(new, ~asks)), client, expire_before)
+
+
+def meet_sides(
+    waiting: Exchanges, new: tuple[Exchanges, Exchanges], client: Bools, expire_before: int
+) -> tuple[Exchanges, Joined]:
+    """Join what waits with what is new of clients and of servers, as ``meet`` does."""
+    asks = client[waiting.end]
+    clients, servers = join(take(waiting, asks), new[0]), join(take(waiting, ~asks), new[1])
+    mine, theirs = _same(clients, servers)
+    rests = np.ones(clients.end.size, dtype=bool), np.ones(servers.end.size, dtype=bool)
+    rests[0][mine] = rests[1][theirs] = False
+    across, spoiled = _crossed(clients, servers, np.flatnonzero(rests[0]), np.flatnonzero(rests[1]))
+    rests[0][across] = False
+    if spoiled.size:
+        servers = servers._replace(marks=servers.marks.copy())
+        servers.marks[spoiled] |= EARLY
+    olds = tuple(
+        at[side.born[at] <= expire_before]
+        for side, at in zip((clients, servers), map(np.flatnonzero, rests), strict=True)
+    )
+    for rest, old in zip(rests, olds, strict=True):
+        rest[old] = False
+    still = join(take(clients, rests[0]), take(servers, rests[1]))
+    return still, Joined(clients, servers, mine, theirs, across, (olds[0], olds[1]))
+
+
+def _crossed(clients: Exchanges, servers: Exchanges, asks: Index, answers: Index) -> tuple[Index, Index]:
+    """Return the rows of clients and of servers, among some that have no partner, of one half of a name."""
+    if not asks.size or not answers.size:
+        return asks[:0], answers[:0]
+    left = join(take(clients, asks), take(servers, answers))
+    rows, asking = np.concatenate((asks, answers)), np.arange(left.end.size) < asks.size
+    connection = left.end >> 1
+    crossed, spoiled = np.zeros((2, left.end.size), dtype=bool)
+    for column in (left.request_end, left.response_begin):
+        ordered = np.lexsort((~asking, column, connection))
+        at = _partners(ordered, asking, connection, column)
         crossed[ordered[at]] = spoiled[ordered[at + 1]] = True
-    rest &= ~crossed
-    every = every._replace(marks=every.marks | np.where(spoiled, EARLY, 0).astype(every.marks.dtype))
-    old = rest & (every.born <= expire_before)
-    told = Joined(every, mine, theirs, np.flatnonzero(crossed), np.flatnonzero(old))
-    return take(every, rest & ~old), told
+    return rows[crossed], rows[spoiled]
 
 
-def _same(every: Exchanges, connection: I32, asks: Bools) -> tuple[Index, Index]:
+def _same(clients: Exchanges, servers: Exchanges) -> tuple[Index, Index]:
     """Return the rows of clients and servers that are of one name, pair by pair."""
-    sides = np.flatnonzero(asks), np.flatnonzero(~asks)
-    points = [Points(connection[side], (every.request_end[side],)) for side in sides]
-    mine, theirs = (line[0] for line in coordinates(points, int(connection.max()) + 1))
+    if not clients.end.size or not servers.end.size:
+        none = np.zeros(0, dtype=np.intp)
+        return none, none
+    points = [Points(side.end >> 1, (side.request_end,)) for side in (clients, servers)]
+    connections = 1 + max(int(table.flow.max()) for table in points)
+    mine, theirs = (line[0] for line in coordinates(points, connections))
     orders = np.argsort(mine, kind="stable"), np.argsort(theirs, kind="stable")
     mine, theirs = mine[orders[0]], theirs[orders[1]]
     at = places(theirs, mine)
     at[at == theirs.size] = 0
-    found = np.zeros(mine.size, dtype=bool)
-    if theirs.size:
-        np.equal(theirs[at], mine, out=found)
+    found = theirs[at] == mine
     found[1:] &= mine[1:] != mine[:-1]
-    pairs = sides[0][orders[0][found]], sides[1][orders[1][at[found]]]
-    same = every.response_begin[pairs[0]] == every.response_begin[pairs[1]]
+    pairs = orders[0][found], orders[1][at[found]]
+    same = clients.response_begin[pairs[0]] == servers.response_begin[pairs[1]]
     return pairs if same.all() else (pairs[0][same], pairs[1][same])
 
 

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consumer.latency.intervals import I32, I64, Bools
-from consumer.latency.turns.arrivals import Arrivals
-from consumer.latency.turns.find import Found, all_of, find
-from consumer.latency.turns.merge import heads_of, merge
-from consumer.latency.turns.runs import Runs, joined, no_runs, tails
-from consumer.latency.turns.stretch import Stretch
+from consumer.latency.turns.advance import Kept, advance
+from consumer.latency.turns.find import Found
+from consumer.latency.turns.merge import heads_of, pieces_of
+from consumer.latency.turns.runs import Runs, no_runs
 from consumer.latency.turns.tables import (
+    Arrived,
     Calls,
     Exchanges,
     Moves,
@@ -26,7 +26,6 @@ from consumer.latency.turns.tables import (
     closing,
     join,
     made,
-    no_exchanges,
     no_moves,
     take,
     waiting_for,
@@ -61,14 +60,21 @@ class State(NamedTuple):
 class Told(NamedTuple):
     """What a stretch brought."""
 
-    exchanges: Exchanges
-    """In no order."""
+    clients: Exchanges
+    """What clients saw, in no order."""
+    servers: Exchanges
+    """What servers saw."""
     unproved: I32
     """The end of each response that a hole next to it kept from being told."""
     late: I32
     """The end of each move that came too late."""
     thinned: int
     """Moves of ends that are not whole."""
+
+    @property
+    def exchanges(self) -> Exchanges:
+        """All of them."""
+        return join(self.clients, self.servers)
 
 
 class Evicted(NamedTuple):
@@ -93,8 +99,8 @@ def step(state: State, new: Moves, ends: Ends) -> tuple[State, Told]:
     state = state._replace(touched=_touched(state.touched, kept))
     ready, waiting = _split(join(state.waiting, kept), ends.settled)
     state = state._replace(waiting=waiting, done=np.maximum(state.done, ends.settled))
-    state, found = advance(state, by_kind(ready), ends.client)
-    return state, Told(found.exchanges, found.unproved, late, thinned)
+    state, found = _advance(state, by_kind(ready), ends.client)
+    return state, Told(*found, late, thinned)
 
 
 def follow(state: State, new: Seen, closed: Totals, client: Bools) -> tuple[State, Told]:
@@ -119,10 +125,19 @@ def follow(state: State, new: Seen, closed: Totals, client: Bools) -> tuple[Stat
         np.maximum.at(settled, closed.end, closed.time + 1)
         last = by_kind(closing(closed, client))
         new = new._replace(reads=join(new.reads, last.reads), sends=join(new.sends, last.sends))
-    ready = came.time < settled[came.end]
-    state = state._replace(waiting=waiting_for(take(came, ~ready)), done=settled)
-    state, found = advance(state, new._replace(arrived=take(came, ready)), client)
-    return state, Told(found.exchanges, found.unproved, late, 0)
+    state = state._replace(waiting=waiting_for(_unsettled(came, settled)), done=settled)
+    state, found = _advance(state, new._replace(arrived=came), client)
+    return state, Told(*found, late, 0)
+
+
+def _unsettled(came: Arrived, settled: I64) -> Arrived:
+    """Return the arrivals that are not before ``settled``, by end; hardly any end has more than a few."""
+    pieces = pieces_of(came.end)
+    if not pieces.end.size:
+        return came
+    behind = np.maximum.reduceat(came.time, pieces.heads) >= settled[pieces.end]
+    rows = np.flatnonzero(np.repeat(behind, pieces.lengths))
+    return take(came, rows[came.time[rows] >= settled[came.end[rows]]])
 
 
 def _late(calls: Calls, done: I64) -> bool:
@@ -140,23 +155,9 @@ def _not_late(new: Seen, done: I64) -> tuple[Seen, I32]:
     return new._replace(reads=take(new.reads, ~reads), sends=take(new.sends, ~sends)), ends
 
 
-def advance(state: State, seen: Seen, client: Bools) -> tuple[State, Found]:
-    """Take what no move that is still to come is before; ``state`` has room for all ends of ``client``."""
-    seen = seen._replace(arrived=take(seen.arrived, ~client[seen.arrived.end]))  # who asks needs none
-    merged = merge(seen, client.size)
-    arrivals = Arrivals(seen.arrived, merged, state.arrived)
-    state = state._replace(arrived=arrivals.last())
-    if not merged.sent.size:
-        return state, Found(no_exchanges(), np.zeros(0, dtype=np.int32))
-    stretch = Stretch(seen, merged, client, arrivals)
-    (front, first), (back, long) = stretch.front(), stretch.back()
-    quiet, active = _concerned(state.runs, front.end)
-    both = joined(active, front, first, client.size)
-    found = all_of([find(both.runs, client, both.wanted), *stretch.find()])
-    of_few = np.ones(client.size, dtype=bool)
-    of_few[long] = False
-    few = take(both.runs, of_few[both.runs.end])
-    return state._replace(runs=join(quiet, take(few, tails(few)), take(back, tails(back)))), found
+def _advance(state: State, seen: Seen, client: Bools) -> tuple[State, Found]:
+    kept, found = advance(Kept(state.runs, state.arrived), seen, state.done, client)
+    return state._replace(runs=kept.runs, arrived=kept.arrived), found
 
 
 def _with_room(state: State, ends: int) -> State:
@@ -185,16 +186,6 @@ def _split(moves: Moves, settled: I64) -> tuple[Moves, Moves]:
     if ready.all():
         return moves, no_moves()
     return take(moves, ready), take(moves, ~ready)
-
-
-def _concerned(known: Runs, new: I32) -> tuple[Runs, Runs]:
-    """Return the runs of ends that nothing new is of, and the others; ``new`` are ends, in order."""
-    if not known.end.size:
-        return known, known
-    named = np.zeros(int(max(known.end.max(), new[-1])) + 1, dtype=bool)
-    named[new] = True
-    concerned = named[known.end]
-    return take(known, ~concerned), take(known, concerned)
 
 
 def _touched(touched: I64, moves: Moves) -> I64:

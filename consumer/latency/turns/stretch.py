@@ -1,168 +1,213 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The runs of one stretch of time, and the exchanges within it, found by one pass over its calls.
+"""The exchanges within one stretch of time, at the ends of one role: all clients, or all servers.
 
-Runs of reads and runs of sends are kept apart. Within an end they take turns, so of the runs in order, number
-g being the j-th of its kind, the next one is number g - j of the other kind. What is kept of a run, but for
-its end and its place in the stream, is looked up only where it is told, or at the stretch's begin and end.
+Asks and answers are kept apart, each in order; how many asks come before each answer says all there is to
+know of their order. An answer begins a run where that number is another one than before, and so does the ask
+of that number. What is kept of a run is looked up only at the stretch's begin and end.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from consumer.latency.intervals import I32, I64, Bools, Index
 from consumer.latency.turns.arrivals import Arrivals
 from consumer.latency.turns.find import Found, marks
-from consumer.latency.turns.merge import Merged
+from consumer.latency.turns.merge import Ordered, before
 from consumer.latency.turns.runs import Runs, no_runs
-from consumer.latency.turns.tables import Calls, Exchanges, Seen, made
+from consumer.latency.turns.tables import Calls, Exchanges, join, no_exchanges, take
 
 FIRST = 3
 """Runs of an end that can be part of an exchange with earlier ones: request, response, next request."""
 
 
-class _Side:
-    """The runs of reads, or of sends: (n,) each, by end and, of one end, in order of time."""
+class Party:
+    """The asks of some ends, or the answers: (n,) calls in order."""
 
-    def __init__(self, calls: Calls, order: Index, heads: Index, numbers: Index) -> None:
-        self._calls, self._order = calls, order
-        self._tails = np.append(heads, order.size)[1:] - 1
-        self._single = heads.size == order.size
-        self.heads = order if self._single else order[heads]
-        self.tails = order if self._single else order[self._tails]
-        self.first = heads
-        """In the order of calls."""
-        self.end: I32 = calls.end[self.heads]
-        self.begin: I64 = calls.begin[self.heads]
-        self.stop: I64 = calls.stop[self.tails]
-        self.next: Index = numbers - np.arange(numbers.size)
-        """The run of the other kind that follows, where it is of the same end."""
+    def __init__(self, calls: Calls, rows: Ordered, moment: I64) -> None:
+        self._calls, self.rows = calls, rows
+        self.moment = moment
+        self.begin: I64 = calls.begin[rows.order]
+        self.stop: I64 = calls.stop[rows.order]
+        size = rows.order.size
+        self.goes_on = np.zeros(size + 1, dtype=bool)
+        """(n + 1,) It begins where the call before it ended."""
+        np.equal(self.begin[1:], self.stop[:-1], out=self.goes_on[1:size])
+        self.opens = np.zeros(size + 1, dtype=bool)
+        """(n + 1,) It is its end's first; so is the one after all."""
+        self.opens[rows.starts] = self.opens[size] = True
 
-    def head(self, name: str, index: Index) -> Any:  # noqa: ANN401 - any width
-        """Return a column of the first calls of some runs."""
-        return getattr(self._calls, name)[self.heads[index]]
+    def column(self, name: str, index: Index) -> Any:  # noqa: ANN401 - any width
+        """Return a column of some calls."""
+        return getattr(self._calls, name)[self.rows.order[index]]
 
-    def tail(self, name: str, index: Index) -> Any:  # noqa: ANN401 - any width
-        """Return a column of the last calls of some runs."""
-        return getattr(self._calls, name)[self.tails[index]]
-
-    def pause(self, index: Index) -> I64:
-        """Return the longest pause of some runs; a hole between two calls is none."""
-        pause = np.zeros(index.size, dtype=np.int64)
-        if self._single:
-            return pause
-        sizes = self._tails[index] - self.first[index]
+    def pauses(self, first: Index, last: Index) -> I64:
+        """Return the longest pause among calls ``first`` to ``last`` each; a hole between two is none."""
+        pause = np.zeros(first.size, dtype=np.int64)
+        sizes = last - first
         several = np.flatnonzero(sizes)
         if not several.size:
             return pause
         sizes = sizes[several]
         starts = np.cumsum(sizes) - sizes
-        inner = np.arange(int(sizes.sum())) + np.repeat(self.first[index[several]] + 1 - starts, sizes)
-        later, earlier = self._order[inner], self._order[inner - 1]
-        gap = np.maximum(self._calls.time[later] - self._calls.until[earlier], 0)
-        gap[self._calls.begin[later] != self._calls.stop[earlier]] = 0
+        inner = np.arange(int(sizes.sum())) + np.repeat(first[several] + 1 - starts, sizes)
+        gap = np.maximum(self.rows.time[inner] - self.column("until", inner - 1), 0)
+        gap[~self.goes_on[inner]] = 0
         pause[several] = np.maximum.reduceat(gap, starts)
         return pause
 
 
+class _Span(NamedTuple):
+    """Of (e,) ends of one party: the first of its runs, by number, and how many there are."""
+
+    first: Index
+    sizes: I64
+
+
+class Edges(NamedTuple):
+    """What is kept of the runs of a stretch."""
+
+    front: Runs
+    """The first ones of each end."""
+    first: Bools
+    """Which of them is an end's very first."""
+    back: Runs
+    """The last ones of each end that has more than ``FIRST``."""
+    long: I32
+    """These ends."""
+
+
 class Stretch:
-    """All runs; there is at least one."""
+    """All asks and answers of one role."""
 
-    def __init__(self, seen: Seen, merged: Merged, client: Bools, came: Arrivals) -> None:
-        sent = merged.sent
-        fresh = np.ones(sent.size, dtype=bool)
-        np.not_equal(sent[1:], sent[:-1], out=fresh[1:])
-        fresh[merged.starts] = True
-        first = np.flatnonzero(fresh)
-        self._sent = sent[first]
-        sends = np.cumsum(sent)[first]
-        g_sends, g_reads = np.flatnonzero(self._sent), np.flatnonzero(~self._sent)
-        self._reads = _Side(seen.reads, merged.orders[0], (first - sends)[g_reads], g_reads)
-        self._sends = _Side(seen.sends, merged.orders[1], sends[g_sends] - 1, g_sends)
-        self._first, self._sends_so_far = first, sends
-        self._client, self._came = client, came
-        self._starts = np.searchsorted(first, merged.starts)
-        self._counts = np.diff(self._starts, append=first.size)
+    def __init__(self, asks: Party, answers: Party, came: Arrivals | None) -> None:
+        self._asks, self._answers, self._came = asks, answers, came
+        self._before = before(asks.moment, answers.moment)
+        """(n,) How many asks come before each answer."""
+        head = answers.opens[:-1].copy()
+        head[1:] |= self._before[1:] != self._before[:-1]
+        self._head = head
 
-    def find(self) -> tuple[Found, Found]:
+    def find(self) -> Found:
         """Return the exchanges of which no part can be in another stretch: those that a run comes before."""
-        clients = self._find(self._sends, self._reads, client=True)
-        return clients, self._find(self._reads, self._sends, client=False)
+        asks, answers = self._asks, self._answers
+        whole = self._head & ~answers.opens[:-1]
+        whole &= ~asks.opens[self._before]
+        proved = whole & answers.goes_on[:-1]
+        proved &= asks.goes_on[self._before]
+        at = np.flatnonzero(proved)
+        whole ^= proved
+        unproved = self._ends(np.flatnonzero(whole))
+        later = self._before[at]
+        ask = later - 1
+        end, stop = self._ends(at), asks.stop[ask]
+        asked, answered = asks.rows.time[ask], answers.rows.time[at]
+        if self._came is None:
+            early, process = np.zeros(at.size, dtype=bool), asks.column("process", ask)
+        else:
+            early = self._came.before(end, answers.moment[at]) > stop
+            process = answers.column("process", at)
+        told = marks(early, asks.pauses(self._before[at - 1], ask), answered - asked)
+        offset, born = answers.column("offset", at), asks.column("born", later)
+        exchanges = Exchanges(end, stop, answers.begin[at], asked, answered, offset, process, told, born)
+        nothing = no_exchanges()
+        if self._came is None:
+            return Found(exchanges, nothing, unproved)
+        return Found(nothing, exchanges, unproved)
 
-    def _find(self, asks: _Side, answers: _Side, *, client: bool) -> Found:
-        own, answer = asks.end[:-1], asks.next[:-1]
-        ask = np.flatnonzero((own == asks.end[1:]) & (self._client[own] == client) & (answer > 0))
-        answer = answer[ask]
-        seen = answers.end[answer - 1] == asks.end[ask]
-        if not seen.all():
-            ask, answer = ask[seen], answer[seen]
-        stop, begin = asks.stop[ask], answers.begin[answer]
-        proved = (begin == answers.stop[answer - 1]) & (asks.begin[ask + 1] == stop)
-        unproved = asks.end[ask[~proved]]
-        if unproved.size:
-            ask, answer, stop, begin = ask[proved], answer[proved], stop[proved], begin[proved]
-        end = asks.end[ask]
-        asked, answered = asks.tail("time", ask), answers.head("time", answer)
-        arrived = stop if client else self._came.before(end, answered)
-        process = asks.tail("process", ask) if client else answers.head("process", answer)
-        told = marks(arrived > stop, asks.pause(ask), answered - asked)
-        offset, born = answers.head("offset", answer), asks.head("born", ask + 1)
-        return Found(Exchanges(end, stop, begin, asked, answered, offset, process, told, born), unproved)
+    def _ends(self, at: Index) -> I32:
+        """Return the ends of ascending answers."""
+        rows = self._answers.rows
+        found: I32 = np.repeat(rows.ends, np.diff(np.searchsorted(at, rows.starts), append=at.size))
+        return found
 
-    def front(self) -> tuple[Runs, Bools]:
-        """Return the first runs of each end, and which of them is its very first."""
-        sizes = np.minimum(self._counts, FIRST)
-        index, number = _spans(self._starts, sizes)
-        return self._runs(index), number == 0
+    def edges(self) -> Edges:
+        """Return what is to be kept of runs."""
+        asks, answers = self._asks.rows, self._answers.rows
+        heads = np.zeros(asks.order.size + 1, dtype=bool)
+        heads[asks.starts] = True
+        heads[self._before[self._head]] = True
+        cuts = np.flatnonzero(heads[:-1]), np.flatnonzero(self._head)
+        ends: I32 = np.union1d(asks.ends, answers.ends)
+        spans = _span(asks, cuts[0], ends), _span(answers, cuts[1], ends)
+        counts = spans[0].sizes + spans[1].sizes
+        asks_first = self._asks_first(ends)
+        front = np.minimum(counts, FIRST)
+        number = _numbers(front)
+        first = self._runs(cuts, spans, (np.repeat(np.arange(ends.size), front), number), asks_first)
+        long = np.flatnonzero(counts > FIRST)
+        back = _numbers(np.full(long.size, FIRST)) + np.repeat(counts[long] - FIRST, FIRST)
+        last = self._runs(cuts, spans, (np.repeat(long, FIRST), back), asks_first)
+        return Edges(first, number == 0, last, ends[long])
 
-    def back(self) -> tuple[Runs, I32]:
-        """Return the last runs of each end that has more than ``FIRST``, and these ends."""
-        long = self._counts > FIRST
-        index, _ = _spans((self._starts + self._counts - FIRST)[long], np.full(int(long.sum()), FIRST))
-        runs = self._runs(index)
-        return runs, runs.end[::FIRST]
+    def _asks_first(self, ends: I32) -> Bools:
+        """Say at which of all ends an ask comes first."""
+        asks, answers = self._asks.rows, self._answers.rows
+        found = np.ones(ends.size, dtype=bool)
+        at = np.searchsorted(ends, answers.ends)
+        begun = np.searchsorted(asks.ends, answers.ends)
+        starts = np.append(asks.starts, asks.order.size)
+        found[at] = self._before[answers.starts] > starts[begun]
+        return found
 
-    def _runs(self, index: Index) -> Runs:
-        """Return all that is to be kept of some runs, by their numbers."""
-        size = index.size
-        columns: list[Any] = [np.zeros(size, dtype=column.dtype) for column in no_runs()]
-        for side, places in (
-            (self._reads, np.flatnonzero(~self._sent[index])),
-            (self._sends, np.flatnonzero(self._sent[index])),
+    def _runs(
+        self,
+        cuts: tuple[Index, Index],
+        spans: tuple[_Span, _Span],
+        which: tuple[Index, I64],
+        asks_first: Bools,
+    ) -> Runs:
+        """Return runs: ``which`` are the places of their ends, and their numbers within each."""
+        place, number = which
+        asks = (number % 2 == 0) == asks_first[place]
+        parts, places = [], []
+        for party, cut, span, chosen in (
+            (self._asks, cuts[0], spans[0], np.flatnonzero(asks)),
+            (self._answers, cuts[1], spans[1], np.flatnonzero(~asks)),
         ):
-            if places.size:
-                at = self._place(side, index[places])
-                for column, values in zip(columns, self._kept(side, at), strict=True):
-                    column[places] = values
-        return made(no_runs(), columns)
+            run = span.first[place[chosen]] + number[chosen] // 2
+            edges = np.append(cut, party.rows.order.size)
+            parts.append(self._kept(party, edges[run], edges[run + 1] - 1))
+            places.append(chosen)
+        order = np.empty(place.size, dtype=np.intp)
+        order[np.concatenate(places)] = np.arange(place.size)
+        return take(join(no_runs(), *parts), order)
 
-    def _place(self, side: _Side, index: Index) -> Index:
-        """Return the places among a side's runs."""
-        sends = self._sends_so_far[index]
-        return np.searchsorted(side.first, sends - 1 if side is self._sends else self._first[index] - sends)
-
-    def _kept(self, side: _Side, at: Index) -> Runs:
-        end, first = side.end[at], side.head("time", at)
-        asks = self._client[end] == (side is self._sends)
+    def _kept(self, party: Party, first: Index, last: Index) -> Runs:
+        """Return all that is to be kept of runs, given their first and last calls."""
+        rows, asks = party.rows, party is self._asks
+        end = rows.ends[np.searchsorted(rows.starts, first, side="right") - 1]
+        arrived = np.zeros(end.size, dtype=np.int64)
+        if self._came is not None and not asks:
+            arrived = self._came.before(end, party.moment[first])
         return Runs(
             end,
-            asks,
-            side.begin[at],
-            first,
-            side.stop[at],
-            side.tail("time", at),
-            side.tail("until", at),
-            side.pause(at),
-            np.where(asks, 0, self._came.before(end, first)),
-            side.head("offset", at),
-            side.head("process", at),
-            side.tail("process", at),
-            side.head("born", at),
+            np.full(end.size, asks),
+            party.begin[first],
+            rows.time[first],
+            party.stop[last],
+            rows.time[last],
+            party.column("until", last),
+            party.pauses(first, last),
+            arrived,
+            party.column("offset", first),
+            party.column("process", first),
+            party.column("process", last),
+            party.column("born", first),
         )
 
 
-def _spans(starts: Index, sizes: I64) -> tuple[Index, I64]:
-    """Return the numbers from each start on, so many of each, and how far each is from its start."""
-    before = np.cumsum(sizes) - sizes
-    number = np.arange(int(sizes.sum())) - np.repeat(before, sizes)
-    return np.repeat(starts, sizes) + number, number
+def _span(rows: Ordered, cut: Index, ends: I32) -> _Span:
+    """Return for each of (e,) ends its runs, which begin at ascending rows ``cut``."""
+    first, count = np.zeros((2, ends.size), dtype=np.int64)
+    at = np.searchsorted(ends, rows.ends)
+    begun = np.searchsorted(cut, rows.starts)
+    first[at], count[at] = begun, np.diff(begun, append=cut.size)
+    return _Span(first, count)
+
+
+def _numbers(sizes: I64) -> I64:
+    """Return 0, 1, … for each size."""
+    begun = np.cumsum(sizes) - sizes
+    found: I64 = np.arange(int(sizes.sum())) - np.repeat(begun, sizes)
+    return found
