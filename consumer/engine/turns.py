@@ -75,18 +75,19 @@ class Turns:
             seen = only(seen, *(whole[table.end] for table in seen))
             closed = take(closed, whole[closed.end])
         self.state, told = state.follow(self.state, seen, closed, self._client)
-        clients, servers = told.clients, told.servers
-        joined = self._joins()
+        known = int(np.count_nonzero(self._client[self.waiting.end]))
+        joined, parts = self._joins(), (told.clients, told.servers)
+        alone: list[Turned] = []
         if joined is not None:
-            clients, servers = (take(found, joined[found.end]) for found in (clients, servers))
-        self.waiting, both = network.meet_sides(self.waiting, (clients, servers), self._client, expire_before)
-        decided = [_seen(both), _alone(both.servers, both.old[1])]
-        if joined is not None:
-            decided.append(_turned(take(told.servers, ~joined[told.servers.end])))
+            clients, servers = (join(*side) for side in parts)
+            parts = (take(clients, joined[clients.end]),), (take(servers, joined[servers.end]),)
+            alone = [_turned(take(side, ~joined[side.end])) for side in (clients, servers)]
+        self.waiting, both = network.meet_sides(self.waiting, parts, self._client, expire_before)
+        asked, served = _turned(both.clients, known), [_seen(both), _alone(both.servers, both.old[1])]
         if final:
-            decided.append(_alone(self.waiting, np.flatnonzero(~self._client[self.waiting.end])))
+            served.append(_alone(self.waiting, np.flatnonzero(~self._client[self.waiting.end])))
             self.waiting = self.waiting._replace(marks=self.waiting.marks | TOLD)
-        return Told(_turned(told.clients), join(*decided), both)
+        return Told(join(asked, *alone[:1]), join(*served, *alone[1:]), both)
 
     def _joins(self) -> Bools | None:
         """Say of which ends exchanges can be joined with those of the other end, None: of all."""
@@ -161,7 +162,9 @@ class Turns:
         self.waiting = made(empty, [one.astype(kind) for one, kind in zip(columns, kinds, strict=True)])
 
 
-def _turned(found: Exchanges) -> Turned:
+def _turned(found: Exchanges, first: int = 0) -> Turned:
+    """Return exchanges from a row on."""
+    found = made(found, [column[first:] for column in found])
     return Turned(found.end, found.process, found.asked, found.offset, found.turn, found.pipelined)
 
 

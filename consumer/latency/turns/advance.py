@@ -8,9 +8,9 @@ import numpy as np
 from consumer.latency.intervals import I32, I64, Bools
 from consumer.latency.turns.arrivals import Arrivals
 from consumer.latency.turns.find import Found, all_of, find
-from consumer.latency.turns.merge import Ordered, Pieces, moments, ordered, pieces_of
+from consumer.latency.turns.merge import Ordered, Pieces, before, moments, ordered, pieces_of
 from consumer.latency.turns.runs import Runs, joined, tails
-from consumer.latency.turns.stretch import Edges, Party, Stretch
+from consumer.latency.turns.stretch import Came, Edges, Party, Stretch
 from consumer.latency.turns.tables import Arrived, Seen, join, take
 
 
@@ -22,19 +22,23 @@ class Kept(NamedTuple):
     """By end: where the last arrival was."""
 
 
-class _Cut(NamedTuple):
+class Cut(NamedTuple):
     """The pieces of both tables of calls."""
 
     reads: Pieces
     sends: Pieces
 
 
-def advance(kept: Kept, seen: Seen, settled: I64, client: Bools) -> tuple[Kept, Found]:
+def cut_of(seen: Seen) -> Cut:
+    """Return the pieces of what was seen."""
+    return Cut(pieces_of(seen.reads.end), pieces_of(seen.sends.end))
+
+
+def advance(kept: Kept, seen: Seen, cut: Cut, settled: I64, client: Bools) -> tuple[Kept, Found]:
     """Take what no move that is still to come is before.
 
     Arrivals not before ``settled``, which is by end number as ``client`` is, are passed over.
     """
-    cut = _Cut(pieces_of(seen.reads.end), pieces_of(seen.sends.end))
     rows = _arrived(seen.arrived, settled, ~client)
     came = Arrivals(rows, seen.arrived.stop[rows.order], kept.arrived)
     kept = kept._replace(arrived=came.last())
@@ -67,21 +71,24 @@ def _arrived(came: Arrived, settled: I64, serves: Bools) -> Ordered:
     return Ordered(rows.order[ready], rows.time[ready], rows.ends[some], starts, sizes)
 
 
-def _served(seen: Seen, cut: _Cut, serves: Bools, rows: Ordered, came: Arrivals) -> Stretch:
+def _served(seen: Seen, cut: Cut, serves: Bools, rows: Ordered, came: Arrivals) -> Stretch:
     """Return the stretch at servers: they read requests."""
     reads, sends = ordered(seen.reads, cut.reads, serves), ordered(seen.sends, cut.sends, serves)
-    asked, answered, arrived = moments([reads, sends, rows], serves.size)
+    line = moments([reads, sends, rows], serves.size)
+    calls, arrived = np.split(line, [line.size - rows.time.size])
     came.lie(arrived)
+    answered = calls[reads.time.size :]
     answered += 1  # at one instant what is read comes first
-    return Stretch(Party(seen.reads, reads, asked), Party(seen.sends, sends, answered), came)
+    order = before(calls.copy(), odd=True)
+    return Stretch(Party(seen.reads, reads), Party(seen.sends, sends), order, Came(came, answered))
 
 
-def _asked(seen: Seen, cut: _Cut, asks: Bools) -> Stretch:
+def _asked(seen: Seen, cut: Cut, asks: Bools) -> Stretch:
     """Return the stretch at clients: they send requests."""
     sends, reads = ordered(seen.sends, cut.sends, asks), ordered(seen.reads, cut.reads, asks)
-    asked, answered = moments([sends, reads], asks.size)
-    asked += 1
-    return Stretch(Party(seen.sends, sends, asked), Party(seen.reads, reads, answered), None)
+    line, size = moments([sends, reads], asks.size), sends.time.size
+    line[:size] += 1
+    return Stretch(Party(seen.sends, sends), Party(seen.reads, reads), before(line, odd=False), None)
 
 
 def _both(one: Edges, other: Edges) -> Edges:

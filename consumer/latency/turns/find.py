@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from consumer.latency.intervals import I32, I64, Bools
 from consumer.latency.turns.runs import Runs
-from consumer.latency.turns.tables import EARLY, PAUSED, Exchanges, join, no_exchanges, take
+from consumer.latency.turns.tables import EARLY, PAUSED, Exchanges, no_exchanges, take
 
 PART = 3
 """A request whose parts lie more than 1/PART of its turn apart is PAUSED."""
@@ -23,15 +23,16 @@ PART = 3
 class Found(NamedTuple):
     """The exchanges that clients saw, those of servers, and the ends of those not proved (one entry each)."""
 
-    clients: Exchanges
-    servers: Exchanges
+    clients: tuple[Exchanges, ...]
+    servers: tuple[Exchanges, ...]
     unproved: I32
 
 
 def all_of(parts: Sequence[Found]) -> Found:
-    """Return what is found in all parts."""
-    clients, servers, unproved = zip(*parts, strict=True)
-    return Found(join(*clients), join(*servers), np.concatenate(unproved))
+    """Return what is found in all parts; at least one is given."""
+    clients = tuple(table for part in parts for table in part.clients)
+    servers = tuple(table for part in parts for table in part.servers)
+    return Found(clients, servers, np.concatenate([part.unproved for part in parts]))
 
 
 def find(runs: Runs, client: Bools, wanted: Bools) -> Found:
@@ -41,7 +42,7 @@ def find(runs: Runs, client: Bools, wanted: Bools) -> Found:
     """
     end = runs.end
     if end.size < 3:  # noqa: PLR2004 - request, response, next request
-        return Found(no_exchanges(), no_exchanges(), end[:0])
+        return Found((no_exchanges(),), (no_exchanges(),), end[:0])
     ask = np.flatnonzero(runs.asks[:-2] & wanted[:-2] & (end[2:] == end[:-2]))
     before = np.maximum(ask - 1, 0)
     seen = (ask > 0) & (end[before] == end[ask])
@@ -60,15 +61,17 @@ def find(runs: Runs, client: Bools, wanted: Bools) -> Found:
         runs.first[answer],
         runs.offset[answer],
         np.where(asking, runs.last_process[ask], runs.first_process[answer]),
-        marks(early, runs.pause[ask], runs.first[answer] - runs.last[ask]),
+        marks_early(early) | marks_paused(runs.pause[ask], runs.first[answer] - runs.last[ask]),
         runs.born[ask + 2],
     )
-    return Found(take(exchanges, asking), take(exchanges, ~asking), unproved)
+    return Found((take(exchanges, asking),), (take(exchanges, ~asking),), unproved)
 
 
-def marks(early: Bools, pause: I64, turn: I64) -> NDArray[np.int8]:
-    """Return the marks of (n,) exchanges: known for early, pauses in their requests, and their turns, ns."""
-    told = early.astype(np.int8)
-    told *= EARLY
-    told |= (pause > turn // PART).astype(np.int8) * np.int8(PAUSED)
-    return told
+def marks_early(early: Bools) -> NDArray[np.int8]:
+    """Return EARLY where bytes behind the request were there early, (n,)."""
+    return early.astype(np.int8) * np.int8(EARLY)
+
+
+def marks_paused(pause: I64, turn: I64) -> NDArray[np.int8]:
+    """Return PAUSED where (n,) pauses in requests are long against their turns, ns."""
+    return (pause > turn // PART).astype(np.int8) * np.int8(PAUSED)

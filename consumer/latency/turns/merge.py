@@ -89,8 +89,8 @@ def _tied(table: Calls | Arrived, order: Index, time: I64, at: Index) -> bool:
     return bool(tied.all())
 
 
-def moments(tables: Sequence[Ordered], ends: int) -> list[I64]:
-    """Return for each table (n,) even numbers in the order of (end, time), alike where both are."""
+def moments(tables: Sequence[Ordered], ends: int) -> I64:
+    """Return for the rows of each table, one behind the other, even numbers in the order of (end, time)."""
     low = np.full(ends, np.iinfo(np.int64).max)
     high = np.full(ends, -1, dtype=np.int64)
     for table in tables:
@@ -103,16 +103,18 @@ def moments(tables: Sequence[Ordered], ends: int) -> list[I64]:
     if 2 * span.sum(dtype=np.float64) >= _ROOM:
         return _ranks(tables)
     base = 2 * (np.cumsum(span) - span - low)
-    found = []
+    found = np.empty(sum(table.time.size for table in tables), dtype=np.int64)
+    begin = 0
     for table in tables:
-        moment = table.time << 1
+        moment = found[begin : begin + table.time.size]
+        np.left_shift(table.time, 1, out=moment)
         moment += table.spread(base[table.ends])
-        found.append(moment)
+        begin += table.time.size
     return found
 
 
-def _ranks(tables: Sequence[Ordered]) -> list[I64]:
-    """Return the same where times are too far apart for sums."""
+def _ranks(tables: Sequence[Ordered]) -> I64:
+    """Return the same as one array, where times are too far apart for sums."""
     end = np.concatenate([table.spread(table.ends) for table in tables])
     time = np.concatenate([table.time for table in tables])
     order = np.lexsort((time, end))
@@ -120,16 +122,16 @@ def _ranks(tables: Sequence[Ordered]) -> list[I64]:
     fresh[1:] = (np.diff(end[order]) != 0) | (np.diff(time[order]) != 0)
     rank = np.empty(end.size, dtype=np.int64)
     rank[order] = 2 * np.cumsum(fresh)
-    return np.split(rank, np.cumsum([table.time.size for table in tables])[:-1])
+    return rank
 
 
-def before(asks: I64, answers: I64) -> Index:
-    """Return how many asks come before each answer; both ascend, and no two moments are equal."""
-    both = np.concatenate((asks, answers))
-    both <<= 1
-    both[asks.size :] |= 1
+def before(both: I64, odd: bool) -> Index:  # noqa: FBT001 - of the two, the answers
+    """Return how many asks come before each answer, whose moments are the ``odd`` ones or the others.
+
+    ``both`` are those of the asks, ascending, then of the answers, ascending; they are changed.
+    """
     both.sort(kind="stable")  # merges two ascending runs
     both &= 1
-    place = np.flatnonzero(both)
+    place = np.flatnonzero(both) if odd else np.flatnonzero(both == 0)
     place -= np.arange(place.size)
     return place

@@ -14,6 +14,8 @@ from consumer.latency.axis import Points, coordinates, places
 from consumer.latency.intervals import I64, Bools, Index
 from consumer.latency.turns.tables import EARLY, PAUSED, Exchanges, join, take
 
+Parts = tuple[Exchanges, ...]
+
 
 class Joined(NamedTuple):
     """What is decided: rows of a table of clients' words and of one of servers'."""
@@ -69,15 +71,16 @@ def meet(waiting: Exchanges, new: Exchanges, client: Bools, expire_before: int) 
     once.
     """
     asks = client[new.end]
-    return meet_sides(waiting, (take(new, asks), take(new, ~asks)), client, expire_before)
+    sides = (take(new, asks),), (take(new, ~asks),)
+    return meet_sides(waiting, sides, client, expire_before)
 
 
 def meet_sides(
-    waiting: Exchanges, new: tuple[Exchanges, Exchanges], client: Bools, expire_before: int
+    waiting: Exchanges, new: tuple[Parts, Parts], client: Bools, expire_before: int
 ) -> tuple[Exchanges, Joined]:
-    """Join what waits with what is new of clients and of servers, as ``meet`` does."""
+    """Join what waits with what is new of clients and of servers, as ``meet`` does: new rows are the last."""
     asks = client[waiting.end]
-    clients, servers = join(take(waiting, asks), new[0]), join(take(waiting, ~asks), new[1])
+    clients, servers = join(take(waiting, asks), *new[0]), join(take(waiting, ~asks), *new[1])
     mine, theirs = _same(clients, servers)
     rests = np.ones(clients.end.size, dtype=bool), np.ones(servers.end.size, dtype=bool)
     rests[0][mine] = rests[1][theirs] = False

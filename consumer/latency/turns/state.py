@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consumer.latency.intervals import I32, I64, Bools
-from consumer.latency.turns.advance import Kept, advance
+from consumer.latency.turns.advance import Cut, Kept, advance, cut_of
 from consumer.latency.turns.find import Found
-from consumer.latency.turns.merge import heads_of, pieces_of
+from consumer.latency.turns.merge import Pieces, pieces_of
 from consumer.latency.turns.runs import Runs, no_runs
 from consumer.latency.turns.tables import (
     Arrived,
@@ -60,9 +60,9 @@ class State(NamedTuple):
 class Told(NamedTuple):
     """What a stretch brought."""
 
-    clients: Exchanges
-    """What clients saw, in no order."""
-    servers: Exchanges
+    clients: tuple[Exchanges, ...]
+    """What clients saw, in no order; all tables together."""
+    servers: tuple[Exchanges, ...]
     """What servers saw."""
     unproved: I32
     """The end of each response that a hole next to it kept from being told."""
@@ -74,7 +74,7 @@ class Told(NamedTuple):
     @property
     def exchanges(self) -> Exchanges:
         """All of them."""
-        return join(self.clients, self.servers)
+        return join(*self.clients, *self.servers)
 
 
 class Evicted(NamedTuple):
@@ -99,7 +99,8 @@ def step(state: State, new: Moves, ends: Ends) -> tuple[State, Told]:
     state = state._replace(touched=_touched(state.touched, kept))
     ready, waiting = _split(join(state.waiting, kept), ends.settled)
     state = state._replace(waiting=waiting, done=np.maximum(state.done, ends.settled))
-    state, found = _advance(state, by_kind(ready), ends.client)
+    seen = by_kind(ready)
+    state, found = _advance(state, seen, cut_of(seen), ends.client)
     return state, Told(*found, late, thinned)
 
 
@@ -111,22 +112,23 @@ def follow(state: State, new: Seen, closed: Totals, client: Bools) -> tuple[Stat
     ``touched`` is left to the caller.
     """
     state = _with_room(state, client.size)
-    late = new.reads.end[:0]
-    if any(_late(calls, state.done) for calls in (new.reads, new.sends)):
+    cut, late = cut_of(new), new.reads.end[:0]
+    if _late(new.reads, cut.reads, state.done) or _late(new.sends, cut.sends, state.done):
         new, late = _not_late(new, state.done)
+        cut = cut_of(new)
     came = join(by_kind(state.waiting).arrived, new.arrived)
     settled = state.done.copy()
-    for calls in (new.reads, new.sends):
-        if calls.end.size:
-            first = heads_of(calls.end)
-            np.maximum.at(settled, calls.end[first], np.maximum.reduceat(calls.until, first) + 1)
+    for calls, pieces in ((new.reads, cut.reads), (new.sends, cut.sends)):
+        if pieces.end.size:
+            np.maximum.at(settled, pieces.end, np.maximum.reduceat(calls.until, pieces.heads) + 1)
     if closed.end.size:
         closed = closed._replace(time=np.maximum(closed.time, settled[closed.end]))
         np.maximum.at(settled, closed.end, closed.time + 1)
         last = by_kind(closing(closed, client))
         new = new._replace(reads=join(new.reads, last.reads), sends=join(new.sends, last.sends))
+        cut = cut_of(new)
     state = state._replace(waiting=waiting_for(_unsettled(came, settled)), done=settled)
-    state, found = _advance(state, new._replace(arrived=came), client)
+    state, found = _advance(state, new._replace(arrived=came), cut, client)
     return state, Told(*found, late, 0)
 
 
@@ -140,12 +142,11 @@ def _unsettled(came: Arrived, settled: I64) -> Arrived:
     return take(came, rows[came.time[rows] >= settled[came.end[rows]]])
 
 
-def _late(calls: Calls, done: I64) -> bool:
+def _late(calls: Calls, pieces: Pieces, done: I64) -> bool:
     """Say whether any call came too late."""
-    if not calls.end.size:
+    if not pieces.end.size:
         return False
-    first = heads_of(calls.end)
-    return bool((np.minimum.reduceat(calls.time, first) < done[calls.end[first]]).any())
+    return bool((np.minimum.reduceat(calls.time, pieces.heads) < done[pieces.end]).any())
 
 
 def _not_late(new: Seen, done: I64) -> tuple[Seen, I32]:
@@ -155,8 +156,8 @@ def _not_late(new: Seen, done: I64) -> tuple[Seen, I32]:
     return new._replace(reads=take(new.reads, ~reads), sends=take(new.sends, ~sends)), ends
 
 
-def _advance(state: State, seen: Seen, client: Bools) -> tuple[State, Found]:
-    kept, found = advance(Kept(state.runs, state.arrived), seen, state.done, client)
+def _advance(state: State, seen: Seen, cut: Cut, client: Bools) -> tuple[State, Found]:
+    kept, found = advance(Kept(state.runs, state.arrived), seen, cut, state.done, client)
     return state._replace(runs=kept.runs, arrived=kept.arrived), found
 
 

@@ -9,13 +9,14 @@ of that number. What is kept of a run is looked up only at the stretch's begin a
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from consumer.latency.intervals import I32, I64, Bools, Index
 from consumer.latency.turns.arrivals import Arrivals
-from consumer.latency.turns.find import Found, marks
-from consumer.latency.turns.merge import Ordered, before
+from consumer.latency.turns.find import Found, marks_early, marks_paused
+from consumer.latency.turns.merge import Ordered
 from consumer.latency.turns.runs import Runs, no_runs
-from consumer.latency.turns.tables import Calls, Exchanges, join, no_exchanges, take
+from consumer.latency.turns.tables import Calls, Exchanges, join, take
 
 FIRST = 3
 """Runs of an end that can be part of an exchange with earlier ones: request, response, next request."""
@@ -24,9 +25,8 @@ FIRST = 3
 class Party:
     """The asks of some ends, or the answers: (n,) calls in order."""
 
-    def __init__(self, calls: Calls, rows: Ordered, moment: I64) -> None:
+    def __init__(self, calls: Calls, rows: Ordered) -> None:
         self._calls, self.rows = calls, rows
-        self.moment = moment
         self.begin: I64 = calls.begin[rows.order]
         self.stop: I64 = calls.stop[rows.order]
         size = rows.order.size
@@ -42,19 +42,28 @@ class Party:
         return getattr(self._calls, name)[self.rows.order[index]]
 
     def pauses(self, first: Index, last: Index) -> I64:
-        """Return the longest pause among calls ``first`` to ``last`` each; a hole between two is none."""
-        pause = np.zeros(first.size, dtype=np.int64)
+        """Return the longest pause among calls ``first`` to ``last`` each, two at least.
+
+        A hole between two calls is none.
+        """
         sizes = last - first
-        several = np.flatnonzero(sizes)
-        if not several.size:
-            return pause
-        sizes = sizes[several]
         starts = np.cumsum(sizes) - sizes
-        inner = np.arange(int(sizes.sum())) + np.repeat(first[several] + 1 - starts, sizes)
+        inner = np.arange(int(sizes.sum())) + np.repeat(first + 1 - starts, sizes)
         gap = np.maximum(self.rows.time[inner] - self.column("until", inner - 1), 0)
         gap[~self.goes_on[inner]] = 0
-        pause[several] = np.maximum.reduceat(gap, starts)
-        return pause
+        found: I64 = np.maximum.reduceat(gap, starts) if gap.size else gap
+        return found
+
+
+class Came(NamedTuple):
+    """What had arrived before the answers, (n,) moments."""
+
+    arrivals: Arrivals
+    answered: I64
+
+    def before(self, end: I32, at: Index) -> I64:
+        """Return the position of the last arrival at an end up to some answers of it."""
+        return self.arrivals.before(end, self.answered[at])
 
 
 class _Span(NamedTuple):
@@ -80,40 +89,54 @@ class Edges(NamedTuple):
 class Stretch:
     """All asks and answers of one role."""
 
-    def __init__(self, asks: Party, answers: Party, came: Arrivals | None) -> None:
+    def __init__(self, asks: Party, answers: Party, order: Index, came: Came | None) -> None:
         self._asks, self._answers, self._came = asks, answers, came
-        self._before = before(asks.moment, answers.moment)
+        self._before = order
         """(n,) How many asks come before each answer."""
         head = answers.opens[:-1].copy()
-        head[1:] |= self._before[1:] != self._before[:-1]
+        head[1:] |= order[1:] != order[:-1]
+        asked = asks.opens.copy()
+        asked[order] = True
         self._head = head
+        self._cuts = np.flatnonzero(asked[:-1]), np.flatnonzero(head)
+        """Where the runs of asks begin, and those of answers."""
 
     def find(self) -> Found:
         """Return the exchanges of which no part can be in another stretch: those that a run comes before."""
         asks, answers = self._asks, self._answers
         whole = self._head & ~answers.opens[:-1]
-        whole &= ~asks.opens[self._before]
-        proved = whole & answers.goes_on[:-1]
-        proved &= asks.goes_on[self._before]
+        proved = (asks.goes_on & ~asks.opens)[self._before]
+        proved &= answers.goes_on[:-1]
+        proved &= whole
         at = np.flatnonzero(proved)
         whole ^= proved
-        unproved = self._ends(np.flatnonzero(whole))
+        holes = np.flatnonzero(whole)
+        unproved = self._ends(holes[~asks.opens[self._before[holes]]])
         later = self._before[at]
         ask = later - 1
         end, stop = self._ends(at), asks.stop[ask]
         asked, answered = asks.rows.time[ask], answers.rows.time[at]
-        if self._came is None:
-            early, process = np.zeros(at.size, dtype=bool), asks.column("process", ask)
-        else:
-            early = self._came.before(end, answers.moment[at]) > stop
-            process = answers.column("process", at)
-        told = marks(early, asks.pauses(self._before[at - 1], ask), answered - asked)
+        told = self._paused(at, ask, answered - asked)
         offset, born = answers.column("offset", at), asks.column("born", later)
-        exchanges = Exchanges(end, stop, answers.begin[at], asked, answered, offset, process, told, born)
-        nothing = no_exchanges()
+        begin = answers.begin[at]
         if self._came is None:
-            return Found(exchanges, nothing, unproved)
-        return Found(nothing, exchanges, unproved)
+            process = asks.column("process", ask)
+            clients = Exchanges(end, stop, begin, asked, answered, offset, process, told, born)
+            return Found((clients,), (), unproved)
+        told |= marks_early(self._came.before(end, at) > stop)
+        process = answers.column("process", at)
+        servers = Exchanges(end, stop, begin, asked, answered, offset, process, told, born)
+        return Found((), (servers,), unproved)
+
+    def _paused(self, at: Index, ask: Index, turn: I64) -> NDArray[np.int8]:
+        """Return PAUSED where the request's parts lie apart, given answers and the last ask before each."""
+        told = np.zeros(at.size, dtype=np.int8)
+        if self._cuts[0].size < self._asks.rows.order.size:
+            first = self._before[at - 1]
+            several = np.flatnonzero(first < ask)
+            pause = self._asks.pauses(first[several], ask[several])
+            told[several] = marks_paused(pause, turn[several])
+        return told
 
     def _ends(self, at: Index) -> I32:
         """Return the ends of ascending answers."""
@@ -123,21 +146,17 @@ class Stretch:
 
     def edges(self) -> Edges:
         """Return what is to be kept of runs."""
-        asks, answers = self._asks.rows, self._answers.rows
-        heads = np.zeros(asks.order.size + 1, dtype=bool)
-        heads[asks.starts] = True
-        heads[self._before[self._head]] = True
-        cuts = np.flatnonzero(heads[:-1]), np.flatnonzero(self._head)
+        asks, answers, cuts = self._asks.rows, self._answers.rows, self._cuts
         ends: I32 = np.union1d(asks.ends, answers.ends)
         spans = _span(asks, cuts[0], ends), _span(answers, cuts[1], ends)
         counts = spans[0].sizes + spans[1].sizes
         asks_first = self._asks_first(ends)
         front = np.minimum(counts, FIRST)
         number = _numbers(front)
-        first = self._runs(cuts, spans, (np.repeat(np.arange(ends.size), front), number), asks_first)
+        first = self._runs(spans, (np.repeat(np.arange(ends.size), front), number), asks_first)
         long = np.flatnonzero(counts > FIRST)
         back = _numbers(np.full(long.size, FIRST)) + np.repeat(counts[long] - FIRST, FIRST)
-        last = self._runs(cuts, spans, (np.repeat(long, FIRST), back), asks_first)
+        last = self._runs(spans, (np.repeat(long, FIRST), back), asks_first)
         return Edges(first, number == 0, last, ends[long])
 
     def _asks_first(self, ends: I32) -> Bools:
@@ -152,7 +171,6 @@ class Stretch:
 
     def _runs(
         self,
-        cuts: tuple[Index, Index],
         spans: tuple[_Span, _Span],
         which: tuple[Index, I64],
         asks_first: Bools,
@@ -162,8 +180,8 @@ class Stretch:
         asks = (number % 2 == 0) == asks_first[place]
         parts, places = [], []
         for party, cut, span, chosen in (
-            (self._asks, cuts[0], spans[0], np.flatnonzero(asks)),
-            (self._answers, cuts[1], spans[1], np.flatnonzero(~asks)),
+            (self._asks, self._cuts[0], spans[0], np.flatnonzero(asks)),
+            (self._answers, self._cuts[1], spans[1], np.flatnonzero(~asks)),
         ):
             run = span.first[place[chosen]] + number[chosen] // 2
             edges = np.append(cut, party.rows.order.size)
@@ -179,7 +197,9 @@ class Stretch:
         end = rows.ends[np.searchsorted(rows.starts, first, side="right") - 1]
         arrived = np.zeros(end.size, dtype=np.int64)
         if self._came is not None and not asks:
-            arrived = self._came.before(end, party.moment[first])
+            arrived = self._came.before(end, first)
+        pause, several = np.zeros(end.size, dtype=np.int64), np.flatnonzero(first < last)
+        pause[several] = party.pauses(first[several], last[several])
         return Runs(
             end,
             np.full(end.size, asks),
@@ -188,7 +208,7 @@ class Stretch:
             party.stop[last],
             rows.time[last],
             party.column("until", last),
-            party.pauses(first, last),
+            pause,
             arrived,
             party.column("offset", first),
             party.column("process", first),
