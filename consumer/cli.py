@@ -14,6 +14,7 @@ from pathlib import Path
 
 from common.config import load
 from common.health import Health, Pulse
+from common.heap import keep_freed
 from common.log import setup_logging
 from common.metrics import new_registry, served
 from common.reload import Reloader, logging_of
@@ -84,6 +85,7 @@ def run(
     lake: OpenLake = open_lake,
 ) -> Totals:
     """Build the consumer, run it until `stop` is set or the end is reached, return what it committed."""
+    keep_freed()
     registry = new_registry()
     metrics = Metrics(registry)
     reader, beats = _source(settings), _source(settings, alone=True)

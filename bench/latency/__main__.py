@@ -19,9 +19,9 @@ os.environ |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")
 
 from bench.latency import fleet, sketches, streams
 from bench.latency.engines import ClickHouse, DuckDB, Ours
-from bench.latency.memory import keep_freed
 from bench.latency.rounds import alternate, show
 from bench.report import report
+from common.heap import keep_freed
 
 EVENTS, ROUNDS = 1_000_000, 7
 CONNECTIONS = 2_000

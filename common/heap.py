@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lets glibc keep freed memory from call to call, as it does in a consumer at work.
+"""Lets glibc keep freed memory for the next use of it.
 
-There the heap ends with what lives on, so little of it is ever given back. Here all is freed at the end of a
-call, and glibc would return it to the kernel and fetch it anew, page by page. The engines compared with have
-allocators of their own, which keep theirs.
+Work on large columns comes in rounds, which free nearly all that they take. By itself glibc returns that to
+the kernel and fetches it anew, page by page, round by round; what a process holds at most is the same.
 """
 
 import ctypes
