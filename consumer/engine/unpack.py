@@ -21,7 +21,7 @@ from schemas.columns import U64
 from schemas.errors import RecordError
 from schemas.event import STRUCTS, Kind
 from schemas.field import Column, Packing
-from schemas.section import Columns, Section, split
+from schemas.section import MAX_EVENTS, Columns, Section, split
 
 Tables = dict[Kind, Columns]
 Head = EventBatch | RecordError
@@ -70,7 +70,7 @@ def _together(batches: list[EventBatch]) -> list[Body]:
     try:
         for kind in STRUCTS:
             sections = [batch.section(kind) for batch in batches]
-            events = [section.events for section in sections]
+            events = _counts(sections)
             if not any(events):
                 _share_nothing(found, kind)
                 continue
@@ -81,6 +81,13 @@ def _together(batches: list[EventBatch]) -> list[Body]:
     except UnusualError:
         return [_alone(batch) for batch in batches]
     return found
+
+
+def _counts(sections: list[Section]) -> list[int]:
+    """Return the events of each section."""
+    if any(not 0 <= one.runs <= one.events <= MAX_EVENTS for one in sections):
+        raise UnusualError
+    return [one.events for one in sections]
 
 
 def _share(found: list[Body], kind: Kind, table: Columns, events: list[int]) -> None:
@@ -122,8 +129,6 @@ class _Runs(NamedTuple):
 
 def _table(kind: Kind, sections: list[Section]) -> Columns:
     run_fields, event_fields = split(kind)
-    if any(section.events < 0 for section in sections):
-        raise UnusualError
     filled = [section for section in sections if section.events]
     differing = [field for field in event_fields if field.packing is not Packing.PLAIN]
     if not all(_shaped(section, len(run_fields), len(differing), len(event_fields)) for section in filled):

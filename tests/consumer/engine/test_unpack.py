@@ -96,6 +96,7 @@ def test_lying_counts_are_refused_together_as_alone() -> None:
         replace(good, flows=()),
         replace(good, processes=good.processes[:1]),
         replace(good, sends=Section(2, 1), receives=EMPTY),
+        replace(good, connects=Section(0, 1)),
     ]
     for lie in lies:
         assert [told(body) for body in unpack([good, lie, good])] == [alone(good), alone(lie), alone(good)]
