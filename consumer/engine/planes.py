@@ -44,6 +44,15 @@ def planes(buffers: Sequence[bytes], counts: I64, bits: int) -> U64:
     return whole
 
 
+def several(columns: Sequence[Sequence[bytes]], counts: I64, bits: Sequence[int]) -> list[U64]:
+    """Return what ``planes`` does for each of some columns, of as many values each, in one go."""
+    buffers = [buffer for column in columns for buffer in column]
+    values = planes(buffers, np.tile(counts, len(columns)), 64).reshape(len(columns), -1)
+    if any(top >> most for top, most in zip(values.max(axis=1).tolist(), bits, strict=True)):
+        raise UnusualError
+    return list(values)
+
+
 def _copied(buffers: Sequence[bytes], counts: list[int], total: int) -> U64:
     """Return the values of long columns, each plane copied into its byte of them."""
     whole = np.zeros(total, dtype="<u8")

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from consumer.engine.planes import UnusualError, constant, planes, summed
+from consumer.engine.planes import UnusualError, constant, planes, several, summed
 from consumer.engine.records import Record
 from consumer.latency.intervals import I64, Index
 from schemas.batch import EventBatch, columns, decode
@@ -133,23 +133,35 @@ def _table(kind: Kind, sections: list[Section]) -> Columns:
     differing = [field for field in event_fields if field.packing is not Packing.PLAIN]
     if not all(_shaped(section, len(run_fields), len(differing), len(event_fields)) for section in filled):
         raise UnusualError
-    events = np.array([section.events for section in filled], dtype=np.int64)
-    runs = np.array([section.runs for section in filled], dtype=np.int64)
-    lengths = _run_lengths([section.run_lengths for section in filled], runs, events)
-    cut = _Runs(np.cumsum(lengths) - lengths, lengths, events)
-    table: Columns = {}
-    for at, field in enumerate(run_fields):
-        values = planes([section.run_columns[at] for section in filled], runs, field.bits)
-        table[field.name] = np.repeat(values, lengths)
+    cut, values = _of_runs(filled, run_fields, differing)
+    table: Columns = {field.name: np.repeat(values[field.name], cut.lengths) for field in run_fields}
     for at, field in _plain_first(event_fields):
         buffers = [section.event_columns[at] for section in filled]
         if field.packing is Packing.PLAIN:
-            table[field.name] = planes(buffers, events, field.bits)
-            continue
-        nth = differing.index(field)
-        first = planes([section.first_values[nth] for section in filled], runs, field.bits)
-        table[field.name] = _restored(field, table, cut, first, buffers)
+            table[field.name] = planes(buffers, cut.events, field.bits)
+        else:
+            table[field.name] = _restored(field, table, cut, values[field.name], buffers)
     return table
+
+
+def _of_runs(
+    filled: list[Section], fields: list[Column], differing: list[Column]
+) -> tuple[_Runs, dict[str, U64]]:
+    """Return the runs, and what there is one value a run of: some fields, and where others begin."""
+    events = np.array([section.events for section in filled], dtype=np.int64)
+    runs = np.array([section.runs for section in filled], dtype=np.int64)
+    buffers = [
+        [section.run_lengths for section in filled],
+        *([section.run_columns[at] for section in filled] for at in range(len(fields))),
+        *([section.first_values[at] for section in filled] for at in range(len(differing))),
+    ]
+    every = [*fields, *differing]
+    found = several(buffers, runs, [32, *(field.bits for field in every)])
+    lengths = found[0].view(np.int64)
+    if int(lengths.min()) < 1 or (np.add.reduceat(lengths, np.cumsum(runs) - runs) != events).any():
+        raise UnusualError
+    cut = _Runs(np.cumsum(lengths) - lengths, lengths, events)
+    return cut, {field.name: values for field, values in zip(every, found[1:], strict=True)}
 
 
 def _plain_first(fields: list[Column]) -> list[tuple[int, Column]]:
@@ -164,13 +176,6 @@ def _shaped(section: Section, run_fields: int, differing: int, event_fields: int
         and len(section.first_values) >= differing
         and len(section.event_columns) >= event_fields
     )
-
-
-def _run_lengths(buffers: list[bytes], runs: I64, events: I64) -> I64:
-    lengths = planes(buffers, runs, 32).astype(np.int64)
-    if int(lengths.min()) < 1 or (np.add.reduceat(lengths, np.cumsum(runs) - runs) != events).any():
-        raise UnusualError
-    return lengths
 
 
 def _restored(field: Column, table: Columns, runs: _Runs, first: U64, steps: list[bytes]) -> U64:
