@@ -44,13 +44,13 @@ class Turned(NamedTuple):
 
 
 class Told(NamedTuple):
-    """The exchanges of a tick."""
+    """The exchanges of a tick, in tables that belong together."""
 
-    clients: Turned
+    clients: list[Turned]
     """Those of clients, whose turns are told at once."""
-    servers: Turned
+    servers: list[Turned]
     """Those of servers whose client has an agent wait for what that one saw."""
-    both: network.Joined
+    both: list[network.Joined]
     """Of exchanges that two ends told, now or before."""
 
 
@@ -75,26 +75,29 @@ class Turns:
             seen = only(seen, *(whole[table.end] for table in seen))
             closed = take(closed, whole[closed.end])
         self.state, told = state.follow(self.state, seen, closed, self._client)
-        known = int(np.count_nonzero(self._client[self.waiting.end]))
-        joined, parts = self._joins(), (told.clients, told.servers)
-        alone: list[Turned] = []
-        if joined is not None:
-            clients, servers = (join(*side) for side in parts)
-            parts = (take(clients, joined[clients.end]),), (take(servers, joined[servers.end]),)
-            alone = [_turned(take(side, ~joined[side.end])) for side in (clients, servers)]
-        self.waiting, both = network.meet_sides(self.waiting, parts, self._client, expire_before)
-        asked, served = _turned(both.clients, known), [_seen(both), _alone(both.servers, both.old[1])]
+        clients, servers, alone = self._joining(told)
+        # Most that is new meets at once. The little that does not is put together with what waits.
+        now, *left = network.straight(clients[0], servers[0])
+        sides = (left[0], *clients[1:]), (left[1], *servers[1:])
+        self.waiting, then = network.meet_sides(self.waiting, sides, self._client, expire_before)
+        asked = [*map(_turned, clients), alone[0]]
+        served = [_seen(now), _seen(then), _alone(then.servers, then.old[1]), alone[1]]
         if final:
             served.append(_alone(self.waiting, np.flatnonzero(~self._client[self.waiting.end])))
             self.waiting = self.waiting._replace(marks=self.waiting.marks | TOLD)
-        return Told(join(asked, *alone[:1]), join(*served, *alone[1:]), both)
+        return Told(asked, served, [now, then])
 
-    def _joins(self) -> Bools | None:
-        """Say of which ends exchanges can be joined with those of the other end, None: of all."""
+    def _joining(self, told: state.Told) -> tuple[network.Parts, network.Parts, tuple[Turned, Turned]]:
+        """Return the exchanges of both sides that can be joined with the other's, and those that cannot."""
+        sides = (told.clients or (no_exchanges(),)), (told.servers or (no_exchanges(),))
         if self._sure.all():
-            return None
-        both = self._sure[::2] & self._sure[1::2]
-        return np.repeat(both, 2)
+            nothing = _turned(no_exchanges())
+            return *sides, (nothing, nothing)
+        sure = np.repeat(self._sure[::2] & self._sure[1::2], 2)
+        both = [join(*side) for side in sides]
+        joined = [(take(side, sure[side.end]),) for side in both]
+        alone = [_turned(take(side, ~sure[side.end])) for side in both]
+        return joined[0], joined[1], (alone[0], alone[1])
 
     def bounded(self, flows: Flows, most: int) -> I32:
         """Forget what there is most of, the oldest first; return the end of each thing that had to go."""
@@ -162,9 +165,7 @@ class Turns:
         self.waiting = made(empty, [one.astype(kind) for one, kind in zip(columns, kinds, strict=True)])
 
 
-def _turned(found: Exchanges, first: int = 0) -> Turned:
-    """Return exchanges from a row on."""
-    found = made(found, [column[first:] for column in found])
+def _turned(found: Exchanges) -> Turned:
     return Turned(found.end, found.process, found.asked, found.offset, found.turn, found.pipelined)
 
 

@@ -75,6 +75,15 @@ def meet(waiting: Exchanges, new: Exchanges, client: Bools, expire_before: int) 
     return meet_sides(waiting, sides, client, expire_before)
 
 
+def straight(clients: Exchanges, servers: Exchanges) -> tuple[Joined, Exchanges, Exchanges]:
+    """Join two tables by whole names alone; returns what is left of both beside."""
+    mine, theirs = _same(clients, servers)
+    none = mine[:0]
+    told = Joined(clients, servers, mine, theirs, none, (none, none))
+    left, behind = _others(mine, clients.end.size), _others(theirs, servers.end.size)
+    return told, take(clients, left), take(servers, behind)
+
+
 def meet_sides(
     waiting: Exchanges, new: tuple[Parts, Parts], client: Bools, expire_before: int
 ) -> tuple[Exchanges, Joined]:
@@ -82,8 +91,7 @@ def meet_sides(
     asks = client[waiting.end]
     clients, servers = join(take(waiting, asks), *new[0]), join(take(waiting, ~asks), *new[1])
     mine, theirs = _same(clients, servers)
-    rests = np.ones(clients.end.size, dtype=bool), np.ones(servers.end.size, dtype=bool)
-    rests[0][mine] = rests[1][theirs] = False
+    rests = _others(mine, clients.end.size), _others(theirs, servers.end.size)
     across, spoiled = _crossed(clients, servers, np.flatnonzero(rests[0]), np.flatnonzero(rests[1]))
     rests[0][across] = False
     if spoiled.size:
@@ -97,6 +105,13 @@ def meet_sides(
         rest[old] = False
     still = join(take(clients, rests[0]), take(servers, rests[1]))
     return still, Joined(clients, servers, mine, theirs, across, (olds[0], olds[1]))
+
+
+def _others(rows: Index, size: int) -> Bools:
+    """Say which of so many rows are not among some."""
+    rest = np.ones(size, dtype=bool)
+    rest[rows] = False
+    return rest
 
 
 def _crossed(clients: Exchanges, servers: Exchanges, asks: Index, answers: Index) -> tuple[Index, Index]:
@@ -122,13 +137,18 @@ def _same(clients: Exchanges, servers: Exchanges) -> tuple[Index, Index]:
     points = [Points(side.end >> 1, (side.request_end,)) for side in (clients, servers)]
     connections = 1 + max(int(table.flow.max()) for table in points)
     mine, theirs = (line[0] for line in coordinates(points, connections))
-    orders = np.argsort(mine, kind="stable"), np.argsort(theirs, kind="stable")
-    mine, theirs = mine[orders[0]], theirs[orders[1]]
+    # What one stretch found is in order, but for what began before it.
+    orders = None
+    if not all((line[1:] >= line[:-1]).all() for line in (mine, theirs)):
+        orders = np.argsort(mine, kind="stable"), np.argsort(theirs, kind="stable")
+        mine, theirs = mine[orders[0]], theirs[orders[1]]
     at = places(theirs, mine)
     at[at == theirs.size] = 0
     found = theirs[at] == mine
     found[1:] &= mine[1:] != mine[:-1]
-    pairs = orders[0][found], orders[1][at[found]]
+    pairs = np.flatnonzero(found), at[found]
+    if orders is not None:
+        pairs = orders[0][pairs[0]], orders[1][pairs[1]]
     same = clients.response_begin[pairs[0]] == servers.response_begin[pairs[1]]
     return pairs if same.all() else (pairs[0][same], pairs[1][same])
 
