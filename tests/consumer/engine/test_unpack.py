@@ -84,6 +84,48 @@ def test_a_bad_batch_is_refused_as_if_it_were_alone(some: list[EventBatch], data
     assert [told(body) for body in unpack(some)] == [alone(batch) for batch in some]
 
 
+def long(seed: int) -> EventBatch:
+    """A batch of some hundred events a kind, in runs, with numbers of any width, small and large."""
+    random = np.random.default_rng(seed)
+    sizes = random.integers(200, 400, 3).tolist()
+    ends_of = [*ends(), *ends()]
+
+    def number(bits: int) -> int:
+        return int(random.integers(0, 1 << int(random.integers(1, bits))))
+
+    def runs(size: int) -> list[int]:
+        return sorted(random.integers(0, 4, size).tolist())
+
+    events = {
+        Kind.SEND: [
+            {**send(number(40), number(41), 0), "flow": flow, "time_ns": number(62), "length": number(32)}
+            for flow in runs(sizes[0])
+        ],
+        Kind.RECEIVE: [
+            {**receive(7 * at, 7 * at + 7, at), "flow": flow} for at, flow in enumerate(runs(sizes[1]))
+        ],
+        Kind.ARRIVAL: [{**arrival(number(62), number(62)), "flow": flow} for flow in runs(sizes[2])],
+    }
+    return Host("alpha").batch(ends_of, events)
+
+
+def test_long_batches_together_give_what_each_gives_alone() -> None:
+    """So do they beside short ones, and where one of them is bent."""
+    some = [long(seed) for seed in range(4)]
+    short = Host("beta").batch([ends()[0]], {Kind.SEND: [send(0, 9, 0)]})
+    for others in ([], [short], [replace(some[0], sends=replace(some[0].sends, runs=1))]):
+        every = [*some, *others, *some]
+        assert [told(body) for body in unpack(every)] == [alone(batch) for batch in every]
+
+
+def test_numbers_over_their_bits_are_refused_together_as_alone() -> None:
+    """The sum of differences may not leave the field's range, in either direction."""
+    good = long(7)
+    for position in (2**62 - 1, 2**62, 2**63):
+        bad = Host("alpha").batch([ends()[0]], {Kind.SEND: [send(0, 9, 0), send(position, position + 9, 1)]})
+        assert [told(body) for body in unpack([good, bad])] == [alone(good), alone(bad)]
+
+
 def test_lying_counts_are_refused_together_as_alone() -> None:
     """Negative counts, runs that do not add up and indices beyond the dictionary."""
     good = Host("alpha").batch([ends()[0]], {Kind.SEND: [send(0, 9, 0), send(9, 10, 1)]})

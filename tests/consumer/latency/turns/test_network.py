@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from consumer.latency.turns.network import bounded, meet
+from consumer.latency.turns.network import bounded, meet, meet_sides, straight
 from consumer.latency.turns.state import nothing, step
 from consumer.latency.turns.tables import join, no_exchanges, take
 from support.exchanges import Clock, Style, crossing, dice, seen, talk
@@ -109,3 +109,23 @@ def test_ends_that_disagree_prove_that_requests_crossed_on_the_way():
     _, joined = meet(no_exchanges(), told, ends(2).client, LAST)
     assert joined.crossed.end.size > 50
     assert set(joined.crossed.end.tolist()) == {0}
+
+
+@pytest.mark.parametrize("lost", [0.0, 0.1])
+def test_joining_what_is_new_first_joins_the_same(lost):
+    """And what is left of it meets what waits: crossed ones, those told at two times, those of one end."""
+    events, _ = world(Style(request_parts=2))
+    told = once(seen(events, UNLIKE, lost, seed=3), 6).exchanges
+    told = told._replace(request_end=np.where(np.arange(told.end.size) % 50, told.request_end, 1))
+    client, order = ends(6).client, dice(1).sample(range(told.end.size), told.end.size)
+    earlier, later = (take(told, np.array(order[part::2])) for part in (0, 1))
+    waiting, first = meet(no_exchanges(), earlier, client, -1)
+    asks = client[later.end]
+    now, *left = straight(take(later, asks), take(later, ~asks))
+    still, then = meet_sides(waiting, ((left[0],), (left[1],)), client, -1)
+    whole_still, whole = meet(waiting, later, client, -1)
+    assert facts(now) | facts(then) == facts(whole)
+    assert min(len(facts(part)) for part in (now, then)) > 0
+    assert sorted(then.crossed.request_end.tolist()) == sorted(whole.crossed.request_end.tolist())
+    assert sorted(still.request_end.tolist()) == sorted(whole_still.request_end.tolist())
+    assert len(facts(first)) + len(facts(whole)) > 150
