@@ -15,7 +15,7 @@ import numpy as np
 
 from bench.report import report
 from consumer.latency.intervals import I64
-from consumer.latency.turns.network import meet
+from consumer.latency.turns.network import meet_sides, straight
 from consumer.latency.turns.state import Ends, nothing, step
 from consumer.latency.turns.tables import ARRIVED, READ, SENT, Moves, join, no_exchanges, take
 
@@ -76,14 +76,17 @@ def measured(connections: int, exchanges: int, parts: int) -> Cost:
         begun = time.process_time()
         state, found = step(state, moves, Ends(client, whole, settled))
         found_at = time.process_time()
-        waiting, joined = meet(waiting, found.exchanges, client, -1)
+        joined, *left = straight(found.clients[0], found.servers[0])
+        sides = (left[0], *found.clients[1:]), (left[1], *found.servers[1:])
+        waiting, later = meet_sides(waiting, sides, client, -1)
         spent[0] += found_at - begun
         spent[1] += time.process_time() - found_at
         events += moves.end.size
         told += found.exchanges.end.size
-        both += joined.client.end.size
-        assert not joined.pipelined.any()
-        assert (joined.network == 30_000 + 23_000).all()
+        for one in (joined, later):
+            both += one.mine.size
+            assert not one.pipelined.any()
+            assert (one.network == 30_000 + 23_000).all()
     assert told == 2 * both > 0
     return Cost(events, told, both, *spent)
 

@@ -50,9 +50,11 @@ def advance(kept: Kept, seen: Seen, cut: Cut, settled: I64, client: Bools) -> tu
     quiet, active = _concerned(kept.runs, edges.front.end)
     both = joined(active, edges.front, edges.first, client.size)
     found.append(find(both.runs, client, both.wanted))
-    of_few = np.ones(client.size, dtype=bool)
-    of_few[edges.long] = False
-    few = take(both.runs, of_few[both.runs.end])
+    few = both.runs
+    if edges.long.size:
+        of_few = np.ones(client.size, dtype=bool)
+        of_few[edges.long] = False
+        few = take(few, of_few[few.end])
     return kept._replace(
         runs=join(quiet, take(few, tails(few)), take(edges.back, tails(edges.back)))
     ), all_of(found)

@@ -66,6 +66,13 @@ class Came(NamedTuple):
         return self.arrivals.before(end, self.answered[at])
 
 
+def _union(one: I32, other: I32) -> I32:
+    """Return the ends that are in either of two ascending lists, ascending."""
+    named = np.zeros(1 + int(max(side[-1] if side.size else 0 for side in (one, other))), dtype=bool)
+    named[one] = named[other] = True
+    return np.flatnonzero(named).astype(np.int32)
+
+
 class _Span(NamedTuple):
     """Of (e,) ends of one party: the first of its runs, by number, and how many there are."""
 
@@ -147,7 +154,7 @@ class Stretch:
     def edges(self) -> Edges:
         """Return what is to be kept of runs."""
         asks, answers, cuts = self._asks.rows, self._answers.rows, self._cuts
-        ends: I32 = np.union1d(asks.ends, answers.ends)
+        ends = _union(asks.ends, answers.ends)
         spans = _span(asks, cuts[0], ends), _span(answers, cuts[1], ends)
         counts = spans[0].sizes + spans[1].sizes
         asks_first = self._asks_first(ends)
