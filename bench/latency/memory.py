@@ -2,9 +2,9 @@
 """Lets glibc keep freed memory from call to call, as it mostly does in a consumer at work.
 
 There the heap ends with what lives on, so little of it is ever given back: the limits set here would save a
-consumer 12 page faults in 1,000 events and 3 % of its CPU time, so it leaves them. Here all is freed at the end
-of a call, and glibc would return it to the kernel and fetch it anew, page by page: 20 faults in 1,000 events of
-a tick. The engines compared with have allocators of their own, which keep theirs.
+consumer 12 page faults in 1,000 events and 3 % of its CPU time, so it leaves them. Here all is freed at the
+end of a call, and glibc would return it to the kernel and fetch it anew, page by page: 20 faults in 1,000
+events of a tick. The engines compared with have allocators of their own, which keep theirs.
 """
 
 import ctypes
