@@ -49,7 +49,7 @@ class Ours:
         return Answer(matches, latency)
 
     def tick(self) -> Answer:
-        """Answer by a whole tick: islands, what is left, what expires, and the matches' 19 columns too."""
+        """Answer by a whole tick: islands, what is left, what expires, and the matches' 15 columns too."""
         _, closed = matcher.match(self._open, self._made.flows, _NOW)
         return Answer(closed.sends.time.size, int((closed.receives.time - closed.sends.time).sum()))
 

@@ -23,7 +23,7 @@ _PER_DOUBLING = 1 << SCALE
 BUCKETS = _DOUBLINGS * _PER_DOUBLING + 1
 """Bucket numbers of int64 values lie in [-1, BUCKETS - 1)."""
 _DENSE = 1 << 22
-_BLOCK = 1 << 15
+_BLOCK = 1 << 14
 """Values at a time, so that what is between two steps stays in the processor's cache."""
 
 
