@@ -47,7 +47,7 @@ class Caught(NamedTuple):
 
     def times(self, seed: int) -> Callable[[Kind], bent.I64]:
         """Return the true times of the events of each kind, their bursts spread by chance."""
-        at = spread(len(self.begins), seed)
+        at = spread(self.begins, seed)
         return lambda kind: bent.placed(self.events.tables[kind]["time_ns"], self.begins, at)
 
     def truth(self) -> dict[tuple[int, ...], int]:
@@ -118,12 +118,23 @@ class Outcome(NamedTuple):
         """Return what a person wants to know where it is not as it should be."""
         known = self.bound >= 0
         wrong, bound = (np.percentile(some[known], [50, 95, 100]) / 1e3 for some in (self.wrong, self.bound))
-        return f"{known.sum()} of {known.size}, {self.covered:.3%} hold, errors {wrong} us, bounds {bound} us"
+        unlike = [
+            (row["first_boot"], row["second_boot"], row["status"])
+            for row in self.rows.to_pylist()
+            if row["status"] != "bounded"
+        ]
+        return (
+            f"{known.sum()} of {known.size}, {self.covered:.3%} hold, errors {wrong} us, bounds {bound} us, "
+            f"not bounded {unlike}"
+        )
 
 
-def spread(bursts: int, seed: int) -> NDArray[np.float64]:
-    """Return when so many bursts begin, true times, ns."""
-    return np.sort(np.random.default_rng(seed).uniform(*AROUND, bursts))
+def spread(begins: list[int], seed: int) -> NDArray[np.float64]:
+    """Return when bursts that began at ``begins`` do, true times, ns: none before the last one has ended."""
+    at = np.sort(np.random.default_rng(seed).uniform(*AROUND, len(begins)))
+    before = np.array(begins, dtype=np.float64) - begins[0]
+    apart: NDArray[np.float64] = np.maximum.accumulate(at - before) + before
+    return apart
 
 
 def run(caught: Caught, hosts: list[Bent], seed: int) -> Outcome:

@@ -209,7 +209,7 @@ def test_a_false_word_of_the_wall_clock_is_not_believed(caught: Caught) -> None:
 def test_hosts_come_and_go_and_one_starts_anew(caught: Caught) -> None:
     """A boot within the window is another clock."""
     half = len(caught.begins) // 2
-    at = spread(len(caught.begins), seed=1)
+    at = spread(caught.begins, seed=1)
     anew = float(at[half] + at[half - 1]) / 2
     hosts = world(caught)
     hosts[1].alive = (-np.inf, anew)
