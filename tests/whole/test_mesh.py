@@ -33,7 +33,7 @@ STEP_AT, STEP = 31 * SECOND, 300 * MICRO
 
 @pytest.fixture(scope="module")
 def caught() -> Iterator[Caught]:
-    with meshed.Bridged(HOSTS, "d") as hosts, Worker() as worker:
+    with meshed.Bridged(HOSTS) as hosts, Worker() as worker:
         yield catch(worker, hosts, None, BURSTS)
 
 
