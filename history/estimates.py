@@ -131,14 +131,17 @@ def share_limits(blocks: Blocks, q: float) -> tuple[float, float] | None:
 
 
 def total_limits(blocks: Blocks) -> tuple[float, float] | None:
-    """Return limits of how many messages there were, to 95 %; None where too little was kept to say."""
+    """Return limits of how many messages there were, to 95 %; None where too little was kept to say.
+
+    A factor up and down, as of the total's logarithm (delta method): where long connections happen not to be
+    kept, both the total and its variance come out too low, and equal distances would miss the truth above.
+    """
     total = float((blocks.messages / blocks.keep).sum())
     found = variance(blocks, blocks.messages)
     if not found.known or total <= 0:
         return None
-    off = student(found.freedom) * found.variance**0.5
-    kept = float(blocks.messages.sum())
-    return max(kept, total - off), total + off
+    factor = float(np.exp(student(found.freedom) * found.variance**0.5 / total))
+    return max(float(blocks.messages.sum()), total / factor), total * factor
 
 
 def student(freedom: float) -> float:
