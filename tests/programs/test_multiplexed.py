@@ -66,6 +66,8 @@ REDIS = {
     "redis-batches": ("-P", "16", "-n", str(16 * COUNT), "DEBUG", "SLEEP", "0.0001"),
     "redis-pipelined": ("-P", "16", "-n", str(16 * COUNT), "-t", "set", "-d", "4000"),
 }
+OWN_WORK = 0.2
+"""The most of a response time that a client's own work takes; what was answered beside pipelining is 0.95 off."""
 WAITING = ("http1", "http2", "http2-file", "redis", "redis-set")
 CROSSING = ("streams", "streams-file", "http2-windows", "redis-pipelined", "redis-pipe")
 
@@ -179,9 +181,13 @@ def test_the_same_programs_one_request_at_a_time_are_valid(answers: Answers, nam
 
 @pytest.mark.parametrize("name", [*WAITING, "redis-batches"])
 def test_the_clients_turn_is_what_the_client_measured(answers: Answers, name: str) -> None:
-    """What redis-benchmark calls the latency of commands given 16 at a time is that of the batch, too."""
-    row = answers.given[name]["client-turn"]
-    assert near(row["p50_ns"], answers.took[name]), (row, answers.took[name])
+    """But for the client's own work before it writes and after it reads, which is in its figure alone.
+
+    What redis-benchmark calls the latency of commands given 16 at a time is that of the batch, too.
+    """
+    turn, took = answers.given[name]["client-turn"]["p50_ns"], answers.took[name]
+    assert turn <= took or near(turn, took), (turn, took)
+    assert turn >= took * (1 - OWN_WORK) or near(turn, took), (turn, took)
 
 
 @pytest.mark.parametrize("name", ["http1", "http2"])
