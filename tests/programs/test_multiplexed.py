@@ -67,7 +67,7 @@ REDIS = {
     "redis-pipelined": ("-P", "16", "-n", str(16 * COUNT), "-t", "set", "-d", "4000"),
 }
 OWN_WORK = 0.2
-"""The most of a response time that a client's own work takes; what was answered beside pipelining is 0.95 off."""
+"""The most of a response time that a client's own work takes; what stood beside pipelining was 0.95 off."""
 WAITING = ("http1", "http2", "http2-file", "redis", "redis-set")
 CROSSING = ("streams", "streams-file", "http2-windows", "redis-pipelined", "redis-pipe")
 
