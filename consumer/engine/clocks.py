@@ -3,8 +3,9 @@
 
 A message whose position may be wrong may have another's stamp, and is left out: one that seems to arrive
 before it was sent would forbid the truth. Where no arrival was seen the end of the read stands for it, which
-is later: a looser bound, not a wrong one. A row is of one minute, though a tick may have hours of a spool: by
-its first message it is found. Vectorised; where all links have one clock it costs nothing.
+is later: a looser bound, not a wrong one. A row is of one minute of the sender's CLOCK_REALTIME, though a
+tick may have hours of a spool: by its first message it is found. Vectorised; where all links have one clock
+it costs nothing.
 """
 
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from common.units import MINUTE_NS
 from consumer.engine.arrow import Place, Spread, table
 from consumer.engine.facts import Link
 from consumer.latency.intervals import I64, Bools
@@ -19,8 +21,6 @@ from consumer.latency.match import Closed
 from schemas.event import Flag
 
 BIN_NS = 250_000_000
-MINUTE_NS = 60 * 10**9
-"""Of the sender's CLOCK_REALTIME: what is solved at once."""
 DOUBTFUL = int(Flag.NO_ROLE | Flag.UNCERTAIN)
 
 
