@@ -37,41 +37,50 @@ class Points(NamedTuple):
         return of_flow if self.length is None else np.repeat(of_flow, self.length)
 
 
-class Runs(NamedTuple):
-    """Neighbouring rows of one flow as (r,) runs, in the stable order of flows: batches bring few."""
+class Pieces(NamedTuple):
+    """Neighbouring rows of one flow as (r,) pieces of a table: batches bring few."""
 
     flow: I32
     start: Index
     length: Index
 
     def rows(self) -> Index:
-        """Return the rows of all runs, one run after the other."""
+        """Return the rows of all pieces, one piece after the other."""
         moved = self.start + self.length - np.cumsum(self.length)
         rows = np.repeat(moved, self.length)
         rows += np.arange(rows.size)
         return rows
 
+    def pick(self, index: Index) -> Self:
+        """Return the pieces that an index picks."""
+        return type(self)(self.flow[index], self.start[index], self.length[index])
+
+    def by_flow(self, flows: int) -> Self:
+        """Return the pieces in the stable order of flows, which are below ``flows``."""
+        return self.pick(_radix(self.flow, flows))
+
     def between(self, first: int, beyond: int) -> Self:
-        """Return the runs of the flows from ``first`` on and below ``beyond``."""
+        """Return the pieces, which are in order, of the flows from ``first`` on and below ``beyond``."""
         cut = slice(*np.searchsorted(self.flow, (first, beyond)))
         return type(self)(self.flow[cut], self.start[cut], self.length[cut])
 
 
-def by_flow(flow: I32, flows: int) -> Runs:
-    """Return the runs of (n,) flow numbers below ``flows``."""
-    if not flow.size:
-        nothing = np.zeros(0, dtype=np.intp)
-        return Runs(flow, nothing, nothing)
-    inner = np.flatnonzero(flow[1:] != flow[:-1]) + 1
-    bounds = np.concatenate(([0], inner, [flow.size]))
-    order = _radix(flow[bounds[:-1]], flows)
-    start = bounds[order]
-    return Runs(flow[start], start, bounds[order + 1] - start)
+def heads_of(flow: I32) -> Index:
+    """Return the rows at which another flow begins."""
+    fresh = np.ones(flow.size, dtype=bool)
+    np.not_equal(flow[1:], flow[:-1], out=fresh[1:])
+    return np.flatnonzero(fresh)
+
+
+def pieces_of(flow: I32) -> Pieces:
+    """Return the pieces of (n,) flow numbers as they come."""
+    start = heads_of(flow)
+    return Pieces(flow[start], start, np.diff(start, append=flow.size))
 
 
 def order_by_flow(flow: I32, flows: int) -> Index:
     """Return the stable order of (n,) flow numbers below ``flows``."""
-    return by_flow(flow, flows).rows()
+    return pieces_of(flow).by_flow(flows).rows()
 
 
 def _radix(flow: I32, flows: int) -> Index:

@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from consumer.latency.axis import Points, Runs, by_flow, coordinates, move, rooms
+from consumer.latency.axis import Pieces, Points, coordinates, move, pieces_of, rooms
 from consumer.latency.intervals import I64, Arrivals, Bools, Index, Receives, Sends
 from consumer.latency.islands import Islands, Located, pick
 
@@ -46,12 +46,12 @@ class Lines(NamedTuple):
 
 
 class Part(NamedTuple):
-    """The flows below ``beyond`` that no part before has: the runs of each table, and the islands."""
+    """The flows below ``beyond`` that no part before has: the pieces of each table, and the islands."""
 
     beyond: int
-    sends: Runs
-    receives: Runs
-    arrivals: Runs
+    sends: Pieces
+    receives: Pieces
+    arrivals: Pieces
     islands: Islands
 
 
@@ -59,16 +59,16 @@ def parts(
     sends: Sends, receives: Receives, arrivals: Arrivals, islands: Islands, flows: int
 ) -> Iterator[Part]:
     """Cut what waits into parts by ascending flows, one at least; flow numbers are below ``flows``."""
-    runs = [by_flow(table.flow, flows) for table in (sends, receives, arrivals)]
-    for first, beyond in pairwise(_cuts(runs, flows)):
+    pieces = [pieces_of(table.flow).by_flow(flows) for table in (sends, receives, arrivals)]
+    for first, beyond in pairwise(_cuts(pieces, flows)):
         known = pick(islands, slice(*np.searchsorted(islands.flow, (first, beyond))))
-        mine = [one.between(first, beyond) for one in runs]
+        mine = [one.between(first, beyond) for one in pieces]
         yield Part(beyond, mine[0], mine[1], mine[2], known)
 
 
 def locate(part: Part, sends: Sends, receives: Receives, arrivals: Arrivals) -> Lines:
     """Return the lines of a part of these tables."""
-    rows = [runs.rows() for runs in (part.sends, part.receives, part.arrivals)]
+    rows = [pieces.rows() for pieces in (part.sends, part.receives, part.arrivals)]
     known = part.islands
     points = [
         Points(part.sends.flow, (sends.end[rows[0]],), part.sends.length),
@@ -92,13 +92,13 @@ def locate(part: Part, sends: Sends, receives: Receives, arrivals: Arrivals) -> 
     )
 
 
-def _cuts(runs: Sequence[Runs], flows: int) -> list[int]:
+def _cuts(pieces: Sequence[Pieces], flows: int) -> list[int]:
     """Return the flows at which parts begin, and ``flows``."""
-    rows = sum(int(one.length.sum()) for one in runs)
+    rows = sum(int(one.length.sum()) for one in pieces)
     wanted = rows // _PART + 1
     if wanted == 1:
         return [0, flows]
-    below = np.cumsum(sum(np.bincount(one.flow, weights=one.length, minlength=flows) for one in runs))
+    below = np.cumsum(sum(np.bincount(one.flow, weights=one.length, minlength=flows) for one in pieces))
     inner = np.searchsorted(below, rows * np.arange(1, wanted) / wanted) + 1
     cuts: list[int] = np.unique([0, *inner, flows]).tolist()
     return cuts

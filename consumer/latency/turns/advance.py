@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from consumer.latency.axis import Pieces, pieces_of
 from consumer.latency.intervals import I32, I64, Bools
 from consumer.latency.turns.arrivals import Arrivals
 from consumer.latency.turns.find import Found, all_of, find
-from consumer.latency.turns.merge import Ordered, Pieces, before, moments, ordered, pieces_of
+from consumer.latency.turns.merge import Ordered, before, moments, ordered
 from consumer.latency.turns.runs import Runs, joined, tails
 from consumer.latency.turns.stretch import Came, Edges, Party, Stretch
 from consumer.latency.turns.tables import Arrived, Seen, join, take

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from consumer.latency.axis import order_by_flow
+from consumer.latency.axis import Pieces, heads_of
 from consumer.latency.intervals import I32, I64, Bools, Index
 from consumer.latency.turns.tables import Arrived, Calls
 
@@ -41,37 +41,12 @@ class Ordered(NamedTuple):
         return found
 
 
-class Pieces(NamedTuple):
-    """Neighbouring rows of one end in a table as it came."""
-
-    heads: Index
-    lengths: I64
-    end: I32
-
-
-def pieces_of(end: I32) -> Pieces:
-    """Return the pieces of (n,) ends."""
-    heads = heads_of(end)
-    return Pieces(heads, np.diff(heads, append=end.size), end[heads])
-
-
-def heads_of(end: I32) -> Index:
-    """Return the rows at which another end begins."""
-    fresh = np.ones(end.size, dtype=bool)
-    np.not_equal(end[1:], end[:-1], out=fresh[1:])
-    return np.flatnonzero(fresh)
-
-
 def ordered(table: Calls | Arrived, pieces: Pieces, wanted: Bools) -> Ordered:
-    """Put the rows of wanted ends in order; ``wanted`` is by end number."""
-    chosen = np.flatnonzero(wanted[pieces.end])
-    chosen = chosen[order_by_flow(pieces.end[chosen], wanted.size)]
-    lengths, end = pieces.lengths[chosen], pieces.end[chosen]
-    begun = np.cumsum(lengths) - lengths
-    order = np.repeat(pieces.heads[chosen] - begun, lengths)
-    order += np.arange(order.size)
+    """Put the rows of wanted ends in order; ``wanted`` is by end number, as ``pieces`` of the table are."""
+    chosen = pieces.pick(np.flatnonzero(wanted[pieces.flow])).by_flow(wanted.size)
+    order, end = chosen.rows(), chosen.flow
     first = heads_of(end)
-    starts = begun[first]
+    starts = (np.cumsum(chosen.length) - chosen.length)[first]
     sizes = np.diff(starts, append=order.size)
     time = table.time[order]
     behind = time[1:] <= time[:-1]

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from consumer.latency.axis import Pieces, pieces_of
 from consumer.latency.intervals import I32, I64, Bools
 from consumer.latency.turns.advance import Cut, Kept, advance, cut_of
 from consumer.latency.turns.find import Found
-from consumer.latency.turns.merge import Pieces, pieces_of
 from consumer.latency.turns.runs import Runs, no_runs
 from consumer.latency.turns.tables import (
     Arrived,
@@ -119,8 +119,8 @@ def follow(state: State, new: Seen, closed: Totals, client: Bools) -> tuple[Stat
     came = join(by_kind(state.waiting).arrived, new.arrived)
     settled = state.done.copy()
     for calls, pieces in ((new.reads, cut.reads), (new.sends, cut.sends)):
-        if pieces.end.size:
-            np.maximum.at(settled, pieces.end, np.maximum.reduceat(calls.until, pieces.heads) + 1)
+        if pieces.flow.size:
+            np.maximum.at(settled, pieces.flow, np.maximum.reduceat(calls.until, pieces.start) + 1)
     if closed.end.size:
         closed = closed._replace(time=np.maximum(closed.time, settled[closed.end]))
         np.maximum.at(settled, closed.end, closed.time + 1)
@@ -135,18 +135,18 @@ def follow(state: State, new: Seen, closed: Totals, client: Bools) -> tuple[Stat
 def _unsettled(came: Arrived, settled: I64) -> Arrived:
     """Return the arrivals that are not before ``settled``, by end; hardly any end has more than a few."""
     pieces = pieces_of(came.end)
-    if not pieces.end.size:
+    if not pieces.flow.size:
         return came
-    behind = np.maximum.reduceat(came.time, pieces.heads) >= settled[pieces.end]
-    rows = np.flatnonzero(np.repeat(behind, pieces.lengths))
+    behind = np.maximum.reduceat(came.time, pieces.start) >= settled[pieces.flow]
+    rows = np.flatnonzero(np.repeat(behind, pieces.length))
     return take(came, rows[came.time[rows] >= settled[came.end[rows]]])
 
 
 def _late(calls: Calls, pieces: Pieces, done: I64) -> bool:
     """Say whether any call came too late."""
-    if not pieces.end.size:
+    if not pieces.flow.size:
         return False
-    return bool((np.minimum.reduceat(calls.time, pieces.heads) < done[pieces.end]).any())
+    return bool((np.minimum.reduceat(calls.time, pieces.start) < done[pieces.flow]).any())
 
 
 def _not_late(new: Seen, done: I64) -> tuple[Seen, I32]:

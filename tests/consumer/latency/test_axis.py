@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.latency.axis import Points, by_flow, coordinates, order_by_flow, places
+from consumer.latency.axis import Points, coordinates, order_by_flow, pieces_of, places
 
 NEAR = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 40)), max_size=30)
 FAR = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 2**62)), max_size=30)
@@ -89,7 +89,7 @@ def test_flows_named_once_a_run_are_placed_as_if_named_for_each_row(highest: int
 def test_runs_between_two_flows_have_their_rows() -> None:
     """The part from one flow to another has just the rows of these flows, in their order."""
     flow = np.random.default_rng(9).integers(0, 9, 200).astype(np.int32)
-    found = by_flow(flow, 9).between(3, 6).rows()
+    found = pieces_of(flow).by_flow(9).between(3, 6).rows()
     order = np.argsort(flow, kind="stable")
     assert found.tolist() == [row for row in order.tolist() if 3 <= flow[row] < 6]
-    assert by_flow(flow, 9).between(9, 12).rows().size == 0
+    assert pieces_of(flow).by_flow(9).between(9, 12).rows().size == 0
