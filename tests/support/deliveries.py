@@ -8,13 +8,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from common.units import MINUTE_NS
 from consumer.rollup.solve import Solved, solve_window
 from support.consumer import read_kind
 from support.true_clocks import F64, I64, Difference
 from support.two_hosts import Story
 
-WINDOW_NS = 60_000_000_000
-AROUND_NS = 60_000_000_000
+WINDOW_NS = AROUND_NS = MINUTE_NS
 Bool = NDArray[np.bool_]
 
 

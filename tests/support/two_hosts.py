@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from common.units import MINUTE_NS
 from support import inside, inside_traffic
 from support.guests import OUTSIDE, Guest, Guests, Place, mac
 from support.inside import Look, Said
@@ -136,8 +137,15 @@ def tell(folder: Path) -> Story:
         teller = _Teller(guests)
         calls = teller.tell()
         totals = _both([guest.service.start(inside.stop_agent) for guest in guests])
+        _wait_for_the_end_of_the_minute()
         consume(names, folder / "lake")
         return Story(said, teller.looks, teller.parts, calls, totals, folder / "lake", names)
+
+
+def _wait_for_the_end_of_the_minute() -> None:
+    """Sleep until the minute of the last message is over by all clocks, so that it is rolled up."""
+    ahead = APART_SECONDS * 10**9 + STEP_NS
+    time.sleep((ahead + MINUTE_NS - (time.time_ns() + ahead) % MINUTE_NS) / 1e9)
 
 
 def _addresses(place: Place) -> tuple[int, str, str]:
