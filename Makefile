@@ -28,7 +28,7 @@ demo: ## two hosts, real traffic, the whole way to the answer, on this machine (
 .PHONY: test
 test: ## every test, with BPF in the kernel and a real Kafka (root)
 	@scripts/setup --kafka --programs
-	$(PYTHON) -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+	$(PYTHON) -m pytest -n 3 --dist loadfile $(PYTEST_ARGS)
 
 .PHONY: test-fast
 test-fast: ## the tests that need neither root nor Kafka, within a minute

@@ -77,7 +77,6 @@ def test_members_killed_at_every_point_of_a_commit_store_each_event_once(
     tell(faults, f"consumer killed in a commit ({protocol})", fleet, told, seconds=seconds, times=times)
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("group", [(), NEWER], ids=["classic", "KIP-848"])
 def test_a_member_that_joins_and_leaves_again_and_again_costs_time_only(
     world: World, runner: Runner, other: Runner, faults: Faults, group: tuple[str, ...]

@@ -15,7 +15,6 @@ from fuzz import kernel, records, spools, state, texts
 
 ROOT = Path(__file__).parents[2]
 TARGETS = {one.name: one for module in (records, kernel, texts, state, spools) for one in module.TARGETS}
-pytestmark = pytest.mark.timeout(600)
 HALVES = [sorted(TARGETS)[::2], sorted(TARGETS)[1::2]]
 
 

@@ -68,7 +68,6 @@ def test_without_limits_nothing_is_sampled(network, names, tmp_path):
     assert agent.totals.keys() <= {"kernel/attempted", "kafka/delivered", "kernel/missed"}
 
 
-@pytest.mark.timeout(300)
 def test_a_limit_that_cannot_be_kept_detaches_the_agent(network, names, tmp_path):
     """It costs more with nothing to do than it may cost at all."""
     more = (f"agent.runtime-dir={tmp_path}", "brakes.max-cpu-percent=0.02")
