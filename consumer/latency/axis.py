@@ -65,10 +65,10 @@ class Pieces(NamedTuple):
         return type(self)(self.flow[cut], self.start[cut], self.length[cut])
 
 
-def heads_of(flow: I32) -> Index:
-    """Return the rows at which another flow begins."""
-    fresh = np.ones(flow.size, dtype=bool)
-    np.not_equal(flow[1:], flow[:-1], out=fresh[1:])
+def heads_of(column: NDArray[np.integer]) -> Index:
+    """Return the rows at which another flow, or whatever a column says, begins."""
+    fresh = np.ones(column.size, dtype=bool)
+    np.not_equal(column[1:], column[:-1], out=fresh[1:])
     return np.flatnonzero(fresh)
 
 

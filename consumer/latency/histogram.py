@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from consumer.latency.axis import heads_of
 from consumer.latency.intervals import I32, I64, Bools, Index
 from schemas.histogram import SCALE
 
@@ -22,9 +23,13 @@ _DOUBLINGS = 64
 _PER_DOUBLING = 1 << SCALE
 BUCKETS = _DOUBLINGS * _PER_DOUBLING + 1
 """Bucket numbers of int64 values lie in [-1, BUCKETS - 1)."""
-_DENSE = 1 << 22
+_PLACE_BITS = BUCKETS.bit_length()
+"""Behind the group in a key."""
 _BLOCK = 1 << 14
 """Values at a time, so that what is between two steps stays in the processor's cache."""
+
+_Bits = NDArray[np.uint64]
+"""Of floats: unsigned, because vector units shift these and few of them shift signed ones."""
 
 
 def _bound_bits() -> I64:
@@ -48,7 +53,7 @@ _BOUNDS = _bound_bits()
 _FIRST_CELL = _BIAS << _CELL_BITS
 
 
-def _to_buckets() -> I64:
+def _to_buckets() -> _Bits:
     """Return for each cell what makes the bits of its floats, once added, begin with bucket + 1.
 
     A cell is what floats of the same upper bits have in common. It is narrower than any bucket, so one bound
@@ -60,7 +65,7 @@ def _to_buckets() -> I64:
     bound = np.minimum(np.append(_BOUNDS, np.iinfo(np.int64).max)[place], ((cells + 1) << _REST) - 1)
     table = np.zeros(_FIRST_CELL + cells.size, dtype=np.int64)
     table[_FIRST_CELL:] = ((place + 1) << _REST) - 1 - bound
-    return table
+    return table.view(np.uint64)
 
 
 _TO_BUCKETS = _to_buckets()
@@ -77,11 +82,11 @@ def bucket_of(values: I64) -> I64:
 
 def _places(values: I64) -> I64:
     """Return bucket + 1 of each value of a block."""
-    bits = values.astype(np.float64).view(np.int64)
-    places = np.take(_TO_BUCKETS, bits >> _REST, mode="clip")
-    places += bits
-    places >>= _REST
-    return places
+    bits = values.astype(np.float64).view(np.uint64)
+    cells = (bits >> _REST).view(np.int64)
+    bits += np.take(_TO_BUCKETS, cells, mode="clip")
+    bits >>= _REST
+    return bits.view(np.int64)
 
 
 class Parts(NamedTuple):
@@ -112,7 +117,7 @@ def fill(runs: Runs, groups: int, values: I64, has: Bools) -> Parts:
     """Build one histogram a group from (n,) values; rows without ``has`` only count as seen."""
     order = np.argsort(runs.group, kind="stable")
     group = runs.group[order]
-    heads = np.flatnonzero(np.concatenate((np.ones(group[:1].size, dtype=bool), group[1:] != group[:-1])))
+    heads = heads_of(group)
     present = group[heads]
 
     def each(operation: np.ufunc, column: NDArray[np.generic], otherwise: int) -> I64:
@@ -126,6 +131,8 @@ def fill(runs: Runs, groups: int, values: I64, has: Bools) -> Parts:
     largest, smallest = np.iinfo(np.int64).max, np.iinfo(np.int64).min
     seen = np.bincount(runs.group, weights=runs.lengths, minlength=groups).astype(np.int64)
     least = each(np.minimum, values if whole else np.where(has, values, largest), largest)
+    greatest = each(np.maximum, values if whole else np.where(has, values, smallest), smallest)
+    total = each(np.add, values if whole else np.where(has, values, 0), 0)
     all_positive = whole and bool((least > 0).all())
     counted = None if all_positive else has & (values > 0)
     offsets, buckets, counts = _buckets(runs, groups, values, counted)
@@ -133,9 +140,9 @@ def fill(runs: Runs, groups: int, values: I64, has: Bools) -> Parts:
         n=seen.copy() if whole else each(np.add, has, 0),
         seen=seen,
         negative=np.zeros(groups, dtype=np.int64) if all_positive else each(np.add, has & (values < 0), 0),
-        total=each(np.add, values if whole else np.where(has, values, 0), 0),
+        total=total,
         least=least,
-        greatest=each(np.maximum, values if whole else np.where(has, values, smallest), smallest),
+        greatest=greatest,
         offsets=offsets,
         buckets=buckets,
         counts=counts,
@@ -146,22 +153,17 @@ def _buckets(runs: Runs, groups: int, values: I64, counted: Bools | None) -> tup
     """Return offsets, buckets and counts of the values that count, None: all."""
     if groups == 1:
         return _of_one(values if counted is None else values[counted])
-    group = np.repeat(runs.group, runs.lengths)
+    # 32 bits where they suffice: sorting those takes half as long.
+    width = np.uint32 if groups <= 1 << (32 - _PLACE_BITS) else np.uint64
+    keys = np.repeat((runs.group << _PLACE_BITS).astype(width), runs.lengths)
     if counted is not None:
-        values, group = values[counted], group[counted]
-    if not values.size:
-        return np.zeros(groups + 1, dtype=np.int64), np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64)
-    bucket = bucket_of(values)
-    lowest = int(bucket.min())
-    width = int(bucket.max()) - lowest + 1
-    bucket -= lowest
-    group *= width
-    group += bucket
-    keys, counts = _count(group, groups * width)
-    owner = keys // width
-    place = keys - owner * width
-    offsets = np.searchsorted(owner, np.arange(groups + 1)).astype(np.int64)
-    return offsets, (place + lowest).astype(np.int32), counts
+        values, keys = values[counted], keys[counted]
+    for start in range(0, values.size, _BLOCK):
+        block = slice(start, start + _BLOCK)
+        keys[block] += _places(values[block]).astype(width)
+    distinct, counts = _count(keys, groups << _PLACE_BITS)
+    offsets = np.searchsorted(distinct, np.arange(groups + 1) << _PLACE_BITS).astype(np.int64)
+    return offsets, (distinct & ((1 << _PLACE_BITS) - 1)).astype(np.int32) - 1, counts
 
 
 def _of_one(values: I64) -> tuple[I64, I32, I64]:
@@ -174,12 +176,12 @@ def _of_one(values: I64) -> tuple[I64, I32, I64]:
     return np.array([0, present.size]), (present - 1).astype(np.int32), found[present]
 
 
-def _count(keys: I64, size: int) -> tuple[I64, I64]:
+def _count(keys: NDArray[np.unsignedinteger], size: int) -> tuple[I64, I64]:
     """Return the distinct keys (all below ``size``) in ascending order, and how often each occurs."""
-    if size <= max(_DENSE, 4 * keys.size):
-        found = np.bincount(keys, minlength=size)
-        distinct = np.flatnonzero(found != 0)
+    if size <= keys.size:
+        found = np.bincount(keys.astype(np.int64))
+        distinct = np.flatnonzero(found)
         return distinct, found[distinct]
-    ordered = np.sort(keys)
-    starts = np.flatnonzero(np.diff(ordered, prepend=-1))
-    return ordered[starts], np.diff(starts, append=ordered.size)
+    keys.sort()
+    starts = heads_of(keys)
+    return keys[starts].astype(np.int64), np.diff(starts, append=keys.size)

@@ -109,10 +109,24 @@ def test_so_many_groups_that_counting_is_by_sorting_give_the_same() -> None:
     assert as_dicts(filled(rows, 9_000)) == naive(rows, 9_000)
 
 
-@pytest.mark.parametrize("groups", [1, 3])
+def test_more_groups_than_32_bits_can_sort_give_the_same() -> None:
+    """The last of 2^21 groups are as good as the first of 5."""
+    rows = [(4, 7, True), (2, 2**52, True), (0, 1, True), (2, 2**62, True), (4, 7, True), (3, -5, True)]
+    many, few = 1 << 21, filled(rows, 5)
+    beyond = filled([(many - 5 + group, value, has) for group, value, has in rows], many)
+    assert not beyond.offsets[: many - 4].any()
+    np.testing.assert_array_equal(beyond.offsets[many - 5 :], few.offsets)
+    np.testing.assert_array_equal(beyond.buckets, few.buckets)
+    np.testing.assert_array_equal(beyond.counts, few.counts)
+
+
+@pytest.mark.parametrize("groups", [1, 3, 20])
 @pytest.mark.parametrize("least", [1, -1000])
 def test_values_of_several_blocks_are_all_counted(groups: int, least: int) -> None:
-    """Neither the last values of a block nor those of the last, shorter block are left out."""
+    """Neither the last values of a block nor those of the last, shorter block are left out.
+
+    Of 3 groups each bucket has its own counter, for 20 the buckets are sorted.
+    """
     generator = np.random.default_rng(2)
     values = generator.integers(least, 2_000, 2 * histogram._BLOCK + 77)
     rows = [(row * groups // values.size, value, True) for row, value in enumerate(values.tolist())]
