@@ -13,12 +13,11 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 _KEPT_BYTES = 512 * 2**20
 _LARGE_BYTES = 32 * 2**20
 """The most that every glibc takes."""
-_PAD_BYTES = 128 * 2**10
-"""By how much more than is needed a heap grows: glibc's own."""
+_BLOCK_BYTES = _LARGE_BYTES // 2
 
 
 def keep_freed() -> bool:
-    """Set both limits for this process; return whether the C library has them and took them.
+    """Set the limits for this process; return whether the C library has them and took them.
 
     Nearly as much as is kept becomes the heap's at once, as addresses: memory it takes when it is used. Where
     a limit forbids that, or the kernel has no huge pages, pages are small and nothing else is different.
@@ -27,11 +26,14 @@ def keep_freed() -> bool:
     mallopt = getattr(library, "mallopt", None)
     if mallopt is None:
         return False
-    taken = bool(mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES) and mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES))
-    # Less than the limit, at which all of it would be given back.
-    mallopt(_M_TOP_PAD, _KEPT_BYTES - _LARGE_BYTES)
+    # What is left of a heap that is cut is less than would be cut again.
+    limits = (
+        (_M_MMAP_THRESHOLD, _LARGE_BYTES),
+        (_M_TRIM_THRESHOLD, _KEPT_BYTES),
+        (_M_TOP_PAD, _KEPT_BYTES - _LARGE_BYTES),
+    )
+    taken = all(mallopt(*limit) for limit in limits)
     _grow(library)
-    mallopt(_M_TOP_PAD, _PAD_BYTES)
     return taken
 
 
@@ -41,8 +43,13 @@ def _grow(library: ctypes.CDLL) -> None:
     library.free.argtypes, library.free.restype = [ctypes.c_void_p], None
     library.sbrk.argtypes, library.sbrk.restype = [ctypes.c_ssize_t], ctypes.c_void_p
     library.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
-    begin = -(-library.sbrk(0) // mmap.PAGESIZE) * mmap.PAGESIZE
-    library.free(library.malloc(_LARGE_BYTES // 2))
+    end = library.sbrk(0)
+    begin = -(-end // mmap.PAGESIZE) * mmap.PAGESIZE
+    blocks: list[int | None] = []
+    while library.sbrk(0) == end and len(blocks) * _BLOCK_BYTES < _KEPT_BYTES:
+        blocks.append(library.malloc(_BLOCK_BYTES))
+    for block in blocks:
+        library.free(block)
     size = library.sbrk(0) - begin
     if size > 0:
         library.madvise(begin, size, mmap.MADV_HUGEPAGE)
