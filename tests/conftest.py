@@ -26,6 +26,9 @@ from support.topics import Topics
 hypothesis.settings.register_profile("wirelag", deadline=None)
 hypothesis.settings.load_profile("wirelag")
 
+# Each five minutes a broker deletes what is older than a topic is to keep, whatever a test is at.
+_KEEPS_ALL = {"log.initial.task.delay.ms": "86400000", "log.retention.check.interval.ms": "86400000"}
+
 _BROKER_FIXTURES = {"kafka", "topics", "kafka_node", "secure"}
 
 
@@ -82,7 +85,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def _session_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaNode]:
-    with KafkaNode(tmp_path_factory.mktemp("kafka")) as node:
+    with KafkaNode(tmp_path_factory.mktemp("kafka"), properties=_KEEPS_ALL) as node:
         yield node
 
 

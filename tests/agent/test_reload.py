@@ -50,7 +50,7 @@ def test_a_running_agent_reads_its_file_anew(tmp_path):
                 assert f"{file}: service.log-level: found 'loud'" in said["error"]
                 process.send_signal(signal.SIGTERM)
                 _until(process, "stopped")
-                assert process.wait(20) == 0
+                assert process.wait(60) == 0
             finally:
                 process.kill()
 

@@ -12,7 +12,7 @@ def test_message_reaches_systemd(tmp_path, abstract):
     name = f"wirelag-test-{os.getpid()}" if abstract else str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind("\0" + name if abstract else name)
-        systemd.settimeout(5)
+        systemd.settimeout(60)
         assert notify("READY=1", {"NOTIFY_SOCKET": "@" + name if abstract else name})
         assert systemd.recv(64) == b"READY=1"
 

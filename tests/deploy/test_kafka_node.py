@@ -58,7 +58,7 @@ def test_record_comes_back_with_the_time_of_the_broker(kafka, topics):
 def test_topics_are_fresh_each_with_its_partitions(kafka, topics):
     first, second = topics("events", 3), topics("events", 3)
     assert first != second
-    there = AdminClient({"bootstrap.servers": kafka}).list_topics(timeout=10).topics
+    there = AdminClient({"bootstrap.servers": kafka}).list_topics(timeout=60).topics
     assert [len(there[name].partitions) for name in (first, second)] == [3, 3]
 
 
@@ -77,12 +77,12 @@ def test_records_survive_a_kill_at_the_same_address(kafka_node):
 
 def test_suspended_node_answers_nothing_until_resumed(kafka_node):
     admin = AdminClient({"bootstrap.servers": kafka_node.bootstrap, **QUICK})
-    assert admin.list_topics(timeout=10).brokers
+    assert admin.list_topics(timeout=60).brokers
     kafka_node.suspend()
     with pytest.raises(KafkaException):
         admin.list_topics(timeout=1)
     kafka_node.resume()
-    assert admin.list_topics(timeout=30).brokers
+    assert admin.list_topics(timeout=60).brokers
 
 
 def test_node_dies_with_the_process_that_started_it(tmp_path):

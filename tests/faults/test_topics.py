@@ -229,7 +229,7 @@ def _gone(world: World) -> None:
 
 def _wider(world: World) -> None:
     admin = AdminClient({"bootstrap.servers": world.bootstrap, **QUICKLY})
-    admin.create_partitions([NewPartitions(world.events, world.shards + 2)])[world.events].result(30)
+    admin.create_partitions([NewPartitions(world.events, world.shards + 2)])[world.events].result(60)
 
 
 CHANGES = [

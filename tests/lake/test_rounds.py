@@ -32,11 +32,11 @@ def test_rounds_go_on_beside_a_writer_until_sigterm(facts: Facts, folder: str) -
             first = next(line for line in lines if line["event"] == "round")
             advance(facts, range(1), 5, 40)
             next(line for line in lines if line["event"] == "round" and line["removed"])
-            with urlopen(url, timeout=10) as answer:  # noqa: S310 - our own process
+            with urlopen(url, timeout=60) as answer:  # noqa: S310 - our own process
                 page = answer.read().decode()
         finally:
             process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
     assert first["added"] == len(EVENT_KINDS) + 1
     assert 'wirelag_maintain_files_removed_total{action="merge files"}' in page
     assert 'wirelag_maintain_rounds_total{outcome="failed"}' not in page
@@ -62,7 +62,7 @@ def test_a_round_that_fails_is_tried_again(facts: Facts, folder: str) -> None:
             next(line for line in lines if line["event"] == "round")
         finally:
             process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
 
 
 @pytest.mark.parametrize("every", ["soon", "10ms", "5"])

@@ -66,11 +66,14 @@ class World:
         return run(settings, threading.Event(), until_end=True)
 
     def send(self, records: Iterable[tuple[int, bytes]], topic: str = "") -> None:
-        """Produce (partition, value) to the events topic and wait."""
-        for partition, value in records:
+        """Produce (partition, value) to the events topic and wait.
+
+        All are made before the first goes: who follows and flushes soon is to find both hosts' together.
+        """
+        for partition, value in list(records):
             self._producer.produce(topic or self.events, value=value, partition=partition)
             self._producer.poll(0)
-        assert self._producer.flush(30) == 0
+        assert self._producer.flush(60) == 0
 
     def beat(self, key: bytes, value: bytes, partition: int = 0) -> None:
         """Produce one heartbeat, or what else the control topic takes, and wait."""
@@ -80,19 +83,19 @@ class World:
             refused.extend([error] if error else [])
 
         self._producer.produce(self.control, value, key, partition, told)
-        assert self._producer.flush(30) == 0
+        assert self._producer.flush(60) == 0
         assert refused == []
 
     def beat_at(self, key: bytes, value: bytes, timestamp_ms: int) -> None:
         """Produce one heartbeat with a time of its own, to a topic that has the producers' times."""
         self._producer.produce(self.control, value, key, 0, timestamp=timestamp_ms)
-        assert self._producer.flush(30) == 0
+        assert self._producer.flush(60) == 0
 
     def delete_records(self, topic: str, partition: int, before: int) -> None:
         """Let the broker delete the records below a Kafka offset, as retention would."""
         admin = AdminClient({"bootstrap.servers": self.bootstrap, **QUICK})
         for future in admin.delete_records([TopicPartition(topic, partition, before)]).values():
-            future.result(30)
+            future.result(60)
 
     def rows(self, kind: str, lake: str = "lake") -> list[tuple[Any, ...]]:
         """Return the rows of a kind, all columns and the hour they are filed under, sorted."""

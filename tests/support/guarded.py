@@ -61,7 +61,7 @@ class Guarded:
         """Make a user without any right; return the settings of `kafka` with which it is that."""
         info = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
         made = UserScramCredentialUpsertion(name, info, _PASSWORD.encode())
-        self.admin.alter_user_scram_credentials([made])[name].result(30)
+        self.admin.alter_user_scram_credentials([made])[name].result(60)
         return {
             "kafka.bootstrap-servers": self.node.address(LISTENER),
             "kafka.security.mechanism": "scram-sha-512",
@@ -73,7 +73,7 @@ class Guarded:
         """Do what these kafka-acls.sh commands say."""
         bindings = [_binding(command) for command in commands]
         for future in self.admin.create_acls(bindings).values() if bindings else ():
-            future.result(30)
+            future.result(60)
 
 
 def _binding(command: str) -> AclBinding:

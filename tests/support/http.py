@@ -9,7 +9,7 @@ def get(address: tuple[str, int], path: str) -> tuple[int, str]:
     """Return status and body."""
     host = f"[{address[0]}]" if ":" in address[0] else address[0]
     try:
-        with urllib.request.urlopen(f"http://{host}:{address[1]}{path}", timeout=20) as answer:
+        with urllib.request.urlopen(f"http://{host}:{address[1]}{path}", timeout=60) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:

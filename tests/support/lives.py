@@ -51,7 +51,7 @@ def unread(network: Network, size: int, read: int) -> Life:
             pass
         accepted.recv(read)
         accepted.close()
-        active.settimeout(5)
+        active.settimeout(60)
         _drained(active)
     return life
 
@@ -64,7 +64,7 @@ def reset(network: Network) -> Life:
         accepted.recv(50)
         active.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         active.close()
-        accepted.settimeout(5)
+        accepted.settimeout(60)
         _drained(accepted)
     return life
 

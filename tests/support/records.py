@@ -5,7 +5,7 @@ import time
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 
 
 def bounds(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
@@ -28,7 +28,7 @@ def values(bootstrap: str, topic: str, partition: int) -> list[bytes]:
         low, high = bounds(consumer, TopicPartition(topic, partition))
         consumer.assign([TopicPartition(topic, partition, low)])
         while len(found) < high - low:
-            message = consumer.poll(20)
+            message = consumer.poll(PATIENCE_SECONDS)
             assert message is not None
             assert message.error() is None
             found.append(message.value() or b"")

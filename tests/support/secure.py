@@ -58,7 +58,7 @@ class SecureKafka:
         change = UserScramCredentialUpsertion(USER, info, password.encode())
         admin = AdminClient({"bootstrap.servers": self.node.bootstrap, **QUICK})
         for done in admin.alter_user_scram_credentials([change]).values():
-            done.result(30)
+            done.result(60)
 
     def secret(self, text: str, name: str = "password") -> Path:
         """Return a file that only its owner reads, with a secret."""

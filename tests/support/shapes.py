@@ -189,7 +189,7 @@ def _until_there(sock: socket.socket, length: int) -> None:
 
 def _retry(call: Callable[[], bytes]) -> bytes:
     """Call until it no longer says that there is nothing yet."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while True:
         try:
             return call()

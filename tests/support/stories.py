@@ -69,7 +69,7 @@ class Story(World):
         for batch in batches:
             self.delivered[batch.host][batch.shard] = batch.sequence
             self._produce(self.events, batch_codec.encode(batch), None, batch.shard, at_ms)
-        assert self._timed.flush(30) == 0
+        assert self._timed.flush(60) == 0
 
     def beat_of(
         self,
@@ -92,7 +92,7 @@ class Story(World):
             acknowledged=self.delivered[host] if acknowledged is None else acknowledged,
         )
         self._produce(self.control, control_codec.encode(said), key, 0, at_ms)
-        assert self._timed.flush(30) == 0
+        assert self._timed.flush(60) == 0
 
     def pass_time(self, at_ms: int) -> None:
         """Have every partition see a record of a time and one of a tick later, of a host without events."""
@@ -104,7 +104,7 @@ class Story(World):
                     age_ns=0, realtime_offset_ns=0, flows=(), processes=(KERNEL,),
                 )  # fmt: skip
                 self._produce(self.events, batch_codec.encode(empty), None, shard, at_ms + later)
-        assert self._timed.flush(30) == 0
+        assert self._timed.flush(60) == 0
 
     def _next(self) -> int:
         self._number += 1

@@ -34,9 +34,9 @@ class Topics:
     def create(self, name: str, partitions: int, config: Mapping[str, str]) -> None:
         """Make a topic of exactly this name, and return once each of its partitions can be used."""
         topic = NewTopic(name, num_partitions=partitions, replication_factor=1, config=dict(config))
-        self._admin.create_topics([topic])[name].result(30)
+        self._admin.create_topics([topic])[name].result(60)
         wait_until_led(self._admin, name)
 
     def delete(self, name: str) -> None:
         """Delete it."""
-        self._admin.delete_topics([name])[name].result(30)
+        self._admin.delete_topics([name])[name].result(60)

@@ -83,7 +83,7 @@ class End:
 def limit(sock: socket.socket) -> None:
     """Have calls that block give up at last. Python's own timeout would make the socket non-blocking."""
     for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
-        sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", 20, 0))
+        sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", 60, 0))
 
 
 def bound(host: Host, family: int = socket.AF_INET, kind: int = socket.SOCK_STREAM) -> socket.socket:

@@ -13,7 +13,7 @@ from support.worker import Worker
 
 def _gone(numbers):
     """Wait until the kernel has freed them: it does so when nobody can be in them any more."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while any(captured.exists(*one) for one in numbers) and time.monotonic() < deadline:
         time.sleep(0.01)
     return not any(captured.exists(*one) for one in numbers)

@@ -83,7 +83,7 @@ def test_connections_are_kept_whole_at_both_ends(network, worker, sampled):
     for one in events.tolist():
         iss, irs = one[5], one[6]
         ends.setdefault((min(iss, irs), max(iss, irs)), []).append(one[11])
-    assert 15 <= len(ends) <= 45
+    assert 10 <= len(ends) <= 50, "of 60, each by the toss of a coin"
     whole = sorted([Kind.SEND, Kind.RECEIVE, Kind.ARRIVAL, Kind.CLOSE, Kind.CLOSE])
     assert [kinds for kinds in map(sorted, ends.values()) if kinds != whole] == []
 

@@ -6,7 +6,7 @@ Namespaces of one kernel share a clock, so what is true is known; the clocks are
 
 from collections.abc import Iterator
 from itertools import combinations, permutations
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from consumer.latency.clock.pair import Pair
 from consumer.latency.clock.pieces import Piece
 from consumer.rollup import solve as solving
 from support import meshed
-from support.bent import Bent
+from support.bent import BEGIN_NS, Bent, Bools
 from support.clocks import MICRO, SECOND, Shows, slewing, stepping, straight, wandering
 from support.corrected import Caught, Outcome, catch, run, spread
 from support.tunnel import SlowPath, Way
@@ -129,39 +129,71 @@ def test_what_no_line_fits_is_infeasible(caught: Caught, monkeypatch: pytest.Mon
     assert (out.bound[out.of("boot-h4", "boot-h0")] == -1).all()
 
 
+NEAR = 6 * SECOND
+"""So far from where a clock is bent few messages may not tell how, and then nothing is claimed: three of the
+stretches of 250 ms that hold messages on either side, and the stretch of 2 s that these are in."""
+
+
+class _Turned(NamedTuple):
+    """A clock, and the true times at which it steps, or its rate changes."""
+
+    shows: Shows
+    bends: list[float]
+
+
 @pytest.mark.parametrize("seed", [11, 12, 13])
 def test_bounds_hold_with_any_clocks_and_without_readings(caught: Caught, seed: int) -> None:
-    """Offsets, rates, wander, steps and slews by chance; of some hosts no readings."""
+    """Offsets, rates, wander, steps and slews by chance; of some hosts no readings.
+
+    All have a bound but those near a bend of their sender's or their receiver's clock.
+    """
     rng = np.random.default_rng(seed)
-    hosts = [
-        Bent(
-            f"h{n}",
-            host.inode,
-            _any(rng),
-            uptime_ns=int(rng.integers(1, 10**7)) * 10**9,
-            late_ns=int(rng.integers(-10, 10)) * 10**9,
-            reads=bool(rng.random() < 0.5),
+    hosts, bends = [], {}
+    for n, host in enumerate(caught.hosts):
+        clock = _any(rng)
+        hosts.append(
+            Bent(
+                f"h{n}",
+                host.inode,
+                clock.shows,
+                uptime_ns=int(rng.integers(1, 10**7)) * 10**9,
+                late_ns=int(rng.integers(-10, 10)) * 10**9,
+                reads=bool(rng.random() < 0.5),
+            )
         )
-        for n, host in enumerate(caught.hosts)
-    ]
+        bends[f"boot-h{n}"] = clock.bends
     out = run(caught, hosts, seed)
-    assert (out.bound >= 0).mean() > 0.98, out.figures()
     assert out.covered >= 0.999, out.figures()
+    far = ~_near(out, {f"boot-{host.name}": host.late_ns for host in hosts}, bends)
+    assert far.mean() > 0.25, "or nothing is shown"
+    assert (out.bound[far] >= 0).all(), out.figures()
 
 
-def _any(rng: np.random.Generator) -> Shows:
+def _any(rng: np.random.Generator) -> _Turned:
     clock = wandering(
         rng.uniform(-10, 10) * SECOND, rng.uniform(-50e-6, 50e-6), rng.uniform(0, 0.15e-6), 60 * SECOND
     )
     at = rng.uniform(5, 55) * SECOND
     match int(rng.integers(3)):
         case 0:
-            return stepping(clock, at, 10 ** rng.uniform(3, 9))
+            return _Turned(stepping(clock, at, 10 ** rng.uniform(3, 9)), [at])
         case 1:
-            return slewing(
-                clock, at, at + rng.uniform(5, 20) * SECOND, rng.choice([-1, 1]) * 10 ** rng.uniform(-6, -3.4)
-            )
-    return clock
+            end = at + rng.uniform(5, 20) * SECOND
+            rate = rng.choice([-1, 1]) * 10 ** rng.uniform(-6, -3.4)
+            return _Turned(slewing(clock, at, end, rate), [at, end])
+    return _Turned(clock, [])
+
+
+def _near(out: Outcome, late: dict[str, int], bends: dict[str, list[float]]) -> Bools:
+    """Say which messages were sent near a bend of one of their two clocks; a step is of a second at most."""
+    ends = (out.match[name].to_pylist() for name in ("sender_boot", "receiver_boot"))
+    sent = out.match["sent_at_ns"].to_numpy() - BEGIN_NS
+    return np.array(
+        [
+            any(abs(at - late[sender] - bend) < NEAR + SECOND for bend in bends[sender] + bends[receiver])
+            for at, sender, receiver in zip(sent.tolist(), *ends, strict=True)
+        ]
+    )
 
 
 def silent(caught: Caught, **more: Any) -> Bent:

@@ -24,12 +24,12 @@ def producer() -> Iterator[Producer]:
     """A producer whose library runs the broker."""
     made = Producer({"bootstrap.servers": "", "test.mock.num.brokers": 1, "linger.ms": 0, "log_level": 0})
     yield made
-    made.flush(10)
+    made.flush(60)
 
 
 @pytest.fixture(scope="module")
 def bootstrap(producer: Producer) -> str:
-    brokers = producer.list_topics(timeout=10).brokers
+    brokers = producer.list_topics(timeout=60).brokers
     return ",".join(f"{broker.host}:{broker.port}" for broker in brokers.values())
 
 
@@ -47,7 +47,7 @@ def cat(bootstrap: str, capsys: pytest.CaptureFixture[str]) -> Lines:
 def put(producer: Producer, topic: str, *values: bytes | None, **options: Any) -> None:
     for value in values:
         producer.produce(topic, value, **options)
-    assert producer.flush(10) == 0
+    assert producer.flush(60) == 0
 
 
 def test_events(producer: Producer, cat: Lines) -> None:
@@ -98,7 +98,7 @@ def test_heartbeats_deletions_and_poison(producer: Producer, cat: Lines) -> None
 
 def test_empty_topic(producer: Producer, cat: Lines) -> None:
     """A topic without records prints nothing and ends."""
-    producer.list_topics("empty", timeout=10)
+    producer.list_topics("empty", timeout=60)
     assert cat("empty") == []
 
 

@@ -59,10 +59,10 @@ def test_four_topics_are_made_and_a_second_run_changes_nothing(asked, admin):
     ]
     assert asked("create")[:2] == (0, "".join(f"{name}: already there\n" for name in asked.names))
     assert asked("check")[:2] == (0, "".join(f"{name}: good\n" for name in asked.names))
-    there = admin.list_topics(timeout=10).topics
+    there = admin.list_topics(timeout=60).topics
     assert [len(there[name].partitions) for name in asked.names] == [5, 2, 5, 1]
     resources = [ConfigResource(ResourceType.TOPIC, name) for name in asked.names[:2]]
-    events, control = (future.result(10) for future in admin.describe_configs(resources).values())
+    events, control = (future.result(60) for future in admin.describe_configs(resources).values())
     assert events["message.timestamp.type"].value == "LogAppendTime"
     assert control["cleanup.policy"].value == "compact,delete"
     assert events["min.insync.replicas"].value == "1"
@@ -125,13 +125,13 @@ def test_a_group_that_lags_behind_the_retention_is_told(asked, admin, kafka):
     group = Consumer({"bootstrap.servers": kafka, "group.id": asked.events, "enable.auto.commit": False})
     for number in range(3):
         producer.produce(asked.events, b"x", partition=1)
-        assert producer.flush(30) == 0, number
+        assert producer.flush(60) == 0, number
     group.commit(offsets=[TopicPartition(asked.events, 1, 1)], asynchronous=False)
     told = ("check", "--set", f"consumer.group={asked.events}")
     deadline = time.monotonic() + 60
     while "lags by more than half of retention.ms in 1 partitions" not in (out := asked(*told)[1]):
         assert time.monotonic() < deadline, out
-    admin.delete_records([TopicPartition(asked.events, 1, 3)])[TopicPartition(asked.events, 1)].result(30)
+    admin.delete_records([TopicPartition(asked.events, 1, 3)])[TopicPartition(asked.events, 1)].result(60)
     code, out, _ = asked(*told)
     assert code == 1
     assert f"2 records deleted before group {asked.events} read them" in out

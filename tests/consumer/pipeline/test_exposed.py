@@ -45,7 +45,7 @@ def test_a_running_consumer_answers(tmp_path: Path) -> None:
     sent = list(fleet.talk(20))
     for partition, value in sent:
         producer.produce("wirelag.events.v1", value=value, partition=partition)
-    assert producer.flush(30) == 0
+    assert producer.flush(60) == 0
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     told = [

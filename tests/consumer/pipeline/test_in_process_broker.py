@@ -21,7 +21,7 @@ def test_traffic_on_the_in_process_broker_is_matched(tmp_path: Path) -> None:
     producer = Producer({"bootstrap.servers": broker.address, "log_level": 0})
     for partition, value in fleet.talk(20):
         producer.produce("wirelag.events.v1", value=value, partition=partition)
-    assert producer.flush(30) == 0
+    assert producer.flush(60) == 0
     told = [
         f"kafka.bootstrap-servers={broker.address}",
         f"kafka.shards={SHARDS}",

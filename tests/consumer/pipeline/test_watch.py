@@ -92,7 +92,7 @@ def test_a_real_broker_tells_what_it_has_and_for_how_long(kafka, topics):
 
 def test_the_in_process_broker_tells_no_retention():
     broker = InProcessBroker()
-    Producer({"bootstrap.servers": broker.address}).list_topics("wirelag.events.v1", timeout=10)
+    Producer({"bootstrap.servers": broker.address}).list_topics("wirelag.events.v1", timeout=60)
     asked = KafkaLag({"bootstrap.servers": broker.address})
     here = Partition("wirelag.events.v1", 0)
     assert asked.spans([here]) == {here: Span(0, 0)}
