@@ -76,7 +76,8 @@ HISTOGRAM = pa.schema(
 """One additive part of a (window, edge, measure, clock, keep): all rows of a window sum up to it.
 
 ``spoiled`` of the turns (and network time): exchanges told, left out of ``n`` since another request was on
-its way; null for other measures. ``keep`` as in a match.
+its way; null for other measures. ``seen`` - ``n`` - ``spoiled`` are known to be missing. ``keep`` as in a
+match.
 """
 
 

@@ -24,6 +24,16 @@ class Sum(NamedTuple):
     greatest: int
 
     @property
+    def told(self) -> int:
+        """Exchanges that have a value, or would have one without the others on their way."""
+        return self.n + self.spoiled
+
+    @property
+    def missing(self) -> int:
+        """Exchanges of which it is known that they were not told."""
+        return self.seen - self.told
+
+    @property
     def p50(self) -> float:
         """Median, ns."""
         buckets = sorted(self.counts)
@@ -42,7 +52,7 @@ class Sum(NamedTuple):
     @property
     def invalid(self) -> str | None:
         """Why the gate rejects it."""
-        return invalid(self.seen, self.spoiled)
+        return invalid(self.told, self.spoiled)
 
 
 def added(rows: Iterable[dict[str, Any]]) -> dict[str, Sum]:
