@@ -24,7 +24,8 @@ from lake.storage import Storage, translated
 from schemas.tables import KINDS
 
 APP_ID = "wirelag/late"
-KIND = "unmatched"
+UNMATCHED, EXCHANGE = "unmatched", "exchange"
+"""The kinds that are looked at."""
 TRACE_POINTS = (
     "before-parquet",
     "after-parquet",
@@ -84,7 +85,7 @@ class Late:
         self._table.refresh()
         version, since = self._table.version, self._table.transaction_version(APP_ID)
         live = self._table.live()
-        live = live.filter(pc.equal(live["partition.kind"], KIND))
+        live = live.filter(pc.is_in(live["partition.kind"], pa.array([UNMATCHED, EXCHANGE])))
         columns = (live[name].to_pylist() for name in ("path", "partition.date", "partition.hour"))
         hours = {path: (date, hour) for path, date, hour in zip(*columns, strict=True)}
         before = self._table.paths_at(since) if since is not None else None
@@ -95,14 +96,19 @@ class Late:
         return Look(version, since, tuple(new), tuple(path for path in hours if hours[path] in near))
 
     def read(
-        self, paths: Iterable[str], columns: list[str] | None = None, connections: pa.Array | None = None
+        self,
+        paths: Iterable[str],
+        columns: list[str] | None = None,
+        connections: pa.Array | None = None,
+        kind: str = UNMATCHED,
     ) -> pa.Table:
-        """Return unmatched rows of files, all columns or some, of all connections or some."""
-        found = ds.dataset(
-            list(paths), schema=KINDS[KIND], format="parquet", filesystem=self._storage.filesystem
-        )
+        """Return rows of one kind of those files, all columns or some, of all connections or some."""
+        own = [path for path in paths if path.startswith(f"kind={kind}/")]
+        if not own:
+            return KINDS[kind].empty_table().select(columns or KINDS[kind].names)
+        found = ds.dataset(own, schema=KINDS[kind], format="parquet", filesystem=self._storage.filesystem)
         wanted = None if connections is None else ds.field("connection").isin(connections)
-        with translated(f"cannot read unmatched rows below {self._storage.uri}"):
+        with translated(f"cannot read {kind} rows below {self._storage.uri}"):
             return found.to_table(columns=columns, filter=wanted)
 
     def commit(self, look: Look, rows: Mapping[str, pa.Table]) -> None:

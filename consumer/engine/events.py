@@ -13,7 +13,7 @@ from typing import Self
 import numpy as np
 import pyarrow as pa
 
-from consumer.engine import collect, exchanged, lives, rows, rtt, snapshot, turns
+from consumer.engine import alone, collect, exchanged, lives, rows, rtt, snapshot, turns
 from consumer.engine.arrow import Place, broker_ns
 from consumer.engine.bounds import evict_before, forget
 from consumer.engine.closing import EVICTED, About, rows_of
@@ -175,8 +175,11 @@ class EventEngine:
         told = self.turns.tick(new, partial, self.flows, now, self.flows.idle(before_ms))
         gone = self.turns.bounded(self.flows, self.settings.max_open_events)
         self._count(gone, "turns_evicted")
-        table = exchanged.rows_of(place, told, self.flows, self.settings.window_ns)
-        return [] if table is None else [{"histogram": table}]
+        tables = {
+            "histogram": exchanged.rows_of(place, told, self.flows, self.settings.window_ns),
+            "exchange": alone.rows_of(place, told.alone, self.flows),
+        }
+        return [{kind: table} for kind, table in tables.items() if table is not None]
 
     def _rtt(self, place: Place, accounts: collect.Lives | None) -> dict[str, pa.Table]:
         table = rtt.rows_of(place, accounts, self.flows, self.settings.window_ns)

@@ -66,6 +66,8 @@ class Told(NamedTuple):
     """What clients, and servers, could not tell: each row as often as exchanges are lost."""
     apart: Exchanges
     """Of clients: what has no network time although the server's agent was heard, told or not."""
+    alone: tuple[Exchanges, Exchanges]
+    """Of clients, and of servers: told, and the other end's word did not come in time."""
 
 
 class Turns:
@@ -98,13 +100,20 @@ class Turns:
         sides = (rest[0], *clients[1:]), (rest[1], *servers[1:])
         self.waiting, then = network.meet_sides(self.waiting, sides, self._client, now.expire_before)
         asked = [*map(_turned, (*clients, alone[0]))]
-        served = [_seen(straight), _seen(then), _alone(then.servers, then.old[1]), _turned(alone[1])]
+        served = [
+            agreed(straight),
+            agreed(then),
+            _alone(then.servers, then.old[1]),
+            _turned(alone[1]),
+        ]
         if now.final:
             served.append(_alone(self.waiting, np.flatnonzero(~self._client[self.waiting.end])))
             self.waiting = self.waiting._replace(marks=self.waiting.marks | TOLD)
         left = self._left(told.unproved, flows, idle)
-        apart = join(left[0], take(then.clients, then.old[0]), alone[0])
-        return Told(asked, served, [straight, then], left, _fair(apart, flows, heard=True))
+        old = take(then.clients, then.old[0]), take(then.servers, then.old[1])
+        apart = _fair(join(left[0], old[0], alone[0]), flows, heard=True)
+        old = _fair(old[0], flows), _fair(old[1], flows)
+        return Told(asked, served, [straight, then], left, apart, old)
 
     def _joining(
         self, told: state.Told, flows: Flows
@@ -209,7 +218,7 @@ def _turned(found: Exchanges) -> Turned:
     return Turned(found.end, found.process, found.asked, found.offset, found.turn, found.pipelined)
 
 
-def _seen(both: network.Joined) -> Turned:
+def agreed(both: network.Joined) -> Turned:
     """Return the exchanges of servers that the clients saw too, marked by what both saw."""
     every, at, pipelined = both.servers, both.theirs, both.pipelined
     new = (every.marks[at] & TOLD) == 0

@@ -34,7 +34,8 @@ def rematch(config: Path | None, set_: Sequence[str], *, every: str = "", reach:
         return
     told = looks.once()
     sys.stdout.write(
-        f"{told.files:,} new files of unmatched events, {told.matches:,} matches -> {settings.lake.uri}\n"
+        f"{told.files:,} new files of unmatched events, {told.matches:,} matches, "
+        f"{told.exchanges:,} exchanges joined -> {settings.lake.uri}\n"
     )
 
 

@@ -68,6 +68,6 @@ def _sum(rows: list[dict[str, Any]]) -> Sum:
     for row in rows:
         counts.update(dict(zip(row["buckets"], row["counts"], strict=True)))
     n, seen, spoiled, total = (sum(row[name] for row in rows) for name in ("n", "seen", "spoiled", "sum_ns"))
-    least = min((row["min_ns"] for row in rows if row["n"]), default=0)
-    greatest = max((row["max_ns"] for row in rows if row["n"]), default=0)
+    least = min((row["min_ns"] for row in rows if row["n"] > 0), default=0)
+    greatest = max((row["max_ns"] for row in rows if row["n"] > 0), default=0)
     return Sum(n, seen, spoiled, total, counts, least, greatest)
