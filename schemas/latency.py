@@ -59,6 +59,9 @@ class LatencyRecord(msgspec.Struct, frozen=True):
     """Of turns and network: exchanges that are in ``seen`` and have no latency, since another request was on
     its way. Add it up too; turns are valid where ``count`` and ``spoiled`` are 20 or more exchanges and less
     than 1 in 200 is spoiled."""
+    late: bool = False
+    """Told by a later look (`wirelag rematch --publish`): it corrects a window of long ago. Counts may be
+    negative, as they take back what was told before; add them up all the same. Quantiles are 0 then."""
 
 
 def encode(record: LatencyRecord) -> bytes:

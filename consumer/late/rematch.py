@@ -18,6 +18,7 @@ from consumer.engine.records import combine
 from consumer.late import exchanges
 from consumer.late.correct import corrections
 from consumer.late.find import IDENTITY, find, keys_of_both, open_rows
+from consumer.late.publish import Publish, packed, unpacked
 from consumer.late.taken import added_up
 from lake.late import EXCHANGE, UNMATCHED, Late, Look
 
@@ -47,14 +48,22 @@ class Rematch:
     reach_ns: int = DAY_NS
     """Ends of a connection are looked for in hours that are at most this far apart."""
     now_ms: Callable[[], int] = lambda: time.time_ns() // 10**6
+    publish: Publish | None = None
 
     def once(self) -> Told:
-        """Look once; raises RuntimeFailure where nothing, or perhaps nothing, was committed: look again."""
+        """Look once; what the last look owes is sent before, so that each sends what it led to at least once.
+
+        Raises:
+            RuntimeFailure: nothing, or perhaps nothing, was committed, or not sent: look again.
+        """
+        self._send()
         look = self.lake.look(self.reach_ns)
         if look is None:
             return Told(0, 0, 0)
         rows, joined = self._rows(look)
-        self.lake.commit(look, rows)
+        parts = rows.get("histogram") if self.publish else None
+        self.lake.commit(look, rows, None if parts is None else packed(parts))
+        self._send()
         return Told(len(look.new), rows["match"].num_rows if "match" in rows else 0, joined)
 
     def follow(self, stop: threading.Event, every: float) -> None:
@@ -69,6 +78,12 @@ class Rematch:
                 if (silent := throttle.due("look")) is not None:
                     log.warning("look failed, looking again", error=str(error), more=silent)
             stop.wait(every)
+
+    def _send(self) -> None:
+        if self.publish is not None and (owed := self.lake.owed()) is not None:
+            version, parts = owed
+            self.publish(self.lake.id, unpacked(parts))
+            self.lake.sent(version)
 
     def _rows(self, look: Look) -> tuple[Rows, int]:
         """Return what a look leads to, and how many exchanges have network time now."""

@@ -42,7 +42,8 @@ def story(kafka: str, topics: Topics, tmp_path: Path) -> Story:
 def stored(story: Story) -> int:
     """Events that the lake has, of the hosts that talk."""
     rows = read_kind(story.folder / "lake", "ledger").to_pylist()
-    return sum(row["events"] for row in rows if (row["stage"], row["reason"]) == ("consumer", "stored"))
+    own = [row for row in rows if row["host"] in story.fleet.hosts]
+    return sum(row["events"] for row in own if (row["stage"], row["reason"]) == ("consumer", "stored"))
 
 
 def test_events_wait_for_a_host_whose_agent_says_that_it_is_behind(story: Story, faults: Faults) -> None:
@@ -228,6 +229,26 @@ def test_a_spool_that_is_delivered_hours_later_is_matched_by_a_look(
     )
 
 
+Part = tuple[int, str, str, str, int, int, int]
+
+
+def late_parts(lake: Path) -> Counter[Part]:
+    """What looks committed of histograms."""
+    rows = [row for row in read_kind(lake, "histogram").to_pylist() if row["tick"] < 0]
+    names = ("window_start_ns", "edge", "measure", "clock", "n", "seen", "sum_ns")
+    return Counter(tuple(row[name] for name in names) for row in rows)  # type: ignore[misc] # seven of them
+
+
+def published(story: Story, topic: str) -> Counter[Part]:
+    """What was published of it, each id once."""
+    records = {one.record_id: one for one in story.latencies(topic)}
+    assert all(one.late for one in records.values())
+    return Counter(
+        (one.window_start_ns, one.edge, one.measure, one.clock, one.count, one.seen, one.sum_ns)
+        for one in records.values()
+    )
+
+
 class Runner:
     """Looks at lakes in processes of their own (support/rematch_runner.py), one at a time."""
 
@@ -240,10 +261,10 @@ class Runner:
             env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
         )
 
-    def start(self, lake: Path, point: str = "", how: str = "kill") -> int:
-        """Begin a look and return its process id."""
+    def start(self, lake: Path, point: str = "", how: str = "kill", **more: str) -> int:
+        """Begin a look and return its process id; with ``bootstrap`` and ``topic`` it publishes."""
         assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps({"lake": str(lake), "point": point, "how": how}) + "\n")
+        self.process.stdin.write(json.dumps({"lake": str(lake), "point": point, "how": how, **more}) + "\n")
         self.process.stdin.flush()
         return self.answer()
 
@@ -268,30 +289,37 @@ def runner() -> Iterator[Callable[[], Runner]]:
 
 
 def test_looks_that_are_killed_or_meet_another_correct_once(
-    replayed: Story, faults: Faults, runner: Callable[[], Runner], tmp_path: Path
+    replayed: Story, faults: Faults, runner: Callable[[], Runner], tmp_path: Path, topics: Topics
 ) -> None:
-    """SIGKILL at each point of the commit, and two that look at once: the lake is corrected once."""
+    """SIGKILL at each point of the commit, and two that look at once: the lake is corrected once.
+
+    What it was corrected by is published, each part at least once.
+    """
     first, second = runner(), runner()
     calm = told(replayed.folder / "calm" / "lake")
     times = faults.times(50, 7)
     for number in range(times):
         lake = tmp_path / f"killed-{number}"
         shutil.copytree(replayed.folder / "lake", lake)
-        first.start(lake, TRACE_POINTS[number % len(TRACE_POINTS)])
+        kafka = {"bootstrap": replayed.bootstrap, "topic": topics("late", 1)}
+        first.start(lake, TRACE_POINTS[number % len(TRACE_POINTS)], **kafka)
         assert first.answer() == -signal.SIGKILL
-        first.start(lake)
+        first.start(lake, **kafka)
         assert first.answer() == 0
         assert told(lake) == calm
+        assert published(replayed, kafka["topic"]) == late_parts(lake)
     for point in ("after-parquet", "after-check"):
         lake = tmp_path / f"met-{point}"
         shutil.copytree(replayed.folder / "lake", lake)
-        pid = first.start(lake, point, "halt")
+        kafka = {"bootstrap": replayed.bootstrap, "topic": topics("late", 1)}
+        pid = first.start(lake, point, "halt", **kafka)
         wait_for(lambda pid=pid: halted(pid))  # type: ignore[misc]
-        second.start(lake)
+        second.start(lake, **kafka)
         assert second.answer() == 0
         os.kill(pid, signal.SIGCONT)
         assert first.answer() == 1
         assert told(lake) == calm
+        assert published(replayed, kafka["topic"]) == late_parts(lake)
     faults.tell(
         "rematch killed (SIGKILL) at each point of its commit, and two at once",
         events=replayed.fleet.events,
