@@ -3,11 +3,11 @@
 
 ``complete`` is the share of what was sent that the figures rest on: n / seen (messages that have a latency,
 of those that were closed, so what the receiving host lost is in it) times (attempted - lost) / attempted of
-the sending host's ledger in the span (a send that was lost there is in no count). Of turns and rtt it is the
-second factor alone, of the host that measures; of network time of both. It is 1 only where nothing at all is
-missing, and None where such a host has no ledger rows in the span. What was sampled out is in none of these
-numbers; where the receiving host samples, so that a message it lost cannot be told from one it left out, its
-ledger counts too.
+the sending host's ledger in the span (a send that was lost there is in no count). Of turns and rtt the ledger
+is that of the host that measures, of network time those of both. It is 1 only where nothing at all is missing
+at any host that the figures rest on, and None where such a host has no ledger rows in the span. What was
+sampled out is in none of these numbers; where the receiving host samples, so that a message it lost cannot be
+told from one it left out, its ledger counts too.
 """
 
 from typing import Any, Literal, NamedTuple, get_args
@@ -40,12 +40,13 @@ SELECT label, measure, min(scale) AS scale, sum(n) AS n, sum(seen) AS seen, sum(
     max(max_ns) FILTER (n > 0) AS greatest, max(clock_bound_ns) AS bound, min(keep) AS keep,
     sum(n / keep) AS mass, sum(negative / keep) AS negative_mass, sum(sum_ns / keep) AS total_mass,
     measure IN {turns} AS turn,
-    sum(n * sender.share * coalesce(receiver.share, 1)) / nullif(sum(seen - spoiled), 0) AS complete,
+    sum(n * sender.share * CASE WHEN receiver.sampled > 0 OR {either} THEN receiver.share ELSE 1 END)
+        / nullif(sum(seen - spoiled), 0) AS complete,
     bool_and(sender.share IS NOT NULL AND (NOT {either} OR receiver.share IS NOT NULL)) AS known,
     bool_and(sender.lost = 0 AND sender.unended = 0 AND coalesce(receiver.lost + receiver.unended, 0) = 0
         AND NOT sender.waiting AND NOT coalesce(receiver.waiting, false)) AS whole
 FROM own LEFT JOIN host AS sender ON sender.host = teller
-LEFT JOIN host AS receiver ON receiver.host = other AND (receiver.sampled > 0 OR {either})
+LEFT JOIN host AS receiver ON receiver.host = other
 GROUP BY label, measure HAVING sum(seen) <> 0 OR sum(n) <> 0
 ORDER BY label, list_position($kinds, measure)"""
 _BUCKETS = """

@@ -26,4 +26,4 @@ TELLER = "CASE measure WHEN 'server-turn' THEN receiver_host ELSE sender_host EN
 OTHER = """CASE WHEN measure IN ('delivery', 'wire', 'receive-wait', 'network') THEN receiver_host END"""
 """The other host that a value rests on, as SQL: what it lost is in ``seen``, unless it samples."""
 EITHER = "measure = 'network'"
-"""Both hosts lose without a trace, as SQL."""
+"""Both hosts may lose without a trace, as SQL: an exchange of which neither end told is in no count."""

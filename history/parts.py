@@ -39,8 +39,8 @@ _PARTS = """
         SEMI JOIN chosen USING (window_ns, window_start_ns)
         WHERE list_contains($read, measure) {where}),
     judged AS (
-        SELECT edge, measure, CASE WHEN sum(seen) < {least} THEN 'too few'
-            WHEN 100 * {spoils} * sum(spoiled) >= {per_cent} * sum(seen) THEN 'pipelined' END AS reason
+        SELECT edge, measure, CASE WHEN sum(n + spoiled) < {least} THEN 'too few'
+            WHEN 100 * {spoils} * sum(spoiled) >= {per_cent} * sum(n + spoiled) THEN 'pipelined' END AS reason
         FROM stored WHERE measure IN {turns} GROUP BY edge, measure),
     gate AS (
         SELECT edge, measure, CASE WHEN bool_or(reason = 'pipelined') OVER (PARTITION BY edge)

@@ -109,6 +109,11 @@ class Table:
                 raise
 
     @property
+    def id(self) -> str:
+        """What the table is called for good, by whoever made it."""
+        return str(self._delta.metadata().id)
+
+    @property
     def version(self) -> int:
         """The version this handle shows."""
         return self._delta.version()

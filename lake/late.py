@@ -6,7 +6,9 @@ commit that holds the corrections, through the handle that was checked, as posit
 that look at once one commits, and one that is killed has done nothing or all.
 """
 
+import uuid
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
@@ -16,15 +18,18 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from common.units import HOUR_NS
-from lake import evolution, housekeeping
+from lake import evolution, housekeeping, state
 from lake.delta import Table
-from lake.errors import CommitUnknownError, StalePositionError
+from lake.errors import CommitUnknownError, LakeUnavailableError, StalePositionError
 from lake.parquet import hour_name, write_kind
 from lake.storage import Storage, translated
 from schemas.tables import KINDS
 
 APP_ID = "wirelag/late"
-KIND = "unmatched"
+FOLDER = "_late"
+"""What is to be sent of the last look; Delta's vacuum leaves it alone."""
+UNMATCHED, EXCHANGE = "unmatched", "exchange"
+"""The kinds that are looked at."""
 TRACE_POINTS = (
     "before-parquet",
     "after-parquet",
@@ -84,7 +89,7 @@ class Late:
         self._table.refresh()
         version, since = self._table.version, self._table.transaction_version(APP_ID)
         live = self._table.live()
-        live = live.filter(pc.equal(live["partition.kind"], KIND))
+        live = live.filter(pc.is_in(live["partition.kind"], pa.array([UNMATCHED, EXCHANGE])))
         columns = (live[name].to_pylist() for name in ("path", "partition.date", "partition.hour"))
         hours = {path: (date, hour) for path, date, hour in zip(*columns, strict=True)}
         before = self._table.paths_at(since) if since is not None else None
@@ -95,18 +100,50 @@ class Late:
         return Look(version, since, tuple(new), tuple(path for path in hours if hours[path] in near))
 
     def read(
-        self, paths: Iterable[str], columns: list[str] | None = None, connections: pa.Array | None = None
+        self,
+        paths: Iterable[str],
+        columns: list[str] | None = None,
+        connections: pa.Array | None = None,
+        kind: str = UNMATCHED,
     ) -> pa.Table:
-        """Return unmatched rows of files, all columns or some, of all connections or some."""
-        found = ds.dataset(
-            list(paths), schema=KINDS[KIND], format="parquet", filesystem=self._storage.filesystem
-        )
+        """Return rows of one kind of those files, all columns or some, of all connections or some."""
+        own = [path for path in paths if path.startswith(f"kind={kind}/")]
+        if not own:
+            return KINDS[kind].empty_table().select(columns or KINDS[kind].names)
+        found = ds.dataset(own, schema=KINDS[kind], format="parquet", filesystem=self._storage.filesystem)
         wanted = None if connections is None else ds.field("connection").isin(connections)
-        with translated(f"cannot read unmatched rows below {self._storage.uri}"):
+        with translated(f"cannot read {kind} rows below {self._storage.uri}"):
             return found.to_table(columns=columns, filter=wanted)
 
-    def commit(self, look: Look, rows: Mapping[str, pa.Table]) -> None:
+    @property
+    def id(self) -> str:
+        """The table's own id."""
+        return self._table.id
+
+    def owed(self) -> tuple[int, bytes] | None:
+        """Return the version of the last look that was committed and what it left to be sent, None: nothing.
+
+        Raises:
+            LakeCorruptError: it is damaged.
+        """
+        self._table.refresh()
+        version = self._table.transaction_version(APP_ID)
+        names = [entry.path for entry in self._storage.entries(FOLDER) if _version_of(entry.path) == version]
+        return (_version_of(names[0]), state.read(self._storage, min(names))) if names else None
+
+    def sent(self, version: int) -> None:
+        """Forget what was left to be sent by the look at a version, and by those before it."""
+        for entry in self._storage.entries(FOLDER):
+            if _version_of(entry.path) <= version:
+                with suppress(LakeUnavailableError):  # another process deletes them, too
+                    self._storage.delete(entry.path)
+
+    def commit(self, look: Look, rows: Mapping[str, pa.Table], owed: bytes | None = None) -> None:
         """Commit what a look led to (kind -> rows with `hour_index`; may be empty) and that it was had.
+
+        What is ``owed`` is kept until it was `sent`, as an object that is written before the commit and named
+        after the look's version. Looks at one version are alike, and so is what they owe; that of a look that
+        was not committed is of another version than the last one's, and is deleted with the next.
 
         Raises:
             StalePositionError: another one looked meanwhile; nothing was committed.
@@ -115,8 +152,12 @@ class Late:
         """
         self._trace("before-parquet")
         files = [file for kind, table in rows.items() for file in write_kind(self._storage, kind, [table])]
+        paths = [file.path for file in files]
+        if owed is not None:
+            paths.append(f"{FOLDER}/{look.version}-{uuid.uuid4().hex}")
+            state.write(self._storage, paths[-1], owed)
         self._trace("after-parquet")
-        self._storage.sync([file.path for file in files])
+        self._storage.sync(paths)
         self._trace("after-sync")
         self._table.refresh()
         self._trace("after-refresh")
@@ -136,6 +177,11 @@ class Late:
             ) from error
         self._trace("after-log-sync")
         housekeeping.checkpoint_when_due(self._table, self._storage, before)
+
+
+def _version_of(path: str) -> int:
+    """Return the version of the table that a look was at, of what it left."""
+    return int(path.rpartition("/")[2].partition("-")[0])
 
 
 def _near(of: set[tuple[str, int]], hours: set[tuple[str, int]], reach: int) -> set[tuple[str, int]]:

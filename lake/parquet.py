@@ -28,6 +28,7 @@ PRUNED = {
     "histogram": ("window_start_ns",),
     "connection": ("first_seen_ns",),
     "unmatched": ("time_ns",),
+    "exchange": ("time_ns",),
     "connect": ("at_ns",),
     "close": ("at_ns",),
     "retransmit": ("at_ns",),

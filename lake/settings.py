@@ -23,6 +23,7 @@ class KeepSettings(Settings, frozen=True):
     histogram: Kept = None
     connection: Kept = None
     unmatched: Kept = None
+    exchange: Kept = None
     ledger: Kept = None
     connect: Kept = None
     close: Kept = None

@@ -33,7 +33,8 @@ class LatencyRecord(msgspec.Struct, frozen=True):
     count: int
     """Calls with a latency, negative ones among them."""
     seen: int
-    """Calls that closed in this part, with a latency or without; of turns and network, exchanges told."""
+    """Calls that closed in this part, with a latency or without; of turns and network exchanges, those known
+    to be missing among them."""
     sum_ns: int
     """Sum of the latencies."""
     min_ns: int
@@ -56,7 +57,11 @@ class LatencyRecord(msgspec.Struct, frozen=True):
     """Calls in each of them."""
     spoiled: int = 0
     """Of turns and network: exchanges that are in ``seen`` and have no latency, since another request was on
-    its way. Add it up too; turns are valid with 20 exchanges of which less than 1 in 200 is spoiled."""
+    its way. Add it up too; turns are valid where ``count`` and ``spoiled`` are 20 or more exchanges and less
+    than 1 in 200 is spoiled."""
+    late: bool = False
+    """Told by a later look (`wirelag rematch --publish`): it corrects a window of long ago. Counts may be
+    negative, as they take back what was told before; add them up all the same. Quantiles are 0 then."""
 
 
 def encode(record: LatencyRecord) -> bytes:

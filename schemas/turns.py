@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The gate of turns: whether sums of exchanges may be answered with. One rule for whoever has such sums.
 
-Sums are those of histogram rows of the measures ``MEASURES``: ``seen`` exchanges told, ``spoiled`` of them
-marked. Sums of parts are judged like one.
+Sums are those of histogram rows of the measures ``MEASURES``: ``n`` exchanges with a value, ``spoiled`` that
+are marked; both of these were told. Sums of parts are judged like one.
 """
 
 MEASURES = ("server-turn", "client-turn", "network")
@@ -15,8 +15,8 @@ SPOILED = 2
 TOO_FEW, PIPELINED = "too_few", "pipelined"
 
 
-def invalid(seen: int, spoiled: int) -> str | None:
+def invalid(told: int, spoiled: int) -> str | None:
     """Return why turns of so many exchanges, so many of them marked, are invalid; None where they are not."""
-    if seen < LEAST:
+    if told < LEAST:
         return TOO_FEW
-    return PIPELINED if 100 * SPOILED * spoiled >= PER_CENT * seen else None
+    return PIPELINED if 100 * SPOILED * spoiled >= PER_CENT * told else None

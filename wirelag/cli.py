@@ -94,18 +94,21 @@ def rematch(
     reach: Annotated[
         str, Parameter("--reach", help="ends of a connection are looked for in hours so far apart")
     ] = "24h",
+    publish: Annotated[
+        bool, Parameter("--publish", negative="", help="send what was found to the latency topic, too")
+    ] = False,
     lake: LakeUri = "",
 ) -> None:
     """Match what closed unmatched with what came later, as from a spool, and correct the lake.
 
     For example:
 
-    wirelag rematch --config /etc/wirelag/consumer.toml --every 1m
+    wirelag rematch --config /etc/wirelag/consumer.toml --every 1m --publish
     """
     from consumer.late.command import rematch as run
 
     overrides = [*set_, *([f"lake.uri={lake}"] if lake else [])]
-    run(config, overrides, every=every, reach=reach)
+    run(config, overrides, every=every, reach=reach, publish=publish)
 
 
 @app.command

@@ -13,7 +13,7 @@ from typing import Self
 import numpy as np
 import pyarrow as pa
 
-from consumer.engine import collect, exchanged, lives, rows, rtt, snapshot
+from consumer.engine import alone, collect, exchanged, lives, rows, rtt, snapshot, turns
 from consumer.engine.arrow import Place, broker_ns
 from consumer.engine.bounds import evict_before, forget
 from consumer.engine.closing import EVICTED, About, rows_of
@@ -28,7 +28,7 @@ from consumer.engine.turns import Turns
 from consumer.engine.twice import once
 from consumer.engine.unpack import Body, read
 from consumer.engine.whole import Whole
-from consumer.latency.intervals import I32
+from consumer.latency.intervals import I32, I64
 from consumer.latency.match import Closed, Now, Open, add, match, nothing
 from schemas.batch import EventBatch
 from schemas.errors import RecordError
@@ -128,7 +128,8 @@ class EventEngine:
         self._forget_marks(now)
         if self.flows.twice:
             new = self._once(new)
-        found = self._exchanges(place, new, partial, now)
+        before_ms = now.expire_before if now.limits is None else now.limits.reshape(-1, 2).min(axis=1)
+        found = self._exchanges(place, new, partial, before_ms, final=final)
         waiting = add(self.waiting, new.sends, new.receives, new.arrivals)
         self.waiting, closed = match(waiting, self.flows.flows, now)
         found.append(self._rows(place, closed, self._about()))
@@ -140,7 +141,6 @@ class EventEngine:
             # Two parts of one edge and window differ in their tick, so what is evicted has one of its own.
             found.append(self._evict(place._replace(tick=place.tick + 1), before))
         found.append(self._told(place))
-        before_ms = now.expire_before if now.limits is None else now.limits.reshape(-1, 2).min(axis=1)
         self.waiting, gone = forget(self.waiting, self.flows, before_ms, self.turns)
         if gone is not None:
             self.whole.renumber(gone)
@@ -167,14 +167,19 @@ class EventEngine:
         return now.expire_before if now.limits is None else int(now.limits.min(initial=now.expire_before))
 
     def _exchanges(
-        self, place: Place, new: collect.Events, partial: I32, now: Now
+        self, place: Place, new: collect.Events, partial: I32, before_ms: int | I64, *, final: bool
     ) -> list[dict[str, pa.Table]]:
         """Return the rows of exchanges; what had to go is counted."""
-        told = self.turns.tick(new, partial, self.flows, self._earliest(now), final=now.final)
+        by_end = before_ms if isinstance(before_ms, int) else np.repeat(before_ms, 2)
+        now = turns.Now(by_end, final)
+        told = self.turns.tick(new, partial, self.flows, now, self.flows.idle(before_ms))
         gone = self.turns.bounded(self.flows, self.settings.max_open_events)
         self._count(gone, "turns_evicted")
-        table = exchanged.rows_of(place, told, self.flows, self.settings.window_ns)
-        return [] if table is None else [{"histogram": table}]
+        tables = {
+            "histogram": exchanged.rows_of(place, told, self.flows, self.settings.window_ns),
+            "exchange": alone.rows_of(place, told.alone, self.flows),
+        }
+        return [{kind: table} for kind, table in tables.items() if table is not None]
 
     def _rtt(self, place: Place, accounts: collect.Lives | None) -> dict[str, pa.Table]:
         table = rtt.rows_of(place, accounts, self.flows, self.settings.window_ns)

@@ -68,6 +68,8 @@ class Measure(NamedTuple):
     """Which rows have a value."""
     spoils: bool = False
     """A row without one is an exchange that is spoiled."""
+    missing: Bools | None = None
+    """Which rows are of exchanges that were not told, so not spoiled either; None: none."""
 
 
 def part_rows(place: Place, edges: Edges, group: Group, measure: Measure, window_ns: int) -> pa.Table:
@@ -84,10 +86,17 @@ def part_rows(place: Place, edges: Edges, group: Group, measure: Measure, window
         "measure": spread.texts(edges.measures) if measure.name is None else same.texts([measure.name]),
         "clock": same.texts([measure.clock]),
         **_numbers(parts),
-        "spoiled": parts.seen - parts.n if measure.spoils else None,
+        "spoiled": parts.seen - parts.n - _missing(group, measure) if measure.spoils else None,
         "keep": spread.chances(edges.keeps),
     }
     return table("histogram", place, start, columns)
+
+
+def _missing(group: Group, measure: Measure) -> I64 | int:
+    if measure.missing is None:
+        return 0
+    owner = np.repeat(group.runs.group, group.runs.lengths)
+    return np.bincount(owner[measure.missing], minlength=group.edge.size).astype(np.int64)
 
 
 def _numbers(parts: Parts) -> dict[str, Any]:

@@ -16,7 +16,9 @@ from consumer.engine.collect import Events, Lives
 from consumer.engine.flows import Flows
 from consumer.latency.intervals import I32, I64, Bools, Index, Receives, Sends
 from consumer.latency.turns import network, state
+from consumer.latency.turns.find import left_open
 from consumer.latency.turns.tables import (
+    BROKEN,
     TOLD,
     Exchanges,
     Seen,
@@ -43,6 +45,14 @@ class Turned(NamedTuple):
     pipelined: Bools
 
 
+class Now(NamedTuple):
+    """The moment of a tick."""
+
+    expire_before: int | I64
+    """What was born up to then waits no longer, broker ms: one for all, or by end number."""
+    final: bool
+
+
 class Told(NamedTuple):
     """The exchanges of a tick, in tables that belong together."""
 
@@ -52,6 +62,12 @@ class Told(NamedTuple):
     """Those of servers whose client has an agent wait for what that one saw."""
     both: list[network.Joined]
     """Of exchanges that two ends told, now or before."""
+    left: tuple[Exchanges, Exchanges]
+    """What clients, and servers, could not tell: each row as often as exchanges are lost."""
+    apart: Exchanges
+    """Of clients: what has no network time although the server's agent was heard, told or not."""
+    alone: tuple[Exchanges, Exchanges]
+    """Of clients, and of servers: told, and the other end's word did not come in time."""
 
 
 class Turns:
@@ -65,8 +81,11 @@ class Turns:
         self._sure: Bools = np.zeros(0, dtype=bool)
         """By end number: it was heard, and knows who opened the connection, so its positions are right."""
 
-    def tick(self, new: Events, partial: I32, flows: Flows, expire_before: int, *, final: bool) -> Told:
-        """Take the events of a tick; ``partial`` ends may lack events; ``final`` tells what waits, too."""
+    def tick(self, new: Events, partial: I32, flows: Flows, now: Now, idle: Bools) -> Told:
+        """Take the events of a tick; ``partial`` ends may lack events; a final one tells what waits, too.
+
+        Connections that are ``idle``, by number, are about to be forgotten.
+        """
         self.refresh(flows)
         seen, closed = _certain(new), _totals(new.lives.get(Kind.CLOSE))
         if partial.size:
@@ -75,29 +94,59 @@ class Turns:
             seen = only(seen, *(whole[table.end] for table in seen))
             closed = take(closed, whole[closed.end])
         self.state, told = state.follow(self.state, seen, closed, self._client)
-        clients, servers, alone = self._joining(told)
+        clients, servers, alone = self._joining(told, flows)
         # Most that is new meets at once. The little that does not is put together with what waits.
-        now, *left = network.straight(clients[0], servers[0])
-        sides = (left[0], *clients[1:]), (left[1], *servers[1:])
-        self.waiting, then = network.meet_sides(self.waiting, sides, self._client, expire_before)
-        asked = [*map(_turned, clients), alone[0]]
-        served = [_seen(now), _seen(then), _alone(then.servers, then.old[1]), alone[1]]
-        if final:
+        straight, *rest = network.straight(clients[0], servers[0])
+        sides = (rest[0], *clients[1:]), (rest[1], *servers[1:])
+        self.waiting, then = network.meet_sides(self.waiting, sides, self._client, now.expire_before)
+        asked = [*map(_turned, (*clients, alone[0]))]
+        served = [
+            agreed(straight),
+            agreed(then),
+            _alone(then.servers, then.old[1]),
+            _turned(alone[1]),
+        ]
+        if now.final:
             served.append(_alone(self.waiting, np.flatnonzero(~self._client[self.waiting.end])))
             self.waiting = self.waiting._replace(marks=self.waiting.marks | TOLD)
-        return Told(asked, served, [now, then])
+        left = self._left(told.unproved, flows, idle)
+        old = take(then.clients, then.old[0]), take(then.servers, then.old[1])
+        apart = _fair(join(left[0], old[0], alone[0]), flows, heard=True)
+        old = _fair(old[0], flows), _fair(old[1], flows)
+        return Told(asked, served, [straight, then], left, apart, old)
 
-    def _joining(self, told: state.Told) -> tuple[network.Parts, network.Parts, tuple[Turned, Turned]]:
+    def _joining(
+        self, told: state.Told, flows: Flows
+    ) -> tuple[network.Parts, network.Parts, tuple[Exchanges, Exchanges]]:
         """Return the exchanges of both sides that can be joined with the other's, and those that cannot."""
         sides = (told.clients or (no_exchanges(),)), (told.servers or (no_exchanges(),))
         if self._sure.all():
-            nothing = _turned(no_exchanges())
-            return *sides, (nothing, nothing)
-        sure = np.repeat(self._sure[::2] & self._sure[1::2], 2)
+            return *sides, (no_exchanges(), no_exchanges())
         both = [join(*side) for side in sides]
-        joined = [(take(side, sure[side.end]),) for side in both]
-        alone = [_turned(take(side, ~sure[side.end])) for side in both]
+        joining = self._awaited(flows, [side.end for side in both])
+        joined = [(take(side, joining[side.end]),) for side in both]
+        alone = [take(side, ~joining[side.end]) for side in both]
         return joined[0], joined[1], (alone[0], alone[1])
+
+    def _awaited(self, flows: Flows, ends: list[I32]) -> Bools:
+        """Say of which ends, among some, the other's word may come, and names exchanges alike.
+
+        An end that was not heard yet is waited for where its address is that of a host with an agent.
+        """
+        found = np.repeat(self._sure[::2] & self._sure[1::2], 2)
+        for end in np.unique(np.concatenate([one[~found[one]] for one in ends])).tolist():
+            found[end] = self._sure[end] and flows.ends[end ^ 1] is None and flows.home(end ^ 1) != ""
+        return found
+
+    def _left(self, unproved: Exchanges, flows: Flows, idle: Bools) -> tuple[Exchanges, Exchanges]:
+        """Return what clients and servers could not tell, and it was not left out on purpose."""
+        if idle.any():
+            unproved = join(unproved, left_open(self.state.runs, self._client, np.repeat(idle, 2)))
+        if not unproved.end.size:
+            return unproved, unproved
+        lost = _fair(unproved, flows)
+        lost = take(lost, np.repeat(np.arange(lost.end.size), 1 + (lost.marks & BROKEN) // BROKEN))
+        return take(lost, self._client[lost.end]), take(lost, ~self._client[lost.end])
 
     def bounded(self, flows: Flows, most: int) -> I32:
         """Forget what there is most of, the oldest first; return the end of each thing that had to go."""
@@ -169,7 +218,7 @@ def _turned(found: Exchanges) -> Turned:
     return Turned(found.end, found.process, found.asked, found.offset, found.turn, found.pipelined)
 
 
-def _seen(both: network.Joined) -> Turned:
+def agreed(both: network.Joined) -> Turned:
     """Return the exchanges of servers that the clients saw too, marked by what both saw."""
     every, at, pipelined = both.servers, both.theirs, both.pipelined
     new = (every.marks[at] & TOLD) == 0
@@ -183,6 +232,16 @@ def _alone(servers: Exchanges, at: Index) -> Turned:
     """Return those among some exchanges of servers whose turns are not yet told."""
     found = take(servers, at)
     return _turned(take(found, (found.marks & TOLD) == 0))
+
+
+def _fair(found: Exchanges, flows: Flows, *, heard: bool = False) -> Exchanges:
+    """Return those of connections of which nothing was sampled out; ``heard``: that both ends tell of."""
+    if not found.end.size:
+        return found
+    of, place = np.unique(found.end >> 1, return_inverse=True)
+    every = [naming.ends_of(flows, 2 * number) for number in of.tolist()]
+    fair = [not flows.thinned.touches(ends) and not (heard and None in ends) for ends in every]
+    return found if all(fair) else take(found, np.array(fair, dtype=bool)[place])
 
 
 def _certain(new: Events) -> Seen:

@@ -49,9 +49,8 @@ def sends(place: Place, expired: Sends, reasons: pa.Array, links: list[Link], li
         "duration_ns": expired.duration,
     }
     stamps = _lists(expired.flow.size, None)
-    return _rows(
-        place, _Events("send", expired.time, expired.offset, expired.flags), columns | stamps, links, link
-    )
+    told = columns | stamps | _known(expired.flags, links, link)
+    return about("unmatched", place, Events("send", 0, expired.time, expired.offset), told, links, link)
 
 
 def receives(place: Place, holes: Holes, reasons: pa.Array, links: list[Link], link: I64) -> pa.Table:
@@ -65,22 +64,32 @@ def receives(place: Place, holes: Holes, reasons: pa.Array, links: list[Link], l
         "duration_ns": np.zeros(read.flow.size, dtype=np.int64),
     }
     stamps = _lists(read.flow.size, holes.stamps)
-    return _rows(place, _Events("receive", read.time, read.offset, read.flags), columns | stamps, links, link)
+    told = columns | stamps | _known(read.flags, links, link)
+    return about("unmatched", place, Events("receive", 1, read.time, read.offset), told, links, link)
 
 
-class _Events(NamedTuple):
+def _known(flags: I32, links: list[Link], link: I64) -> dict[str, Any]:
+    clocks = [SAME_HOST if one.same_clock else UNSYNCED for one in links]
+    return {"flags": flags, "clock": Spread(link).texts(clocks)}
+
+
+class Events(NamedTuple):
     """(n,) events of one side."""
 
     side: str
+    at: int
+    """0: who sends on the flow, 1: who receives."""
     time: I64
     offset: I64
-    flags: I32
 
 
-def _rows(place: Place, events: _Events, columns: dict[str, Any], links: list[Link], link: I64) -> pa.Table:
+def about(
+    kind: str, place: Place, events: Events, columns: dict[str, Any], links: list[Link], link: I64
+) -> pa.Table:
+    """Return a row of a kind for each event, with what is known of its end; ``columns`` are the others."""
     spread = Spread(link)
     same = Spread(np.zeros_like(link))
-    at = 0 if events.side == "send" else 1
+    at = events.at
     flows = [end.flow if (end := one.ends[one.direction ^ at]) is not None else None for one in links]
     boots = [end.boot if (end := one.ends[one.direction ^ at]) is not None else None for one in links]
     processes = [actor.process if (actor := one.actors[at]) is not None else None for one in links]
@@ -94,8 +103,6 @@ def _rows(place: Place, events: _Events, columns: dict[str, Any], links: list[Li
         "time_ns": time_ns,
         "weight": np.ones(link.size, dtype=np.int32),
         "monotonic_ns": events.time,
-        "flags": events.flags,
-        "clock": spread.texts([SAME_HOST if one.same_clock else UNSYNCED for one in links]),
         "boot": spread.texts(boots),
         "peer_host": spread.texts([one.hosts[1 - at] for one in links]),
         "pid": spread.numbers([one.pid if one else 0 for one in processes], np.int64),
@@ -108,7 +115,7 @@ def _rows(place: Place, events: _Events, columns: dict[str, Any], links: list[Li
         "remote_port": spread.numbers([one.remote_port if one else 0 for one in flows], np.int32),
         **_rates(spread, [one.rates[at] for one in links]),
     }
-    return table("unmatched", place, time_ns, told | columns)
+    return table(kind, place, time_ns, told | columns)
 
 
 def _rates(spread: Spread, rates: list[Rates]) -> dict[str, Any]:

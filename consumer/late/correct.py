@@ -14,16 +14,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from consumer.engine.arrow import Place, hour_index, table
+from consumer.engine.arrow import Place, hour_index
 from consumer.engine.closing import About, rows_of
 from consumer.engine.records import combine
 from consumer.late.find import Found, distinct
-from consumer.latency.histogram import Parts, Runs, fill
+from consumer.late.taken import no_parts, plain, replaced, runs_of, taken
+from consumer.latency.histogram import fill
 from consumer.latency.intervals import I64, Sends, empty, take
 from consumer.latency.sampling import Rates, one_end, told
 from schemas.clock import ONE_HOST, SAME_HOST
 from schemas.event import Flag
-from schemas.histogram import SCALE
 from schemas.tables import LATE
 
 _NOBODY = About(frozenset(), frozenset())
@@ -40,7 +40,7 @@ def corrections(found: Found, tick: int, now_ms: int, window_ns: int) -> dict[st
     if not found.closed.sends.flow.size:
         return {}
     rows = found.rows
-    parts = [_taken_back(rows.take(pa.array(found.done)), tick, now_ms), _left(found, tick, now_ms)]
+    parts = [taken_back(rows.take(pa.array(found.done)), tick, now_ms), _left(found, tick, now_ms)]
     origin = rows["topic_partition"].to_numpy(zero_copy_only=False)[found.closed.sends.born]
     outputs: list[dict[str, pa.Table]] = [{"unmatched": part} for part in parts if part.num_rows]
     for partition in np.unique(origin).tolist():
@@ -50,7 +50,7 @@ def corrections(found: Found, tick: int, now_ms: int, window_ns: int) -> dict[st
         outputs.append(
             {"histogram": _taken_out(rows.take(pa.array(found.closed.sends.born[picked])), place, window_ns)}
         )
-    return combine([{kind: _plain(one) for kind, one in output.items()} for output in outputs])
+    return combine([{kind: plain(one) for kind, one in output.items()} for output in outputs])
 
 
 def _matched(found: Found, picked: I64, place: Place, window_ns: int) -> dict[str, pa.Table]:
@@ -65,7 +65,7 @@ def _matched(found: Found, picked: I64, place: Place, window_ns: int) -> dict[st
     )
     rows = rows_of(place, alone, found.flows, window_ns, _NOBODY)
     flags = rows["match"]["flags"].to_numpy() | LATE
-    rows["match"] = _set(rows["match"], "flags", pa.array(flags.astype(np.int32)))
+    rows["match"] = replaced(rows["match"], "flags", pa.array(flags.astype(np.int32)))
     return rows
 
 
@@ -76,9 +76,10 @@ def _no_holes(found: Found) -> Any:  # noqa: ANN401 - Holes
     return type(holes)(take(holes.receives, nothing), nothing, nothing, nothing.astype(bool), stamps)
 
 
-def _taken_back(done: pa.Table, tick: int, now_ms: int) -> pa.Table:
+def taken_back(done: pa.Table, tick: int, now_ms: int) -> pa.Table:
+    """Return rows that take back open ones."""
     weight = -done["weight"].to_numpy()
-    return _filed(_set(done, "weight", pa.array(weight.astype(np.int32))), tick, now_ms)
+    return _filed(replaced(done, "weight", pa.array(weight.astype(np.int32))), tick, now_ms)
 
 
 def _left(found: Found, tick: int, now_ms: int) -> pa.Table:
@@ -87,12 +88,12 @@ def _left(found: Found, tick: int, now_ms: int) -> pa.Table:
     part = np.isin(holes.receives.born, found.done)
     left = rows.take(pa.array(holes.receives.born[part]))
     for name, values in (("begin", holes.begin), ("end", holes.end)):
-        left = _set(left, name, pa.array(values[part]))
-    return _filed(_set(left, "weight", pa.array(np.ones(left.num_rows, dtype=np.int32))), tick, now_ms)
+        left = replaced(left, name, pa.array(values[part]))
+    return _filed(replaced(left, "weight", pa.array(np.ones(left.num_rows, dtype=np.int32))), tick, now_ms)
 
 
 def _filed(rows: pa.Table, tick: int, now_ms: int) -> pa.Table:
-    rows = _set(rows, "tick", pa.array(np.full(rows.num_rows, tick, dtype=np.int64)))
+    rows = replaced(rows, "tick", pa.array(np.full(rows.num_rows, tick, dtype=np.int64)))
     times = rows["time_ns"].to_numpy()
     return rows.append_column("hour_index", pa.array(hour_index(times, now_ms)))
 
@@ -104,27 +105,16 @@ def _taken_out(sends: pa.Table, place: Place, window_ns: int) -> pa.Table:
     size = groups.num_rows
     seen = np.bincount(of_row, sends["seen"].to_numpy() > 0, size).astype(np.int64)
     one_clock = np.array([clock == SAME_HOST for clock in groups["clock"].to_pylist()], dtype=bool)
-    order = np.argsort(of_row, kind="stable")
-    lengths = np.bincount(of_row, minlength=size)
-    runs = Runs(np.cumsum(lengths) - lengths, lengths, np.arange(size))
+    order, runs = runs_of(of_row, size)
     block = sends["duration_ns"].to_numpy()[order]
     blocked = fill(runs, size, block, np.ones(block.size, dtype=bool))
-    nothing = np.zeros(0, dtype=np.int64)
-    empty_of = fill(Runs(nothing, nothing, nothing), size, nothing, nothing.astype(bool))
-    parts = [
-        _set(_part(place, groups, "send-block", ONE_HOST, blocked, window_ns), "keep", _keeps(groups)),
-        *(
-            _part(
-                place, groups, measure, clock, empty_of._replace(seen=np.where(one_clock, seen, 0)), window_ns
-            )
-            for measure, clock in _ONE_CLOCK
-        ),
-        *(
-            _part(place, groups, measure, clock, empty_of._replace(seen=seen), window_ns)
-            for measure, clock in _ANY_CLOCK
-        ),
-    ]
-    rows = pa.concat_tables([_plain(part) for part in parts])
+    empty_of = no_parts(size)
+    blocks = taken(place, groups, ("send-block", ONE_HOST), blocked, window_ns)
+    parts = [replaced(blocks, "keep", _keeps(groups))]
+    for named in (*_ONE_CLOCK, *_ANY_CLOCK):
+        counted = np.where(one_clock, seen, 0) if named[1] == SAME_HOST else seen
+        parts.append(taken(place, groups, named, empty_of._replace(seen=counted), window_ns))
+    rows = pa.concat_tables([plain(part) for part in parts])
     return rows.filter(pc.not_equal(rows["seen"], 0))
 
 
@@ -133,7 +123,8 @@ def _grouped(sends: pa.Table, window_ns: int) -> tuple[pa.Table, I64]:
     window = sends["time_ns"].to_numpy() // window_ns * window_ns
     names = ["edge", "host", "peer_host", "clock", "connection_rate", "block_rate"]
     keyed = sends.select(names).append_column("window", pa.array(window))
-    return distinct(keyed)
+    groups, of_row = distinct(keyed)
+    return groups.rename_columns({"host": "sender_host", "peer_host": "receiver_host"}), of_row
 
 
 def _keeps(groups: pa.Table) -> pa.Array:
@@ -141,43 +132,3 @@ def _keeps(groups: pa.Table) -> pa.Array:
     rates = zip(groups["connection_rate"].to_pylist(), groups["block_rate"].to_pylist(), strict=True)
     keeps = [None if one[0] is None else told(one_end(Rates(*one))) for one in rates]
     return pa.array(keeps, pa.float64())
-
-
-def _part(place: Place, groups: pa.Table, measure: str, clock: str, parts: Parts, window_ns: int) -> pa.Table:
-    """Return the parts of one measure with all that is counted negative."""
-    size, start = groups.num_rows, groups["window"].to_numpy()
-    offsets = pa.array(parts.offsets.astype(np.int32))
-    columns: dict[str, Any] = {
-        "window_start_ns": start,
-        "window_ns": np.full(size, window_ns, dtype=np.int64),
-        "edge": groups["edge"].combine_chunks(),
-        "sender_host": groups["host"].combine_chunks(),
-        "receiver_host": groups["peer_host"].combine_chunks(),
-        "measure": [measure] * size,
-        "clock": [clock] * size,
-        "n": -parts.n,
-        "seen": -parts.seen,
-        "negative": -parts.negative,
-        "sum_ns": -parts.total,
-        "min_ns": pa.nulls(size, pa.int64()),
-        "max_ns": pa.nulls(size, pa.int64()),
-        "scale": np.full(size, SCALE, dtype=np.int32),
-        "buckets": pa.ListArray.from_arrays(offsets, pa.array(parts.buckets)),
-        "counts": pa.ListArray.from_arrays(offsets, pa.array(-parts.counts)),
-        "spoiled": None,
-        "keep": None,
-    }
-    return table("histogram", place, start, columns)
-
-
-def _set(rows: pa.Table, name: str, values: pa.Array) -> pa.Table:
-    return rows.set_column(rows.schema.get_field_index(name), name, values)
-
-
-def _plain(rows: pa.Table) -> pa.Table:
-    """Return text columns as text: parts of different origin share no dictionary."""
-    fields = [
-        pa.field(field.name, field.type.value_type if pa.types.is_dictionary(field.type) else field.type)
-        for field in rows.schema
-    ]
-    return rows.cast(pa.schema(fields))

@@ -24,7 +24,7 @@ from schemas.batch import Flow, Process
 LOT = 1_000_000
 """Rows that are looked at together."""
 _LARGEST = np.iinfo(np.int64).max
-_IDENTITY = ("connection", "direction", "side", "begin", "end", "monotonic_ns", "host")
+IDENTITY = ("connection", "direction", "side", "begin", "end", "monotonic_ns", "host")
 
 
 class Found(NamedTuple):
@@ -41,7 +41,7 @@ class Found(NamedTuple):
 
 
 def keys_of_both(light: pa.Table) -> list[pa.Array]:
-    """Return the connections of which there are sends and reads, in lots of about LOT rows at most.
+    """Return the connections of which there are rows of both sides, in lots of about LOT rows at most.
 
     Takes connection, direction, side.
     """
@@ -54,11 +54,14 @@ def keys_of_both(light: pa.Table) -> list[pa.Array]:
     return [pa.array(lot) for lot in np.split(keys, cuts) if lot.size]
 
 
-def open_rows(rows: pa.Table) -> pa.Table:
-    """Return the rows that nothing took back, each once; without those of versions that kept too little."""
+def open_rows(rows: pa.Table, identity: Sequence[str] = IDENTITY) -> pa.Table:
+    """Return the rows that nothing took back, each once; without those of versions that kept too little.
+
+    Rows that are alike in ``identity`` add up.
+    """
     rows = rows.filter(pc.is_valid(rows["monotonic_ns"]))
     rows = rows.append_column("number", pa.array(np.arange(rows.num_rows)))
-    sums = rows.group_by(list(_IDENTITY)).aggregate([("weight", "sum"), ("number", "min")])
+    sums = rows.group_by(list(identity)).aggregate([("weight", "sum"), ("number", "min")])
     left = np.asarray(sums["weight_sum"]) > 0
     number, weight = np.asarray(sums["number_min"])[left], np.asarray(sums["weight_sum"])[left]
     order = np.argsort(number)
@@ -69,8 +72,8 @@ def open_rows(rows: pa.Table) -> pa.Table:
 
 def find(rows: pa.Table, names: Sequence[EdgeName]) -> Found:
     """Match open rows with each other."""
-    columns = _Columns(rows)
-    flows, actors = _flows(rows, columns, names)
+    columns = Columns(rows)
+    flows, actors = flows_of(rows, columns, names)
     sent = columns.side == "send"
     send = _firsts(columns, np.flatnonzero(sent))
     read = np.flatnonzero(~sent)
@@ -84,7 +87,7 @@ def find(rows: pa.Table, names: Sequence[EdgeName]) -> Found:
     return Found(rows, flows, closed, _done(columns, closed, np.flatnonzero(sent), read))
 
 
-class _Columns:
+class Columns:
     """Columns of rows as arrays, and the number of each row's flow."""
 
     def __init__(self, rows: pa.Table) -> None:
@@ -95,9 +98,11 @@ class _Columns:
         self.flow: I32 = (2 * number + self.numbers("direction")).astype(np.int32)
 
     def numbers(self, name: str) -> I64:
+        """Return a column of integers, (n,)."""
         return np.asarray(self._rows[name].to_numpy(zero_copy_only=False)).astype(np.int64)
 
     def events(self, kind: Any, picked: I64, actors: I32) -> Any:  # noqa: ANN401 - sends or receives
+        """Return picked rows as events of a kind."""
         time = self.numbers("monotonic_ns")
         all_of: dict[str, NDArray[Any]] = {
             "flow": self.flow,
@@ -113,7 +118,7 @@ class _Columns:
         return kind(**{name: all_of[name][picked].astype(DTYPES[name]) for name in kind._fields})
 
 
-def _firsts(columns: _Columns, sends: I64) -> I64:
+def _firsts(columns: Columns, sends: I64) -> I64:
     """Return of sends that end at one byte the earliest."""
     end, time = columns.numbers("end")[sends], columns.numbers("monotonic_ns")[sends]
     order = sends[np.lexsort((time, end, columns.flow[sends]))]
@@ -123,7 +128,7 @@ def _firsts(columns: _Columns, sends: I64) -> I64:
     return np.sort(order[fresh])
 
 
-def _arrivals(rows: pa.Table, columns: _Columns, read: I64) -> Arrivals:
+def _arrivals(rows: pa.Table, columns: Columns, read: I64) -> Arrivals:
     """Return the arrivals that reads kept."""
     kept = rows.take(pa.array(read))
     counts = np.asarray(pc.list_value_length(kept["arrival_ends"]).fill_null(0).to_numpy())
@@ -135,7 +140,7 @@ def _arrivals(rows: pa.Table, columns: _Columns, read: I64) -> Arrivals:
     return Arrivals(flow, flat[0], flat[1], flat[2].astype(np.int32), np.zeros(flow.size, dtype=np.int64))
 
 
-def _done(columns: _Columns, closed: Closed, sends: I64, reads: I64) -> I64:
+def _done(columns: Columns, closed: Closed, sends: I64, reads: I64) -> I64:
     """Return the sends that end where a matched one does, and reads of whose range something is matched."""
     flow, end = columns.flow[sends], columns.numbers("end")[sends]
     matched = np.isin(_pairs(flow, end), _pairs(closed.sends.flow, closed.sends.end))
@@ -160,7 +165,7 @@ def distinct(rows: pa.Table) -> tuple[pa.Table, I64]:
     return rows.take(pa.array(first)), of_row.reshape(-1)
 
 
-def _flows(rows: pa.Table, columns: _Columns, names: Sequence[EdgeName]) -> tuple[Flows, I32]:
+def flows_of(rows: pa.Table, columns: Columns, names: Sequence[EdgeName]) -> tuple[Flows, I32]:
     """Return the connections of rows, and the actor of each row (-1: nobody)."""
     flows = Flows(Names(tuple(names), ()))
     ends: list[End | None] = [None] * (2 * columns.keys.size)
@@ -170,7 +175,7 @@ def _flows(rows: pa.Table, columns: _Columns, names: Sequence[EdgeName]) -> tupl
     facts, of_row = distinct(told)
     actors = np.full(facts.num_rows, -1, dtype=np.int32)
     for at, row in enumerate(facts.to_pylist()):
-        own = row["flow"] if row["side"] == "send" else row["flow"] ^ 1
+        own = row["flow"] if row["side"] in _SENDERS else row["flow"] ^ 1
         known = ends[own]
         if known is None or not known.flow.role:
             ends[own] = _end(row, own & 1)
@@ -184,6 +189,8 @@ def _flows(rows: pa.Table, columns: _Columns, names: Sequence[EdgeName]) -> tupl
     return flows, actors[of_row]
 
 
+_SENDERS = {"send", "client"}
+"""Sides that are at the end that sends on the flow."""
 _FACTS = [
     "side", "host", "boot", "pid", "process", "label", "role",
     "connection", "local_address", "local_port", "remote_address", "remote_port",

@@ -15,13 +15,13 @@ from schemas.latency import VERSION, LatencyRecord, encode
 _QUANTILES = (0.50, 0.90, 0.99)
 
 
-def outgoing(topic: str, topic_id: str, rows: pa.Table) -> Iterator[Outgoing]:
-    """Yield one record for each histogram row."""
+def outgoing(topic: str, topic_id: str, rows: pa.Table, *, late: bool = False) -> Iterator[Outgoing]:
+    """Yield one record for each histogram row; of those of a later look ``topic_id`` names the lake."""
     for row in rows.to_pylist():
-        yield Outgoing(topic, row["edge"].encode(), encode(record(topic_id, row)))
+        yield Outgoing(topic, row["edge"].encode(), encode(record(topic_id, row, late=late)))
 
 
-def record(topic_id: str, row: dict[str, Any]) -> LatencyRecord:
+def record(topic_id: str, row: dict[str, Any], *, late: bool = False) -> LatencyRecord:
     """Return what is published of one histogram row."""
     p50, p90, p99 = _quantiles(row)
     return LatencyRecord(
@@ -35,8 +35,8 @@ def record(topic_id: str, row: dict[str, Any]) -> LatencyRecord:
         count=row["n"],
         seen=row["seen"],
         sum_ns=row["sum_ns"],
-        min_ns=row["min_ns"] if row["n"] else 0,
-        max_ns=row["max_ns"] if row["n"] else 0,
+        min_ns=row["min_ns"] or 0,
+        max_ns=row["max_ns"] or 0,
         negative=row["negative"],
         p50_ns=p50,
         p90_ns=p90,
@@ -45,12 +45,13 @@ def record(topic_id: str, row: dict[str, Any]) -> LatencyRecord:
         buckets=row["buckets"],
         counts=row["counts"],
         spoiled=row.get("spoiled") or 0,  # rows that an earlier version left to be sent lack it
+        late=late,
     )
 
 
 def _quantiles(row: dict[str, Any]) -> list[int]:
-    """Return the published quantiles, 0 where the part has no latency at all (``count`` says so)."""
-    if not row["n"]:
+    """Return the published quantiles, 0 where the part has no latency at all, or takes some back."""
+    if row["n"] <= 0 or min(row["counts"], default=0) < 0:
         return [0] * len(_QUANTILES)
     histogram = Histogram(
         scale=row["scale"],

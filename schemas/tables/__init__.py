@@ -10,7 +10,7 @@ import pyarrow as pa
 from schemas.tables.accounts import AGENT, LEDGER, PROGRESS
 from schemas.tables.clocks import CLOCK, CLOCK_SOLUTION, READING
 from schemas.tables.connections import CLOSE, CONNECT, CONNECTION, RETRANSMIT
-from schemas.tables.matches import HISTOGRAM, LATE, MATCH, SLOWEST, UNMATCHED
+from schemas.tables.matches import EXCHANGE, HISTOGRAM, LATE, MATCH, SLOWEST, UNMATCHED
 from schemas.tables.rollup import EXEMPLAR, ROLLUP, SLOWEST_KEPT
 
 __all__ = [
@@ -32,6 +32,7 @@ KINDS: dict[str, pa.Schema] = {
     "histogram": HISTOGRAM,
     "connection": CONNECTION,
     "unmatched": UNMATCHED,
+    "exchange": EXCHANGE,
     "ledger": LEDGER,
     "agent": AGENT,
     "connect": CONNECT,

@@ -76,7 +76,8 @@ HISTOGRAM = pa.schema(
 """One additive part of a (window, edge, measure, clock, keep): all rows of a window sum up to it.
 
 ``spoiled`` of the turns (and network time): exchanges told, left out of ``n`` since another request was on
-its way; null for other measures. ``keep`` as in a match.
+its way; null for other measures. ``seen`` - ``n`` - ``spoiled`` are known to be missing. ``keep`` as in a
+match.
 """
 
 
@@ -120,6 +121,45 @@ UNMATCHED = pa.schema(
 Rows add up by ``weight`` (null = 1): one of -1 takes back one that is alike in connection, direction, side,
 range and ``monotonic_ns``. ``arrival_*`` are what messages that end in a receive's range could take. Rates
 are those that the event was kept by, null where all were.
+"""
+
+
+EXCHANGE = pa.schema(
+    [
+        *ORIGIN,
+        pa.field("connection", pa.int64()),
+        pa.field("direction", pa.int32()),
+        pa.field("side", pa.string()),
+        pa.field("host", pa.string()),
+        pa.field("edge", pa.string()),
+        pa.field("request_end", pa.int64()),
+        pa.field("response_begin", pa.int64()),
+        pa.field("time_ns", pa.int64()),
+        pa.field("turn_ns", pa.int64()),
+        pa.field("marks", pa.int32()),
+        pa.field("seen", pa.int64()),
+        pa.field("weight", pa.int32()),
+        pa.field("monotonic_ns", pa.int64()),
+        pa.field("boot", pa.string()),
+        pa.field("peer_host", pa.string()),
+        pa.field("pid", pa.int64()),
+        pa.field("process", pa.string()),
+        pa.field("label", pa.string()),
+        pa.field("role", pa.int32()),
+        pa.field("local_address", pa.string()),
+        pa.field("local_port", pa.int32()),
+        pa.field("remote_address", pa.string()),
+        pa.field("remote_port", pa.int32()),
+        pa.field("connection_rate", pa.int32()),
+        pa.field("block_rate", pa.int32()),
+    ]
+)
+"""One end's word (``side`` = client or server) for an exchange of which the other end's did not come in time.
+
+``direction`` is that of the request; the two positions and the connection name the exchange. ``seen`` says
+what was counted of it under ``edge`` in the same tick: of a client's word that network time is missing, of a
+server's its turn. ``marks`` are those of consumer/latency/turns/tables.py; rows add up by ``weight`` as in
+``UNMATCHED``.
 """
 
 

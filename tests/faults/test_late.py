@@ -19,13 +19,16 @@ from history.latency import latency
 from history.source import Source
 from history.span import Span
 from lake.late import TRACE_POINTS, Late
+from schemas.batch import EventBatch, decode
 from schemas.turns import MEASURES
 from support.consumer import halted, read_kind, wait_for
 from support.faults import Faults
 from support.kafka import ROOT
 from support.rematch_runner import WINDOW_NS
-from support.stories import HOUR_MS, Story, matches, of_messages, sums, unmatched
+from support.stories import HOUR_MS, SHARDS, Story, matches, of_two_hosts, sums, unmatched, words
 from support.topics import Topics
+from tests.consumer.engine.scene import START_NS, Host, ends
+from tests.consumer.engine.spoken import EVEN, NAMES, SAME, records, world
 
 MINUTE_MS = 60_000
 STEP_NS = 3_600 * 10**9
@@ -39,7 +42,8 @@ def story(kafka: str, topics: Topics, tmp_path: Path) -> Story:
 def stored(story: Story) -> int:
     """Events that the lake has, of the hosts that talk."""
     rows = read_kind(story.folder / "lake", "ledger").to_pylist()
-    return sum(row["events"] for row in rows if (row["stage"], row["reason"]) == ("consumer", "stored"))
+    own = [row for row in rows if row["host"] in story.fleet.hosts]
+    return sum(row["events"] for row in own if (row["stage"], row["reason"]) == ("consumer", "stored"))
 
 
 def test_events_wait_for_a_host_whose_agent_says_that_it_is_behind(story: Story, faults: Faults) -> None:
@@ -126,21 +130,50 @@ def test_a_dead_host_is_waited_for_as_long_as_it_may_be_silent(story: Story) -> 
         assert set(unmatched(story.folder / "lake")) == ({"peer_lost"} if lost else set())
 
 
+def in_shard(batch: EventBatch) -> EventBatch:
+    """Return a batch with connections named so that they belong to shard 0."""
+    flows = (msgspec.structs.replace(flow, connection=SHARDS * flow.connection) for flow in batch.flows)
+    return msgspec.structs.replace(batch, flows=tuple(flows))
+
+
+def asked_and_answered(story: Story) -> tuple[list[EventBatch], list[EventBatch]]:
+    """What the agents of two more hosts packed of requests and responses, to the end of their connections."""
+    events, _ = world(EVEN, count=2, size=30)
+    given = [decode(one.value) for one in records(events, size=40, clocks=SAME, closed=True)]
+    offset_ns = story.begin_ms * 1_000_000 - START_NS
+    told = {"realtime_offset_ns": offset_ns, "shards": SHARDS}
+    sides = []
+    for name, host in zip(NAMES, ("gamma", "delta"), strict=True):
+        mine = [one for one in given if one.host == name]
+        sides.append([in_shard(msgspec.structs.replace(one, host=host, boot=host, **told)) for one in mine])
+    return sides[0], sides[1]
+
+
+def addresses(story: Story) -> list[EventBatch]:
+    """Other connections of these hosts: whoever reads of them knows whose addresses they are."""
+    offset_ns = story.begin_ms * 1_000_000 - START_NS
+    hosts = [Host(name, boot=name, epoch=1, offset_ns=offset_ns) for name in ("gamma", "delta")]
+    told = [host.batch([ends(900 + side)[side]], {}, shards=SHARDS) for side, host in enumerate(hosts)]
+    return [in_shard(one) for one in told]
+
+
 @pytest.fixture(scope="module")
 def replayed(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Story:
     """One host was silent for three hours and then delivered its spool; nothing of it was looked at yet."""
     story = Story(kafka, Topics(kafka), tmp_path_factory.mktemp("replayed"))
     before, after = story.talk(), story.talk(3)
-    both = [*before["alpha"], *before["beta"]]
+    story.delivered |= {"gamma": {}, "delta": {}}
+    asked, answered = asked_and_answered(story)
+    both = [*before["alpha"], *before["beta"], *addresses(story)]
     story.put(0, both)
     story.beat_of(0, "beta")
-    story.put(1_000, after["alpha"])
+    story.put(1_000, [*after["alpha"], *asked])
     for minute in (3, 10):
         story.pass_time(minute * MINUTE_MS)
         story.beat_of(minute * MINUTE_MS, "alpha")
         story.consume()
-    assert set(unmatched(story.folder / "lake")) == {"peer_lost"}
-    story.put(3 * HOUR_MS, after["beta"])
+    assert unmatched(story.folder / "lake")["peer_lost"] > 0
+    story.put(3 * HOUR_MS, [*after["beta"], *answered])
     story.beat_of(3 * HOUR_MS, "beta")
     for minute in (2, 4):
         story.beat_of(3 * HOUR_MS + minute * MINUTE_MS, "beta")
@@ -148,8 +181,9 @@ def replayed(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Story:
         story.consume()
 
     calm = story.undisturbed(story.folder / "calm")
+    calm.delivered |= {"gamma": {}, "delta": {}}
     calm.put(0, both)
-    calm.put(1_000, [*after["alpha"], *after["beta"]])
+    calm.put(1_000, [*after["alpha"], *asked, *after["beta"], *answered])
     for minute in (2, 4):
         calm.pass_time(minute * MINUTE_MS)
     calm.consume()
@@ -158,7 +192,8 @@ def replayed(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Story:
 
 def told(lake: Path) -> tuple[object, ...]:
     """What a lake says."""
-    return matches(lake), sums(of_messages(read_kind(lake, "histogram"))), unmatched(lake)
+    told_of = sums(of_two_hosts(read_kind(lake, "histogram"), ("gamma", "delta")))
+    return matches(lake), told_of, unmatched(lake), words(lake, "gamma", "delta")
 
 
 def answered(lake: Path) -> list[tuple[object, ...]]:
@@ -178,8 +213,12 @@ def test_a_spool_that_is_delivered_hours_later_is_matched_by_a_look(
     shutil.copytree(replayed.folder / "lake", lake)
     assert told(lake) != told(calm)
     looks = Rematch(Late.open(str(lake)), WINDOW_NS)
-    assert looks.once().matches > 0
+    assert words(lake, "gamma", "delta") == Counter({"gamma client": 60, "delta server": 60})
+    look = looks.once()
+    assert (look.matches > 0, look.exchanges >= 60) == (True, True)
     assert told(lake) == told(calm)
+    (network,) = latency(Source(str(lake)), Span(0, 2**63 - 1), kinds="network").figures
+    assert (network.n, network.seen) == (60, 60)
     assert answered(lake) == answered(calm)
     assert looks.once().matches == looks.once().files == 0
     assert told(lake) == told(calm)
@@ -187,6 +226,26 @@ def test_a_spool_that_is_delivered_hours_later_is_matched_by_a_look(
         "one host's spool delivered 3 h later, looked at again",
         events=replayed.fleet.events,
         stored=stored(replayed),
+    )
+
+
+Part = tuple[int, str, str, str, int, int, int]
+
+
+def late_parts(lake: Path) -> Counter[Part]:
+    """What looks committed of histograms."""
+    rows = [row for row in read_kind(lake, "histogram").to_pylist() if row["tick"] < 0]
+    names = ("window_start_ns", "edge", "measure", "clock", "n", "seen", "sum_ns")
+    return Counter(tuple(row[name] for name in names) for row in rows)  # type: ignore[misc] # seven of them
+
+
+def published(story: Story, topic: str) -> Counter[Part]:
+    """What was published of it, each id once."""
+    records = {one.record_id: one for one in story.latencies(topic)}
+    assert all(one.late for one in records.values())
+    return Counter(
+        (one.window_start_ns, one.edge, one.measure, one.clock, one.count, one.seen, one.sum_ns)
+        for one in records.values()
     )
 
 
@@ -202,10 +261,10 @@ class Runner:
             env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
         )
 
-    def start(self, lake: Path, point: str = "", how: str = "kill") -> int:
-        """Begin a look and return its process id."""
+    def start(self, lake: Path, point: str = "", how: str = "kill", **more: str) -> int:
+        """Begin a look and return its process id; with ``bootstrap`` and ``topic`` it publishes."""
         assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps({"lake": str(lake), "point": point, "how": how}) + "\n")
+        self.process.stdin.write(json.dumps({"lake": str(lake), "point": point, "how": how, **more}) + "\n")
         self.process.stdin.flush()
         return self.answer()
 
@@ -230,30 +289,37 @@ def runner() -> Iterator[Callable[[], Runner]]:
 
 
 def test_looks_that_are_killed_or_meet_another_correct_once(
-    replayed: Story, faults: Faults, runner: Callable[[], Runner], tmp_path: Path
+    replayed: Story, faults: Faults, runner: Callable[[], Runner], tmp_path: Path, topics: Topics
 ) -> None:
-    """SIGKILL at each point of the commit, and two that look at once: the lake is corrected once."""
+    """SIGKILL at each point of the commit, and two that look at once: the lake is corrected once.
+
+    What it was corrected by is published, each part at least once.
+    """
     first, second = runner(), runner()
     calm = told(replayed.folder / "calm" / "lake")
     times = faults.times(50, 7)
     for number in range(times):
         lake = tmp_path / f"killed-{number}"
         shutil.copytree(replayed.folder / "lake", lake)
-        first.start(lake, TRACE_POINTS[number % len(TRACE_POINTS)])
+        kafka = {"bootstrap": replayed.bootstrap, "topic": topics("late", 1)}
+        first.start(lake, TRACE_POINTS[number % len(TRACE_POINTS)], **kafka)
         assert first.answer() == -signal.SIGKILL
-        first.start(lake)
+        first.start(lake, **kafka)
         assert first.answer() == 0
         assert told(lake) == calm
+        assert published(replayed, kafka["topic"]) == late_parts(lake)
     for point in ("after-parquet", "after-check"):
         lake = tmp_path / f"met-{point}"
         shutil.copytree(replayed.folder / "lake", lake)
-        pid = first.start(lake, point, "halt")
+        kafka = {"bootstrap": replayed.bootstrap, "topic": topics("late", 1)}
+        pid = first.start(lake, point, "halt", **kafka)
         wait_for(lambda pid=pid: halted(pid))  # type: ignore[misc]
-        second.start(lake)
+        second.start(lake, **kafka)
         assert second.answer() == 0
         os.kill(pid, signal.SIGCONT)
         assert first.answer() == 1
         assert told(lake) == calm
+        assert published(replayed, kafka["topic"]) == late_parts(lake)
     faults.tell(
         "rematch killed (SIGKILL) at each point of its commit, and two at once",
         events=replayed.fleet.events,

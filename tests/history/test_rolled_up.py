@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Answers are the same from histograms and from what the roll-up made of them, and none counts twice."""
 
+import math
 import random
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,13 @@ from typing import Any
 import pytest
 
 from common.units import DAY_NS, HOUR_NS, MINUTE_NS
+from consumer.rollup.sums import summed, widened
 from history import windows as windows_of
 from history.latency import Answer, latency
 from history.source import Source
 from history.span import Span
 from history.windows import choose
-from support.rows import START, Write, histogram, match, rollup
+from support.rows import START, Write, histogram, ledger, match, rollup, table
 from tests.consumer.rollup.made import BEGIN, HOUR, MINUTE, Lake, part_row, some_rows
 
 EDGE = "client@alpha > server@beta:80"
@@ -204,6 +206,50 @@ def test_where_one_measure_shows_that_requests_cross_no_turn_is_answered(write: 
         told = {(one.group, one.kind) for one in answer.figures}
         assert told == {("crossed", "delivery"), *(("good", kind) for kind in kinds)}
         assert answer.invalid == {"pipelined": 1}
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("by", ["edge", "measure", "minute"])
+def test_complete_of_exchanges_is_that_of_their_parts_rolled_up_or_not(
+    write: Write, by: str, seed: int
+) -> None:
+    """By brute force over the parts: those with a value, of all that could have one, by both ledgers."""
+    chance, hosts = (
+        seeded(seed),
+        {"server-turn": ["beta"], "client-turn": ["alpha"], "network": ["alpha", "beta"]},
+    )
+    share = {"alpha": 0.9, "beta": 0.75}
+    rows, want = [], dict[tuple[str, str], list[float]]()
+    for number in range(60):
+        measure, minute = chance.choice(list(hosts)), chance.randrange(3)
+        n, late = chance.randrange(20, 40), chance.randrange(3) == 0
+        missing, edge = -2 * late + chance.randrange(4), chance.choice("ab")
+        sign = {
+            "window_start_ns": START + minute * MINUTE_NS,
+            "measure": measure,
+            "spoiled": 0,
+            "tick": number,
+        }
+        rows.append(histogram([5_000] * n, seen=n + missing, edge=edge, clock="one_host", **sign))
+        group = {"edge": edge, "measure": "", "minute": f"2025-10-09T09:0{minute}:00Z"}[by]
+        known = want.setdefault((group, measure), [0, 0])
+        known[0] += n * math.prod(share[host] for host in hosts[measure])
+        known[1] += n + missing
+    told = [
+        ledger(host, *what)
+        for host, kept in share.items()
+        for what in (
+            ("kernel", "attempted", 1_000),
+            ("perf-buffer", "full", round(1_000 * (1 - kept))),
+            ("consumer", "stored", round(1_000 * kept)),
+        )
+    ]
+    rolled = summed(widened(table("histogram", rows), MINUTE_NS)).to_pylist()
+    for kinds in ({"histogram": rows, "ledger": told}, {"rollup": rolled}):
+        source = write(**kinds)
+        answer = latency(source, SPAN, by=by, kinds=",".join(hosts))
+        found = {(one.group, one.kind): one.complete for one in answer.figures}
+        assert found == pytest.approx({key: good / all_of for key, (good, all_of) in want.items()})
 
 
 def test_windows_are_the_coarsest_that_fit() -> None:

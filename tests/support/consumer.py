@@ -106,11 +106,10 @@ class World:
         """Return the number of matches in the lake so far, 0 while there is none."""
         return len(self.rows("match")) if (self.folder / "lake" / "_delta_log").exists() else 0
 
-    def latencies(self) -> list[LatencyRecord]:
-        """Return every record of the latency topic."""
-        return [
-            msgspec.json.decode(m.value() or b"", type=LatencyRecord) for m in self._read(self.latency, 2)
-        ]
+    def latencies(self, topic: str = "") -> list[LatencyRecord]:
+        """Return every record of the latency topic, or of another one of one partition."""
+        messages = self._read(topic, 1) if topic else self._read(self.latency, 2)
+        return [msgspec.json.decode(m.value() or b"", type=LatencyRecord) for m in messages]
 
     def poisoned(self) -> list[tuple[dict[str, str], bytes]]:
         """Return headers and value of every record of the poison topic."""

@@ -9,7 +9,7 @@ import pyarrow as pa
 from lake import parquet
 from schemas.tables import KINDS, facts_schema
 
-LATER_KINDS = {"agent", "connect", "close", "retransmit"}
+LATER_KINDS = {"agent", "connect", "close", "retransmit", "exchange"}
 LATER_COLUMNS = {"opener_pid", "opener", "marks"}
 LATER_PROGRESS = {"told"}
 

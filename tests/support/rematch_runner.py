@@ -9,9 +9,12 @@ signal.
 import os
 import signal
 
+from consumer.late.publish import publisher
 from consumer.late.rematch import Rematch
+from consumer.publish.kafka import Sender
 from lake.late import Late
 from support.jobs import serve
+from support.kafka import QUICK
 
 WINDOW_NS = 60 * 10**9
 
@@ -26,7 +29,10 @@ def _look(job: dict[str, str]) -> None:
         if point == job["point"]:
             os.kill(os.getpid(), signal.SIGSTOP if job["how"] == "halt" else signal.SIGKILL)
 
-    Rematch(Late.open(job["lake"], trace=trace), WINDOW_NS).once()
+    looks = Rematch(Late.open(job["lake"], trace=trace), WINDOW_NS)
+    if job.get("topic"):
+        looks.publish = publisher(Sender({"bootstrap.servers": job["bootstrap"], **QUICK}), job["topic"])
+    looks.once()
 
 
 if __name__ == "__main__":

@@ -133,8 +133,29 @@ def sums(table: pa.Table) -> dict[Any, dict[Any, int]]:
 
 
 def of_messages(table: pa.Table) -> pa.Table:
-    """Leave out what is told of exchanges: a late look makes none of those."""
+    """Leave out what is told of exchanges."""
     return table.filter(~pc.field("measure").isin(MEASURES))
+
+
+def of_two_hosts(table: pa.Table, hosts: tuple[str, str]) -> pa.Table:
+    """Leave out what is told of exchanges of others, and clients' turns.
+
+    Where a host delivers again what it spooled, one exchange of each connection that went on is not told; the
+    edge of a client's turn is that of when it was told.
+    """
+    both = pc.field("sender_host") == hosts[0]
+    own = (
+        pc.field("measure").isin(["server-turn", "network"]) & both & (pc.field("receiver_host") == hosts[1])
+    )
+    return table.filter(~pc.field("measure").isin(MEASURES) | own)
+
+
+def words(lake: Path, *hosts: str) -> Counter[str]:
+    """Words of exchanges that are open, of some hosts, by who told."""
+    found: Counter[str] = Counter()
+    for row in read_kind(lake, "exchange").to_pylist():
+        found[f"{row['host']} {row['side']}"] += row["weight"] * (row["host"] in hosts)
+    return Counter({name: n for name, n in found.items() if n})
 
 
 def unmatched(lake: Path) -> Counter[str]:

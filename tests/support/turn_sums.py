@@ -24,6 +24,16 @@ class Sum(NamedTuple):
     greatest: int
 
     @property
+    def told(self) -> int:
+        """Exchanges that have a value, or would have one without the others on their way."""
+        return self.n + self.spoiled
+
+    @property
+    def missing(self) -> int:
+        """Exchanges of which it is known that they were not told."""
+        return self.seen - self.told
+
+    @property
     def p50(self) -> float:
         """Median, ns."""
         buckets = sorted(self.counts)
@@ -42,7 +52,7 @@ class Sum(NamedTuple):
     @property
     def invalid(self) -> str | None:
         """Why the gate rejects it."""
-        return invalid(self.seen, self.spoiled)
+        return invalid(self.told, self.spoiled)
 
 
 def added(rows: Iterable[dict[str, Any]]) -> dict[str, Sum]:
@@ -58,6 +68,6 @@ def _sum(rows: list[dict[str, Any]]) -> Sum:
     for row in rows:
         counts.update(dict(zip(row["buckets"], row["counts"], strict=True)))
     n, seen, spoiled, total = (sum(row[name] for row in rows) for name in ("n", "seen", "spoiled", "sum_ns"))
-    least = min((row["min_ns"] for row in rows if row["n"]), default=0)
-    greatest = max((row["max_ns"] for row in rows if row["n"]), default=0)
+    least = min((row["min_ns"] for row in rows if row["n"] > 0), default=0)
+    greatest = max((row["max_ns"] for row in rows if row["n"] > 0), default=0)
     return Sum(n, seen, spoiled, total, counts, least, greatest)

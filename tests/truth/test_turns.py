@@ -60,7 +60,7 @@ def test_turns_and_network_time_are_those_of_the_programs(network, worker, trace
     thinks = [1_000_000 * (1 + number % 4) for number in range(24)]
     talk = worker.run(asking.ask, network, thinks, *shape)
     found, joined = told(join(moves(tracer.take(), talk.ports), closed(talk.asked)))
-    assert found.unproved.size == 0
+    assert found.unproved.end.size == 0
     names = list(zip(joined.client.request_end.tolist(), joined.client.response_begin.tolist(), strict=True))
     assert names == [(one.request_end, one.response_begin) for one in talk.asked]
     assert joined.alone.end.size == joined.crossed.end.size == 0

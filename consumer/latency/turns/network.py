@@ -64,11 +64,13 @@ class Joined(NamedTuple):
         return told
 
 
-def meet(waiting: Exchanges, new: Exchanges, client: Bools, expire_before: int) -> tuple[Exchanges, Joined]:
+def meet(
+    waiting: Exchanges, new: Exchanges, client: Bools, expire_before: int | I64
+) -> tuple[Exchanges, Joined]:
     """Join what waits and what is new; what was born up to ``expire_before`` (broker ms) waits no longer.
 
-    ``client`` is by end number. Returns what waits still, and what is decided. Each end names an exchange
-    once.
+    ``client`` is by end number, and so is ``expire_before`` where it is not one for all. Returns what waits
+    still, and what is decided. Each end names an exchange once.
     """
     asks = client[new.end]
     sides = (take(new, asks),), (take(new, ~asks),)
@@ -85,7 +87,7 @@ def straight(clients: Exchanges, servers: Exchanges) -> tuple[Joined, Exchanges,
 
 
 def meet_sides(
-    waiting: Exchanges, new: tuple[Parts, Parts], client: Bools, expire_before: int
+    waiting: Exchanges, new: tuple[Parts, Parts], client: Bools, expire_before: int | I64
 ) -> tuple[Exchanges, Joined]:
     """Join what waits with what is new of clients and of servers, as ``meet`` does: new rows are the last."""
     asks = client[waiting.end]
@@ -98,13 +100,19 @@ def meet_sides(
         servers = servers._replace(marks=servers.marks.copy())
         servers.marks[spoiled] |= EARLY
     olds = tuple(
-        at[side.born[at] <= expire_before]
-        for side, at in zip((clients, servers), map(np.flatnonzero, rests), strict=True)
+        _expired(side, np.flatnonzero(rest), expire_before)
+        for side, rest in zip((clients, servers), rests, strict=True)
     )
     for rest, old in zip(rests, olds, strict=True):
         rest[old] = False
     still = join(take(clients, rests[0]), take(servers, rests[1]))
     return still, Joined(clients, servers, mine, theirs, across, (olds[0], olds[1]))
+
+
+def _expired(side: Exchanges, at: Index, before: int | I64) -> Index:
+    """Return which of some rows were born up to a time, one for all or each end's."""
+    limits = before if isinstance(before, int) else before[side.end[at]]
+    return at[side.born[at] <= limits]
 
 
 def _others(rows: Index, size: int) -> Bools:

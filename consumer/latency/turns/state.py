@@ -64,8 +64,8 @@ class Told(NamedTuple):
     """What clients saw, in no order; all tables together."""
     servers: tuple[Exchanges, ...]
     """What servers saw."""
-    unproved: I32
-    """The end of each response that a hole next to it kept from being told."""
+    unproved: Exchanges
+    """What is known of each response that a hole next to it kept from being told."""
     late: I32
     """The end of each move that came too late."""
     thinned: int

@@ -16,7 +16,7 @@ from consumer.latency.turns.arrivals import Arrivals
 from consumer.latency.turns.find import Found, marks_early, marks_paused
 from consumer.latency.turns.merge import Ordered
 from consumer.latency.turns.runs import Runs, no_runs
-from consumer.latency.turns.tables import Calls, Exchanges, join, take
+from consumer.latency.turns.tables import BROKEN, Calls, Exchanges, join, no_exchanges, take
 
 FIRST = 3
 """Runs of an end that can be part of an exchange with earlier ones: request, response, next request."""
@@ -118,7 +118,17 @@ class Stretch:
         at = np.flatnonzero(proved)
         whole ^= proved
         holes = np.flatnonzero(whole)
-        unproved = self._ends(holes[~asks.opens[self._before[holes]]])
+        holes = holes[~asks.opens[self._before[holes]]]
+        unproved = no_exchanges()
+        if holes.size:
+            unproved = self._exchanges(holes)
+            unproved = unproved._replace(marks=np.full(holes.size, BROKEN, dtype=np.int8))
+        found = self._exchanges(at)
+        return Found((found,), (), unproved) if self._came is None else Found((), (found,), unproved)
+
+    def _exchanges(self, at: Index) -> Exchanges:
+        """Return the exchanges of ascending answers, each with the asks before it."""
+        asks, answers = self._asks, self._answers
         later = self._before[at]
         ask = later - 1
         end, stop = self._ends(at), asks.stop[ask]
@@ -128,12 +138,10 @@ class Stretch:
         begin = answers.begin[at]
         if self._came is None:
             process = asks.column("process", ask)
-            clients = Exchanges(end, stop, begin, asked, answered, offset, process, told, born)
-            return Found((clients,), (), unproved)
-        told |= marks_early(self._came.before(end, at) > stop)
-        process = answers.column("process", at)
-        servers = Exchanges(end, stop, begin, asked, answered, offset, process, told, born)
-        return Found((), (servers,), unproved)
+        else:
+            told |= marks_early(self._came.before(end, at) > stop)
+            process = answers.column("process", at)
+        return Exchanges(end, stop, begin, asked, answered, offset, process, told, born)
 
     def _paused(self, at: Index, ask: Index, turn: I64) -> NDArray[np.int8]:
         """Return PAUSED where the request's parts lie apart, given answers and the last ask before each."""

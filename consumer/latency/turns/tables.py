@@ -21,6 +21,8 @@ EARLY = 2
 """At a server: bytes after the request were in the kernel before the response began. This is proof."""
 TOLD = 4
 """Its turn was told before the other end's word for it came; this is no sign of anything."""
+BROKEN = 8
+"""Not proved: a call next to it was not seen, which may be part of another exchange, so two are lost."""
 
 
 class Moves(NamedTuple):

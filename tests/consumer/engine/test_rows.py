@@ -50,12 +50,18 @@ def test_every_kind_has_its_columns_and_the_hour() -> None:
     topic.put(0, Host("one", boot="a").batch([sender], {Kind.SEND: [send(0, 9, 0)]}))
     topic.put(0, Host("two", boot="b").batch([receiver], {Kind.RECEIVE: [receive(0, 9, 5)]}))
     topic.put(0, Host("turns").batch([ends(11)[0]], turns))
+    client, server = ends(13)
+    asked = {Kind.SEND: [send(0, 9, 0)], Kind.RECEIVE: [receive(0, 5, 7)]}
+    asked[Kind.CLOSE] = [close(9, sent_bytes=9, received_bytes=5)]
+    topic.put(0, Host("asking", boot="a").batch([client], asked))
+    topic.put(0, Host("silent", boot="b").batch([server], {}))
     engine = EventEngine(7, SETTINGS)
     engine.apply(topic.records)
     tables = engine.flush().rows
     topic.put(30_000, Host("later").batch([], {}))
     engine.apply(topic.records[-1:])
-    tables |= {"unmatched": engine.flush().rows["unmatched"]}
+    closed = engine.flush().rows
+    tables |= {kind: closed[kind] for kind in ("unmatched", "exchange")}
     control = ControlEngine(7, SETTINGS)
     control.apply([Record(0, BASE_MS, heartbeats.encode(example.heartbeat()))])
     told = control.flush().rows

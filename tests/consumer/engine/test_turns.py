@@ -106,11 +106,11 @@ def test_lost_events_cost_exchanges_and_bend_no_figure(style: Style) -> None:
     chance = random.Random(3)  # noqa: S311 - not for secrets
     found = told(records(events, kept=lambda _: chance.random() >= 0.1))
     server, true = found["server-turn"], median(truth.think for truth in truths)
-    assert invalid(server.seen, server.spoiled) is None
-    assert 0.55 < server.seen / len(truths) < 0.75
+    assert invalid(server.told, server.spoiled) is None
+    assert 0.55 < server.told / len(truths) < 0.75
     assert abs(server.p50 / true - 1) < 0.01 + 0.0109, "and what a bucket's width may do"
     assert abs(server.total / server.n / np.mean([truth.think for truth in truths]) - 1) < 0.02
-    assert 0.3 < found["network"].seen / len(truths) < 0.6
+    assert 0.3 < found["network"].told / len(truths) < 0.6
     way = np.mean([truth.network for truth in truths])
     assert abs(found["network"].total / found["network"].n / way - 1) < 0.03
 
@@ -120,17 +120,17 @@ def test_pipelined_requests_would_bend_it_and_the_gate_says_so() -> None:
     events, truths = world(Style(pipelined=0.2), size=1_500)
     found = told(records(events))
     server = found["server-turn"]
-    assert invalid(server.seen, server.spoiled) == PIPELINED
+    assert invalid(server.told, server.spoiled) == PIPELINED
     everything = told(records(events, kept=lambda event: event.kind != 0))["server-turn"]
     assert everything.p50 / median(truth.think for truth in truths) < 0.97
-    assert invalid(server.seen, 0) is None, "it is the spoiled ones that say so"
+    assert invalid(server.told, 0) is None, "it is the spoiled ones that say so"
 
 
 @pytest.mark.parametrize("share", [0.05, 0.3])
 def test_5_per_cent_of_pipelined_requests_are_rejected(share: float) -> None:
     events, _ = world(Style(pipelined=share), size=600)
     for one in told(records(events)).values():
-        assert invalid(one.seen, one.spoiled) == PIPELINED
+        assert invalid(one.told, one.spoiled) == PIPELINED
 
 
 def test_protocols_that_do_not_wait_for_answers_are_invalid() -> None:
@@ -141,10 +141,10 @@ def test_protocols_that_do_not_wait_for_answers_are_invalid() -> None:
         batches(0, 200, 4, dice(15)),
     ):
         found = told(records(events))
-        assert invalid(found["server-turn"].seen, found["server-turn"].spoiled) == PIPELINED
-        assert invalid(found["network"].seen, found["network"].spoiled) is not None
+        assert invalid(found["server-turn"].told, found["server-turn"].spoiled) == PIPELINED
+        assert invalid(found["network"].told, found["network"].spoiled) is not None
 
 
 def test_few_exchanges_are_too_few() -> None:
     events, _ = world(count=1, size=12)
-    assert {invalid(one.seen, one.spoiled) for one in told(records(events)).values()} == {TOO_FEW}
+    assert {invalid(one.told, one.spoiled) for one in told(records(events)).values()} == {TOO_FEW}

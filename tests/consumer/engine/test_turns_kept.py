@@ -58,20 +58,22 @@ def in_topic(values: list[bytes]) -> list[Record]:
 
 
 def test_a_position_that_is_uncertain_proves_nothing() -> None:
-    """Nor do the bytes next to it: an exchange and its two neighbours are missing of eight."""
+    """Nor do the bytes next to it: two exchanges are missing of eight, and are counted."""
     beta = Host("beta")
     whole = told(in_topic(ask_and_answer(beta, 9)))["server-turn"]
     doubtful = told(in_topic(ask_and_answer(Host("beta"), 9, int(Flag.UNCERTAIN))))["server-turn"]
-    assert (whole.seen, whole.total, doubtful.seen, doubtful.total) == (8, 80, 6, 60)
+    assert (whole.told, whole.total, doubtful.told, doubtful.total) == (8, 80, 6, 60)
+    assert (whole.missing, doubtful.missing) == (0, 2)
 
 
 def test_without_roles_ends_are_named_by_their_ports_and_not_joined() -> None:
-    """Positions may be one off there, so names of two ends might differ for that reason alone."""
+    """Positions may be one off there, so names of two ends might differ for that reason alone: counted."""
     events, truths = world()
     found = told(records(events, closed=True, flow={"roles": (0, 0)}))
-    assert {name: one.seen for name, one in found.items() if one.seen} == {
-        "server-turn": len(truths),
-        "client-turn": len(truths),
+    assert {name: (one.told, one.missing) for name, one in found.items()} == {
+        "server-turn": (len(truths), 0),
+        "client-turn": (len(truths), 0),
+        "network": (0, len(truths)),
     }
 
 
@@ -146,8 +148,8 @@ def test_a_connection_goes_on_when_others_before_it_are_forgotten() -> None:
     given = records([*old, *slow], size=30, clocks=SAME)
     outputs = [engine.apply(given), engine.flush()]
     assert engine.flows.flows == 2
-    seen = added(collect(outputs)["histogram"])["network"].seen
-    assert seen == 3 * 29 + len(truths) - 1
+    found = added(collect(outputs)["histogram"])["network"]
+    assert (found.told, found.missing) == (3 * 29 + len(truths) - 1, 3), "the last ones of those forgotten"
 
 
 def test_a_state_of_the_version_before_turns_is_taken_over() -> None:
@@ -162,8 +164,9 @@ def test_a_state_of_the_version_before_turns_is_taken_over() -> None:
     state[names.index("version")] = 2
     older = EventEngine.restore(seal(msgspec.msgpack.encode(state[: names.index("turns")])), 0, SETTINGS)
     after = [older.apply(given[half:]), older.flush()]
-    seen = added(collect([*before, *after])["histogram"])["server-turn"].seen
-    assert len(truths) - 4 <= seen < len(truths)
+    found = added(collect([*before, *after])["histogram"])["server-turn"]
+    assert len(truths) - 4 <= found.told < len(truths)
+    assert found.missing == 1, "the first response of which it is not known what was before it"
 
 
 def in_parts(exchanges: int, *, client_is_heard: bool) -> list[bytes]:

@@ -66,7 +66,7 @@ def test_a_look_corrects_the_lake_and_the_next_has_nothing_to_look_at(lake: Path
     assert looks(lake).once().matches == 8
     assert rows(lake, "unmatched") == Counter()
     assert looks(lake).once().matches == 0
-    assert looks(lake).once() == (0, 0)
+    assert looks(lake).once() == (0, 0, 0)
 
 
 def test_only_what_is_near_what_is_new_is_looked_at(lake: Path) -> None:
@@ -105,7 +105,7 @@ def test_without_the_check_corrections_would_be_there_twice(lake: Path) -> None:
     late = Late.open(str(lake))
     look = late.look(HOUR_NS)
     assert look is not None
-    rows_of_look = looks(lake)._rows(look)
+    rows_of_look, _ = looks(lake)._rows(look)
     assert looks(lake).once().matches == 8
     late.commit(replace(look, since=look.version), rows_of_look)
     assert read_kind(lake, "match").num_rows == 16

@@ -65,7 +65,7 @@ def test_a_stream_of_exchanges_is_told_in_full_at_both_ends():
         assert [row.name[1:] for row in rows(told.exchanges) if row.name[0] == end] == names
     server = [row for row in rows(told.exchanges) if row.name[0] == SERVER]
     assert [row.answered - row.asked for row in server] == [truth.think for truth in truths[:-1]]
-    assert told.unproved.size == 0
+    assert told.unproved.end.size == 0
 
 
 def test_what_the_server_says_first_is_no_response():
@@ -80,7 +80,7 @@ def test_one_way_streams_have_no_exchanges():
         Event(end, SENT if end == 0 else READ, at, at + 1, at, at) for at in range(50) for end in (0, 1)
     ]
     state, told = step(nothing(), moves(events), ends(2))
-    assert told.exchanges.end.size == told.unproved.size == 0
+    assert told.exchanges.end.size == told.unproved.end.size == 0
     assert state.runs.end.size == 2
 
 
@@ -100,7 +100,7 @@ def test_a_close_proves_the_last_exchange_and_only_with_the_right_total():
         totals = Totals(one[0].astype(np.int32), *one[1:])
         told = once(join(seen, closing(totals, client)), 2)
         assert [row.name for row in rows(told.exchanges)] == expected
-        assert told.unproved.tolist() == [1] * (not expected)
+        assert told.unproved.end.tolist() == [1] * (not expected)
 
 
 def test_a_client_that_closes_without_an_answer_was_not_answered():
@@ -108,7 +108,7 @@ def test_a_client_that_closes_without_an_answer_was_not_answered():
     one = [np.array([value]) for value in (0, 10, 0, 9, 0)]
     totals = Totals(one[0].astype(np.int32), *one[1:])
     told = once(join(seen, closing(totals, ends(2).client)), 2)
-    assert told.exchanges.end.size == told.unproved.size == 0
+    assert told.exchanges.end.size == told.unproved.end.size == 0
 
 
 def test_bytes_that_came_before_the_answer_was_written_are_of_another_request():
