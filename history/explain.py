@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from common.shown import duration, percent
 from common.units import DAY_NS, HOUR_NS, MINUTE_NS
+from history import absent, unmatched
 from history.clocks import clocks
 from history.filters import where
 from history.latency import Answer
@@ -26,7 +27,7 @@ class Line(NamedTuple):
     """One thing to know."""
 
     about: str
-    """windows, host, clocks, bound, sampling, coverage, complete, withheld."""
+    """windows, host, clocks, bound, sampling, coverage, complete, withheld, unmatched."""
     text: str
     facts: dict[str, Any]
     """The numbers of the text."""
@@ -37,8 +38,18 @@ def explained(source: Source, span: Span, answer: Answer, *, edge: str = "", hos
     lines = list(_windows(span, answer))
     named = set(_hosts_of(source, span, edge, host))
     lines += _losses(source, span, named)
+    if answer.absent:
+        text = (
+            f"without an agent that traced: {absent.told(answer.absent)}; what was done then is in no figure"
+        )
+        lines.append(Line("host", text, {"absent": [one._asdict() for one in answer.absent]}))
     lines += _clocks(source, span, named)
     lines += _figures(answer)
+    alone = unmatched.unmatched(source, span, edge=edge, host=host)
+    lines += [
+        Line("unmatched", text, {"edges": [one._asdict() for one in of]})
+        for text, of in unmatched.told(alone)
+    ]
     return lines
 
 

@@ -74,6 +74,7 @@ class Cells(NamedTuple):
     """What the counts stand for."""
 
 
+_BELOW = float(np.nextafter(1.0, 0.0))
 NO_CELLS = Cells(np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64), np.zeros(0))
 
 
@@ -146,6 +147,13 @@ class Sums(NamedTuple):
         )
 
 
+def incomplete(figure: Latency) -> Latency:
+    """Return figures that lack something nobody counted: never 100 %."""
+    if figure.complete is None:
+        return figure
+    return figure._replace(complete=min(figure.complete, _BELOW))
+
+
 def _complete(row: dict[str, Any]) -> float | None:
     """Return the share, below 1 whatever the rounding where anything at all is missing."""
     asked = int(row["seen"]) - int(row["spoiled"])
@@ -153,4 +161,4 @@ def _complete(row: dict[str, Any]) -> float | None:
         return None
     if row["whole"] and row["n"] == asked:
         return 1.0
-    return min(float(row["complete"]), float(np.nextafter(1.0, 0.0)))
+    return min(float(row["complete"]), _BELOW)

@@ -8,11 +8,11 @@ nothing was heard of it for ``SILENT_NS`` before the newest heartbeat of any age
 from typing import Any, NamedTuple
 
 from common.units import DAY_NS
+from history.absent import SILENT_NS
 from history.completeness import HOSTS, whole
 from history.source import Source
 from history.span import Span
 
-SILENT_NS = 30 * 10**9
 _STANDINGS = """
 SELECT *, min(heard_ns) OVER (PARTITION BY host) AS since_ns,
     row_number() OVER (PARTITION BY host ORDER BY heard_ns DESC, epoch DESC) AS place

@@ -5,9 +5,9 @@
 of those that were closed, so what the receiving host lost is in it) times (attempted - lost) / attempted of
 the sending host's ledger in the span (a send that was lost there is in no count). Of turns and rtt the ledger
 is that of the host that measures, of network time those of both. It is 1 only where nothing at all is missing
-at any host that the figures rest on, and None where such a host has no ledger rows in the span. What was
-sampled out is in none of these numbers; where the receiving host samples, so that a message it lost cannot be
-told from one it left out, its ledger counts too.
+and no host that the figures rest on was ever without an agent, and None where such a host has no ledger rows
+in the span. What was sampled out is in none of these numbers; where the receiving host samples, so that a
+message it lost cannot be told from one it left out, its ledger counts too.
 """
 
 from typing import Any, Literal, NamedTuple, get_args
@@ -15,11 +15,12 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 
 from common.units import MINUTE_NS
+from history.absent import Absence, absences
 from history.completeness import HOSTS
 from history.coverage import Cover, Missed, covers, missed
 from history.engine import Engine
 from history.errors import QuestionError
-from history.figures import NO_CELLS, Cells, Latency, Sums
+from history.figures import NO_CELLS, Cells, Latency, Sums, incomplete
 from history.filters import picked
 from history.measures import DEFAULT, EITHER, KINDS, OTHER, TELLER, TURNS
 from history.parts import LABELS, Asked, asked, opened
@@ -93,6 +94,8 @@ class Answer(NamedTuple):
     """Runs of their agents that ended in the span without a good-bye: ``complete`` is at most true."""
     waiting: int
     """Hosts of the answer with records of this time on their disks: ``complete`` is of what has arrived."""
+    absent: list[Absence]
+    """When hosts of the answer had no agent that traced: what they did then is in no figure."""
     missed: Missed
     """Connections that are not wholly in events."""
     invalid: dict[str, int]
@@ -137,14 +140,17 @@ def latency(
         gaps = missed(engine, parameters, where=question.condition)
         withheld = _withheld(engine, question, parameters) if question.parameters["one_way"] else 0
         invalid = _invalid(engine, question) if set(TURNS) & set(wanted) else {}
+        away = absences(engine, question.parameters, question.parts, minutes=by == "minute")
     around = limits(source, question, sums)
     figures = []
     for number, one in enumerate(sums):
         label = one.row["label"]
         place = label, one.row["measure"]
         group = iso(label, 0) if by == "minute" else label
-        figures.append(one.figures(group, kept.get(place), cover.get(place, Cover()), around.get(number)))
-    return Answer(figures, withheld, kept.get((None, None)), unended, waiting, gaps, invalid, question.chosen)
+        figure = one.figures(group, kept.get(place), cover.get(place, Cover()), around.get(number))
+        figures.append(incomplete(figure) if place in away.groups else figure)
+    whole = kept.get((None, None))
+    return Answer(figures, withheld, whole, unended, waiting, away.times, gaps, invalid, question.chosen)
 
 
 def _sums(engine: Engine, question: Asked) -> list[Sums]:

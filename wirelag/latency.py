@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 KINDS = "delivery,wire,receive-wait,server-turn"
+ENOUGH = 0.999
+"""Of what closed: where fewer messages have a latency it is said why."""
 Kind = Annotated[
     str,
     Parameter(
@@ -90,6 +92,11 @@ def latency(  # noqa: PLR0913 - options of a command
     write("latency", rows, names, (*heading, *_columns(answer)), json=json, csv=csv, only=only)
     for line in remarks(answer):
         remark(line)
+    if _lacking(answer):
+        from history import unmatched
+
+        for line, _ in unmatched.told(unmatched.unmatched(source, asked, edge=edge, host=host)):
+            remark(line)
 
 
 def _row(figure: "Latency", by: str) -> Row:
@@ -133,6 +140,13 @@ def remarks(answer: "Answer") -> Iterator[str]:
             f"{answer.unended:,} runs of agents ended without a good-bye: what they saw after their last "
             "heartbeat is in no count, so COMPLETE can be too high"
         )
+    if answer.absent:
+        from history import absent
+
+        yield (
+            f"hosts without an agent that traced: {absent.told(answer.absent)}; what they did then is in no "
+            "figure, so COMPLETE can be too high"
+        )
     if answer.waiting:
         yield f"records of this time wait in spools of {answer.waiting:,} hosts: COMPLETE is of what arrived"
     yield from _uncovered(answer.missed)
@@ -144,6 +158,12 @@ def remarks(answer: "Answer") -> Iterator[str]:
         )
     if answer.invalid:
         yield f"withheld: {turns_of(answer.invalid)}"
+
+
+def _lacking(answer: "Answer") -> bool:
+    """Say whether it is worth a look at what closed without its other end."""
+    one_way = [one for one in answer.figures if one.kind in {"delivery", "wire"}]
+    return bool(answer.absent) or any(one.n < one.seen * ENOUGH for one in one_way)
 
 
 def turns_of(invalid: dict[str, int]) -> str:

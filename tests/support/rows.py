@@ -18,6 +18,7 @@ START = 1_760_000_400_000_000_000
 """A whole minute, 09:00:00 UTC on 2025-10-09."""
 TIME_COLUMN = {
     "match": "sent_at_ns",
+    "unmatched": "time_ns",
     "histogram": "window_start_ns",
     "connection": "first_seen_ns",
     "ledger": "at_ns",
@@ -104,6 +105,14 @@ def match(number: int, **changes: Any) -> dict[str, Any]:
         "flags": 3,
     }
     return row | changes
+
+
+def unmatched(number: int, **changes: Any) -> dict[str, Any]:
+    """Return one message of 64 bytes, ``number`` microseconds after START, that nobody read."""
+    row = {"topic_partition": 0, "tick": 1, "connection": 0xC0FFEE, "direction": 0, "side": "send"}
+    row |= {"host": "alpha", "peer_host": "beta", "edge": "client@alpha > server@beta:80", "flags": 3}
+    row |= {"begin": number * 64, "end": number * 64 + 64, "time_ns": START + number * 1000}
+    return row | {"reason": "unread", "weight": None} | changes
 
 
 def connect(number: int, **changes: Any) -> dict[str, Any]:

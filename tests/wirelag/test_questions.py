@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support.rows import START, Write, histogram, ledger, match, nothing_lost, rollup
+from support.rows import START, Write, agent, histogram, ledger, match, nothing_lost, rollup, unmatched
 from tests.history.test_clocks import reading, solution, untold
 from tests.history.test_verdict import story
 from wirelag.cli import main
@@ -73,6 +73,31 @@ def test_turns_that_mean_nothing_are_withheld_in_words(
         "withheld: turns of 2 edges: 1 that send requests before the last one was answered, "
         "1 with fewer than 20 exchanges" in err
     )
+
+
+def test_what_nobody_counted_is_said(write: Write, lake: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An agent that is gone, and messages that lie unread, leave figures that look well: a line says so."""
+    agents = [agent("alpha", START + at * 10**10) for at in range(60)] + [agent("beta", START)]
+    write(
+        histogram=[histogram([1_000], seen=3)],
+        ledger=nothing_lost(),
+        agent=agents,
+        unmatched=[unmatched(1), unmatched(2)],
+    )
+    _, err = ask(capsys, "latency", "--lake", str(lake), *SPAN)
+    away, unread = err.splitlines()
+    assert away.startswith(
+        "wirelag: hosts without an agent that traced: beta since 2025-10-09T09:00:00Z; what"
+    )
+    assert unread.startswith("wirelag: 2 messages arrived and were not read in time (client@alpha > server@")
+
+
+def test_where_little_is_missing_nothing_more_is_read(
+    write: Write, lake: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One of 2,000 messages that was not read is no news."""
+    write(histogram=[histogram([1_000] * 1_999, seen=2_000)], ledger=nothing_lost(), unmatched=[unmatched(1)])
+    assert not ask(capsys, "latency", "--lake", str(lake), *SPAN)[1]
 
 
 def test_what_an_answer_rests_on(write: Write, lake: Path, capsys: pytest.CaptureFixture[str]) -> None:

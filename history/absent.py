@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When hosts of an answer had no agent that traced: between two runs, while stopped, or after the last word.
+
+What was sent and read on a host then is in no ledger, and no loss. So an answer that rests on such a host is
+never called complete, though all that agents saw is there. Times are the broker's, of heartbeats as they are
+stored: the beginning can be 10 s early. The time before a host's first run in the
+rows read is not told of, nor is silence that all hosts share, which may be the consumer's.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from common.shown import duration
+from history.engine import Engine, Parameters
+from history.span import iso
+
+SILENT_NS = 30 * 10**9
+SHOWN = 3
+_ABSENT = """
+WITH heard AS (
+    SELECT host, boot, epoch, heard_ns, agent_state = 'stopped' AS stopped,
+        count(*) FILTER (agent_state = 'stopped') OVER (PARTITION BY host, boot, epoch ORDER BY heard_ns)
+        AS stops
+    FROM agent WHERE heard_ns < $to_ns),
+traced AS (
+    SELECT host, min(heard_ns) AS first_ns, max(heard_ns) AS last_ns FROM heard
+    WHERE stopped IS DISTINCT FROM true GROUP BY host, boot, epoch, stops),
+told AS (
+    SELECT host, first_ns, max(last_ns) OVER (PARTITION BY host ORDER BY first_ns
+        ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before_ns FROM traced),
+absence AS (
+    SELECT host, before_ns AS from_ns, first_ns AS to_ns FROM told
+    WHERE before_ns < first_ns AND first_ns > $from_ns
+    UNION ALL
+    SELECT host, max(last_ns), NULL FROM traced GROUP BY host
+    HAVING max(last_ns) < (SELECT max(heard_ns) FROM heard) - $silent_ns)
+SELECT * FROM absence ORDER BY from_ns, host"""
+_RESTING = """
+WITH {parts}
+SELECT DISTINCT label, measure, unnest(CASE WHEN measure IN ('send-block', 'client-turn', 'rtt')
+    THEN [sender_host] WHEN measure = 'server-turn' THEN [receiver_host]
+    ELSE [sender_host, receiver_host] END) AS host FROM part"""
+
+
+class Absence(NamedTuple):
+    """One time in which nobody traced a host."""
+
+    host: str
+    from_ns: int
+    to_ns: int | None
+    """None: no agent of it was heard of after that."""
+
+
+class Absences(NamedTuple):
+    """Those of the hosts that an answer rests on."""
+
+    times: list[Absence]
+    """By their beginning."""
+    groups: set[tuple[object, str]]
+    """(label, kind) of what rests on one of these hosts."""
+
+
+def absences(engine: Engine, parameters: Parameters, parts: str, *, minutes: bool) -> Absences:
+    """Return the absences that touch a span.
+
+    Args:
+        engine: with table ``agent`` and those that ``parts`` names.
+        parameters: of ``parts``; ``from_ns`` and ``to_ns`` are the span's.
+        parts: the table ``part``, for WITH.
+        minutes: the label of a part is its minute, and only minutes with an absence count.
+    """
+    found = [Absence(**row) for row in engine.rows(_ABSENT, {**parameters, "silent_ns": SILENT_NS})]
+    if not found:
+        return Absences([], set())
+    away = {one.host for one in found}
+    resting = [row for row in engine.rows(_RESTING.format(parts=parts), parameters) if row["host"] in away]
+    named = {row["host"] for row in resting}
+    groups = {
+        (row["label"], row["measure"])
+        for row in resting
+        if not minutes or _touched(row["label"], (one for one in found if one.host == row["host"]))
+    }
+    return Absences([one for one in found if one.host in named], groups)
+
+
+def told(times: Sequence[Absence]) -> str:
+    """Return when that was, the longest first, three of them."""
+    longest = sorted(times, key=lambda one: (one.to_ns is not None, one.from_ns - (one.to_ns or 0)))
+    parts = [
+        f"{one.host} since {iso(one.from_ns, 0)}"
+        if one.to_ns is None
+        else f"{one.host} for {duration(one.to_ns - one.from_ns)} from {iso(one.from_ns, 0)} on"
+        for one in longest[:SHOWN]
+    ]
+    return ", ".join(parts) + (f" and {len(times) - SHOWN:,} more" if len(times) > SHOWN else "")
+
+
+def _touched(minute_ns: int, times: Iterable[Absence]) -> bool:
+    """Say whether a minute has any of these times in it."""
+    end = minute_ns + 60 * 10**9
+    return any(one.from_ns < end and (one.to_ns is None or one.to_ns > minute_ns) for one in times)

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An answer that rests on a host without an agent is never called complete, and says when that was."""
+
+from typing import Any
+
+import pytest
+
+from history.absent import Absence, told
+from history.explain import explained
+from history.latency import Answer, latency
+from history.span import Span
+from support.rows import START, Write, agent, histogram, nothing_lost
+
+SECOND = 10**9
+MINUTE = 60 * SECOND
+SPAN = Span(START, START + 10 * MINUTE)
+NEXT = {"boot": "b", "epoch": START + 100 * SECOND}
+KINDS = ("delivery", "send-block", "server-turn")
+
+
+def spoke(host: str, first: int, last: int, **changes: Any) -> list[dict[str, Any]]:
+    """An agent that was heard of every 10 s, in seconds after START."""
+    return [agent(host, START + at * SECOND, **changes) for at in range(first, last + 1, 10)]
+
+
+def asked(write: Write, agents: list[dict[str, Any]], **options: Any) -> Answer:
+    rows = [
+        histogram([5] * 20, measure=kind, window_start_ns=START + at * MINUTE)
+        for kind in KINDS
+        for at in range(3)
+    ]
+    source = write(histogram=rows, ledger=nothing_lost(), agent=agents)
+    return latency(source, SPAN, kinds=",".join(KINDS), **options)
+
+
+def whole(answer: Answer) -> dict[tuple[str, str], bool]:
+    return {(one.group, one.kind): one.complete == 1 for one in answer.figures}
+
+
+def test_agents_that_went_on_leave_nothing_out(write: Write) -> None:
+    answer = asked(write, spoke("alpha", 0, 600) + spoke("beta", 0, 600))
+    assert (answer.absent, set(whole(answer).values())) == ([], {True})
+
+
+def test_between_two_runs_nobody_traced(write: Write) -> None:
+    """A restart, with a good-bye and nothing lost: what rests on that host alone, or too, is not whole."""
+    before, after = spoke("beta", 0, 90), spoke("beta", 120, 600, **NEXT)
+    before[-1]["final"] = True
+    answer = asked(write, spoke("alpha", 0, 600) + before + after, by="measure")
+    assert answer.absent == [Absence("beta", START + 90 * SECOND, START + 120 * SECOND)]
+    assert whole(answer) == {("", "delivery"): False, ("", "send-block"): True, ("", "server-turn"): False}
+
+
+def test_of_minutes_only_those_that_lack_something(write: Write) -> None:
+    agents = spoke("alpha", 0, 600) + spoke("beta", 0, 90) + spoke("beta", 120, 600, **NEXT)
+    answer = asked(write, agents, by="minute")
+    assert [one.complete == 1 for one in answer.figures if one.kind == "delivery"] == [True, False, True]
+
+
+def test_a_host_that_fell_silent(write: Write) -> None:
+    """Until now only the host's next run told of it; the others of its edges went on as if complete."""
+    answer = asked(write, spoke("alpha", 0, 600) + spoke("beta", 0, 90))
+    assert answer.absent == [Absence("beta", START + 90 * SECOND, None)]
+    assert not whole(answer)["client@alpha > server@beta:80", "delivery"]
+
+
+def test_silence_of_all_may_be_the_consumers(write: Write) -> None:
+    assert not asked(write, spoke("alpha", 0, 100) + spoke("beta", 0, 90)).absent
+
+
+def test_a_stopped_agent_traces_nothing(write: Write) -> None:
+    beta = spoke("beta", 0, 90) + spoke("beta", 100, 200, agent_state="stopped") + spoke("beta", 210, 600)
+    answer = asked(write, spoke("alpha", 0, 600) + beta)
+    assert answer.absent == [Absence("beta", START + 90 * SECOND, START + 210 * SECOND)]
+
+
+def test_two_agents_of_one_host_stand_in_for_one_another(write: Write) -> None:
+    beta = spoke("beta", 0, 90) + spoke("beta", 50, 600, **NEXT)
+    assert not asked(write, spoke("alpha", 0, 600) + beta).absent
+
+
+@pytest.mark.parametrize("edge", ["alpha -> beta", "nobody"])
+def test_only_hosts_of_the_answer(write: Write, edge: str) -> None:
+    agents = spoke("alpha", 0, 600) + spoke("beta", 0, 600) + spoke("gamma", 0, 90)
+    assert not asked(write, agents, edge=edge).absent
+
+
+def test_explained(write: Write) -> None:
+    """The reader of --explain is told, too."""
+    source = write(
+        histogram=[histogram([5])],
+        ledger=nothing_lost(),
+        agent=spoke("alpha", 0, 600) + spoke("beta", 0, 90),
+    )
+    lines = explained(source, SPAN, latency(source, SPAN))
+    assert any("without an agent that traced: beta since 2025-10-09T09:01:30Z" in one.text for one in lines)
+
+
+def test_three_are_named() -> None:
+    """Those that are still away first, then the longest."""
+    times = [Absence(f"h{at}", START, START + at * MINUTE) for at in range(1, 5)] + [
+        Absence("x", START, None)
+    ]
+    assert told(times) == (
+        "x since 2025-10-09T09:00:00Z, h4 for 240s from 2025-10-09T09:00:00Z on, "
+        "h3 for 180s from 2025-10-09T09:00:00Z on and 2 more"
+    )
