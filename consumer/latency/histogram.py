@@ -89,7 +89,7 @@ def _places(values: I64) -> I64:
     """Return bucket + 1 of each value of a block."""
     bits = values.astype(np.float64).view(np.uint64)
     cells = (bits >> _REST).view(np.int64)
-    bits += np.take(_TO_BUCKETS, cells, mode="clip")
+    bits += _TO_BUCKETS.take(cells, mode="clip")
     bits >>= _REST
     return bits.view(np.int64)
 
