@@ -25,8 +25,13 @@ BUCKETS = _DOUBLINGS * _PER_DOUBLING + 1
 """Bucket numbers of int64 values lie in [-1, BUCKETS - 1)."""
 _PLACE_BITS = BUCKETS.bit_length()
 """Behind the group in a key."""
-_BLOCK = 1 << 14
-"""Values at a time, so that what is between two steps stays in the processor's cache."""
+_LARGEST, _SMALLEST = np.iinfo(np.int64).max, np.iinfo(np.int64).min
+_BLOCK = (1 << 14) - (1 << 7)
+"""Values at a time, so that what is between two steps stays in the processor's cache.
+
+Columns of whole pages would lie one behind the other so that the last twelve bits of what is read and what is
+written agree but for a few bytes: then a processor takes the one for the other, and waits.
+"""
 
 _Bits = NDArray[np.uint64]
 """Of floats: unsigned, because vector units shift these and few of them shift signed ones."""
@@ -84,7 +89,7 @@ def _places(values: I64) -> I64:
     """Return bucket + 1 of each value of a block."""
     bits = values.astype(np.float64).view(np.uint64)
     cells = (bits >> _REST).view(np.int64)
-    bits += np.take(_TO_BUCKETS, cells, mode="clip")
+    bits += _TO_BUCKETS.take(cells, mode="clip")
     bits >>= _REST
     return bits.view(np.int64)
 
@@ -115,6 +120,8 @@ class Runs(NamedTuple):
 
 def fill(runs: Runs, groups: int, values: I64, has: Bools) -> Parts:
     """Build one histogram a group from (n,) values; rows without ``has`` only count as seen."""
+    if groups == 1:
+        return _of_one(values if has.all() else values[has], values.size)
     order = np.argsort(runs.group, kind="stable")
     group = runs.group[order]
     heads = heads_of(group)
@@ -128,10 +135,9 @@ def fill(runs: Runs, groups: int, values: I64, has: Bools) -> Parts:
         return answer
 
     whole = bool(has.all())
-    largest, smallest = np.iinfo(np.int64).max, np.iinfo(np.int64).min
     seen = np.bincount(runs.group, weights=runs.lengths, minlength=groups).astype(np.int64)
-    least = each(np.minimum, values if whole else np.where(has, values, largest), largest)
-    greatest = each(np.maximum, values if whole else np.where(has, values, smallest), smallest)
+    least = each(np.minimum, values if whole else np.where(has, values, _LARGEST), _LARGEST)
+    greatest = each(np.maximum, values if whole else np.where(has, values, _SMALLEST), _SMALLEST)
     total = each(np.add, values if whole else np.where(has, values, 0), 0)
     all_positive = whole and bool((least > 0).all())
     counted = None if all_positive else has & (values > 0)
@@ -151,8 +157,6 @@ def fill(runs: Runs, groups: int, values: I64, has: Bools) -> Parts:
 
 def _buckets(runs: Runs, groups: int, values: I64, counted: Bools | None) -> tuple[I64, I32, I64]:
     """Return offsets, buckets and counts of the values that count, None: all."""
-    if groups == 1:
-        return _of_one(values if counted is None else values[counted])
     # 32 bits where they suffice: sorting those takes half as long.
     width = np.uint32 if groups <= 1 << (32 - _PLACE_BITS) else np.uint64
     keys = np.repeat((runs.group << _PLACE_BITS).astype(width), runs.lengths)
@@ -166,14 +170,36 @@ def _buckets(runs: Runs, groups: int, values: I64, counted: Bools | None) -> tup
     return offsets, (distinct & ((1 << _PLACE_BITS) - 1)).astype(np.int32) - 1, counts
 
 
-def _of_one(values: I64) -> tuple[I64, I32, I64]:
-    """Return offsets, buckets and counts of values of one group."""
-    found = np.zeros(BUCKETS, dtype=np.int64)
+def _of_one(values: I64, seen: int) -> Parts:
+    """Return the histogram of one group: all that is asked of a block of values while the cache has it."""
+    found, top = np.zeros(BUCKETS, dtype=np.int64), 0
+    negative, total = np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64)
+    least, greatest = np.array([_LARGEST]), np.array([_SMALLEST])
     for start in range(0, values.size, _BLOCK):
-        counts = np.bincount(_places(values[start : start + _BLOCK]))
+        block = positive = values[start : start + _BLOCK]
+        total += np.add.reduce(block)
+        low = np.minimum.reduce(block)
+        np.minimum(least, low, out=least)
+        if low <= 0:
+            negative += np.count_nonzero(block < 0)
+            positive = block[block > 0]
+        counts = np.bincount(_places(positive))
         found[: counts.size] += counts
+        if counts.size >= top:  # else the greatest value is in a block before
+            top = counts.size
+            np.maximum(greatest, np.maximum.reduce(block), out=greatest)
     present = np.flatnonzero(found)
-    return np.array([0, present.size]), (present - 1).astype(np.int32), found[present]
+    return Parts(
+        n=np.array([values.size]),
+        seen=np.array([seen]),
+        negative=negative,
+        total=total,
+        least=least,
+        greatest=greatest,
+        offsets=np.array([0, present.size]),
+        buckets=(present - 1).astype(np.int32),
+        counts=found[present],
+    )
 
 
 def _count(keys: NDArray[np.unsignedinteger], size: int) -> tuple[I64, I64]:

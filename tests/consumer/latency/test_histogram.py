@@ -133,6 +133,17 @@ def test_values_of_several_blocks_are_all_counted(groups: int, least: int) -> No
     assert as_dicts(filled(rows, groups)) == naive(rows, groups)
 
 
+@pytest.mark.parametrize("other", [1030, -7])
+@pytest.mark.parametrize("extreme", [2**40, 1031, 1029, 0, -8, -6])
+@pytest.mark.parametrize("block", [0, 1, 2])
+def test_the_least_and_the_greatest_are_found_in_every_block(other: int, extreme: int, block: int) -> None:
+    """Also where nothing else in a block is positive, and where both are in one bucket."""
+    values = np.full(2 * histogram._BLOCK + 77, other)
+    values[block * histogram._BLOCK + 70] = extreme
+    rows = [(0, value, True) for value in values.tolist()]
+    assert as_dicts(filled(rows, 1)) == naive(rows, 1)
+
+
 @pytest.mark.parametrize("value", [0, -1, -(2**62)])
 def test_zero_and_negatives_are_kept_out_of_buckets_and_never_dropped(value: int) -> None:
     """A zero is what n leaves after negatives and buckets; a negative has its own count."""
