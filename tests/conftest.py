@@ -22,8 +22,12 @@ from support.kafka import KafkaNode
 from support.secure import SecureKafka
 from support.topics import Topics
 
-# Cores are few and noisy: how long an example takes says nothing about the code.
-hypothesis.settings.register_profile("wirelag", deadline=None)
+# Cores are few and noisy: how long an example takes says nothing about the code. The same examples in each
+# run, so that what fails is what was changed; `--hypothesis-profile=search` looks for new ones.
+hypothesis.settings.register_profile(
+    "wirelag", deadline=None, derandomize=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.register_profile("search", hypothesis.settings.get_profile("wirelag"), derandomize=False)
 hypothesis.settings.load_profile("wirelag")
 
 # Each five minutes a broker deletes what is older than a topic is to keep, whatever a test is at.

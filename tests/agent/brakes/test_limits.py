@@ -4,6 +4,7 @@
 import pytest
 
 from support.agents import heartbeats, in_kernel, total, until
+from support.midnight import wait_for_a_day
 from support.netns import VethPair, hosts_of
 from support.paced import paced
 from support.whole_way import SHARDS, AgentProcess, Names
@@ -81,8 +82,10 @@ def test_a_limit_that_cannot_be_kept_detaches_the_agent(network, names, tmp_path
         assert in_kernel(agent.pid) == []
 
 
+@pytest.mark.timeout(600)
 def test_a_spent_day_is_remembered_by_the_next_run(network, names, tmp_path):
     """The first run delivers more than a day may have; the second keeps nothing from its first second on."""
+    wait_for_a_day()
     more = (f"agent.runtime-dir={tmp_path}", "brakes.max-bytes-per-day=10kB", "agent.heartbeat=200ms")
     with Worker() as worker, AgentProcess(names, hosts_of(network), *more):
         worker.run(paced, network, 3, PACE, CONNECTIONS)
