@@ -19,16 +19,14 @@ from history.latency import latency
 from history.source import Source
 from history.span import Span
 from lake.late import TRACE_POINTS, Late
-from schemas.batch import EventBatch, decode
 from schemas.turns import MEASURES
 from support.consumer import halted, read_kind, wait_for
 from support.faults import Faults
 from support.kafka import ROOT
 from support.rematch_runner import WINDOW_NS
-from support.stories import HOUR_MS, SHARDS, Story, matches, of_two_hosts, sums, unmatched, words
+from support.stories import HOUR_MS, Story, matches, of_two_hosts, sums, unmatched, words
 from support.topics import Topics
-from tests.consumer.engine.scene import START_NS, Host, ends
-from tests.consumer.engine.spoken import EVEN, NAMES, SAME, records, world
+from tests.faults.spooled import addresses, asked_and_answered, late_parts, published
 
 MINUTE_MS = 60_000
 STEP_NS = 3_600 * 10**9
@@ -130,33 +128,6 @@ def test_a_dead_host_is_waited_for_as_long_as_it_may_be_silent(story: Story) -> 
         assert set(unmatched(story.folder / "lake")) == ({"peer_lost"} if lost else set())
 
 
-def in_shard(batch: EventBatch) -> EventBatch:
-    """Return a batch with connections named so that they belong to shard 0."""
-    flows = (msgspec.structs.replace(flow, connection=SHARDS * flow.connection) for flow in batch.flows)
-    return msgspec.structs.replace(batch, flows=tuple(flows))
-
-
-def asked_and_answered(story: Story) -> tuple[list[EventBatch], list[EventBatch]]:
-    """What the agents of two more hosts packed of requests and responses, to the end of their connections."""
-    events, _ = world(EVEN, count=2, size=30)
-    given = [decode(one.value) for one in records(events, size=40, clocks=SAME, closed=True)]
-    offset_ns = story.begin_ms * 1_000_000 - START_NS
-    told = {"realtime_offset_ns": offset_ns, "shards": SHARDS}
-    sides = []
-    for name, host in zip(NAMES, ("gamma", "delta"), strict=True):
-        mine = [one for one in given if one.host == name]
-        sides.append([in_shard(msgspec.structs.replace(one, host=host, boot=host, **told)) for one in mine])
-    return sides[0], sides[1]
-
-
-def addresses(story: Story) -> list[EventBatch]:
-    """Other connections of these hosts: whoever reads of them knows whose addresses they are."""
-    offset_ns = story.begin_ms * 1_000_000 - START_NS
-    hosts = [Host(name, boot=name, epoch=1, offset_ns=offset_ns) for name in ("gamma", "delta")]
-    told = [host.batch([ends(900 + side)[side]], {}, shards=SHARDS) for side, host in enumerate(hosts)]
-    return [in_shard(one) for one in told]
-
-
 @pytest.fixture(scope="module")
 def replayed(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Story:
     """One host was silent for three hours and then delivered its spool; nothing of it was looked at yet."""
@@ -226,26 +197,6 @@ def test_a_spool_that_is_delivered_hours_later_is_matched_by_a_look(
         "one host's spool delivered 3 h later, looked at again",
         events=replayed.fleet.events,
         stored=stored(replayed),
-    )
-
-
-Part = tuple[int, str, str, str, int, int, int]
-
-
-def late_parts(lake: Path) -> Counter[Part]:
-    """What looks committed of histograms."""
-    rows = [row for row in read_kind(lake, "histogram").to_pylist() if row["tick"] < 0]
-    names = ("window_start_ns", "edge", "measure", "clock", "n", "seen", "sum_ns")
-    return Counter(tuple(row[name] for name in names) for row in rows)  # type: ignore[misc] # seven of them
-
-
-def published(story: Story, topic: str) -> Counter[Part]:
-    """What was published of it, each id once."""
-    records = {one.record_id: one for one in story.latencies(topic)}
-    assert all(one.late for one in records.values())
-    return Counter(
-        (one.window_start_ns, one.edge, one.measure, one.clock, one.count, one.seen, one.sum_ns)
-        for one in records.values()
     )
 
 

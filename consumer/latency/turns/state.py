@@ -26,6 +26,7 @@ from consumer.latency.turns.tables import (
     closing,
     join,
     made,
+    no_exchanges,
     no_moves,
     take,
     waiting_for,
@@ -65,7 +66,7 @@ class Told(NamedTuple):
     servers: tuple[Exchanges, ...]
     """What servers saw."""
     unproved: Exchanges
-    """What is known of each response that a hole next to it kept from being told."""
+    """What is known of each response that a hole next to it kept from being told, or that came too late."""
     late: I32
     """The end of each move that came too late."""
     thinned: int
@@ -112,8 +113,9 @@ def follow(state: State, new: Seen, closed: Totals, client: Bools) -> tuple[Stat
     ``touched`` is left to the caller.
     """
     state = _with_room(state, client.size)
-    cut, late = cut_of(new), new.reads.end[:0]
+    cut, late, answers = cut_of(new), new.reads.end[:0], no_exchanges()
     if _late(new.reads, cut.reads, state.done) or _late(new.sends, cut.sends, state.done):
+        answers = _late_answers(new, state.done, client)
         new, late = _not_late(new, state.done)
         cut = cut_of(new)
     came = join(by_kind(state.waiting).arrived, new.arrived)
@@ -129,7 +131,18 @@ def follow(state: State, new: Seen, closed: Totals, client: Bools) -> tuple[Stat
         cut = cut_of(new)
     state = state._replace(waiting=waiting_for(_unsettled(came, settled)), done=settled)
     state, found = _advance(state, new._replace(arrived=came), cut, client)
-    return state, Told(*found, late, 0)
+    return state, Told(found.clients, found.servers, join(found.unproved, answers), late, 0)
+
+
+def _late_answers(new: Seen, done: I64, client: Bools) -> Exchanges:
+    """Return a row for each call of a response that comes too late: it may have begun an exchange."""
+    tables = []
+    for calls, answers in ((new.reads, client), (new.sends, ~client)):
+        own = take(calls, answers[calls.end] & (calls.time < done[calls.end]))
+        marks, nothing = np.zeros(own.end.size, dtype=np.int8), np.zeros_like(own.time)
+        named = (own.end, nothing, own.begin, own.time, own.time, own.offset, own.process)
+        tables.append(Exchanges(*named, marks, own.born))
+    return join(*tables)
 
 
 def _unsettled(came: Arrived, settled: I64) -> Arrived:

@@ -81,6 +81,22 @@ def _share(events: list[Event], side: int, kept: Kept) -> float:
     return sum(mine) / len(mine)
 
 
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("size", [25])
+def test_batches_that_come_out_of_their_order_are_missing_too(style: str, size: int) -> None:
+    """No ledger tells of them, as their events are stored: what is claimed rests on what was counted."""
+    events, truths = world(STYLES[style], count=4, size=60)
+    given = records(events, size=size, closed=True)
+    chance = random.Random(size)  # noqa: S311 - not for secrets
+    order = sorted(range(len(given)), key=lambda at: at + 6 * (chance.random() < 0.1))
+    ticks = [given[0].timestamp_ms + SETTINGS.tick_ms * at for at in range(len(given))]
+    moved = [Record(at, ticks[at], given[one].value) for at, one in enumerate(order)]
+    found = told(ended(moved))
+    for measure in MEASURES:
+        assert claimed(found[measure], []) <= found[measure].n / len(truths) <= 1, measure
+    assert found["network"].missing > 0
+
+
 def test_what_the_server_lost_is_missing_of_network_time_one_by_one() -> None:
     """The client told all, so of each it is known whether the server's word is there."""
     events, truths = world()
