@@ -3,7 +3,8 @@
 
 What was sent and read on a host then is in no ledger, and no loss. So an answer that rests on such a host is
 never called complete, though all that agents saw is there. Times are the broker's, of heartbeats as they are
-stored: the beginning can be 10 s early. The time before a host's first run in the
+stored: of an agent that was killed the beginning can be 10 s early; one that says good-bye calls itself stopped,
+and traced until then. The time before a host's first run in the
 rows read is not told of, nor is silence that all hosts share, which may be the consumer's.
 """
 
@@ -17,14 +18,19 @@ from history.span import iso
 SILENT_NS = 30 * 10**9
 SHOWN = 3
 _ABSENT = """
-WITH heard AS (
-    SELECT host, boot, epoch, heard_ns, agent_state = 'stopped' AS stopped,
-        count(*) FILTER (agent_state = 'stopped') OVER (PARTITION BY host, boot, epoch ORDER BY heard_ns)
-        AS stops
-    FROM agent WHERE heard_ns < $to_ns),
+WITH said AS (
+    SELECT host, boot, epoch, heard_ns, coalesce(agent_state = 'stopped', false) AS stopped, final,
+        lag(agent_state) OVER run AS before
+    FROM agent WHERE heard_ns < $to_ns WINDOW run AS (PARTITION BY host, boot, epoch ORDER BY heard_ns)),
+heard AS (
+    SELECT * EXCLUDE stopped, stopped AND (before = 'stopped' OR NOT coalesce(final, false)) AS stopped
+    FROM said),
+phase AS (
+    SELECT *, count(*) FILTER (stopped) OVER (PARTITION BY host, boot, epoch ORDER BY heard_ns) AS stops
+    FROM heard),
 traced AS (
-    SELECT host, min(heard_ns) AS first_ns, max(heard_ns) AS last_ns FROM heard
-    WHERE stopped IS DISTINCT FROM true GROUP BY host, boot, epoch, stops),
+    SELECT host, min(heard_ns) AS first_ns, max(heard_ns) AS last_ns FROM phase
+    WHERE NOT stopped GROUP BY host, boot, epoch, stops),
 told AS (
     SELECT host, first_ns, max(last_ns) OVER (PARTITION BY host ORDER BY first_ns
         ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before_ns FROM traced),

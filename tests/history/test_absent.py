@@ -45,7 +45,7 @@ def test_agents_that_went_on_leave_nothing_out(write: Write) -> None:
 def test_between_two_runs_nobody_traced(write: Write) -> None:
     """A restart, with a good-bye and nothing lost: what rests on that host alone, or too, is not whole."""
     before, after = spoke("beta", 0, 90), spoke("beta", 120, 600, **NEXT)
-    before[-1]["final"] = True
+    before[-1] |= {"final": True, "agent_state": "stopped"}
     answer = asked(write, spoke("alpha", 0, 600) + before + after, by="measure")
     assert answer.absent == [Absence("beta", START + 90 * SECOND, START + 120 * SECOND)]
     assert whole(answer) == {("", "delivery"): False, ("", "send-block"): True, ("", "server-turn"): False}
@@ -72,6 +72,14 @@ def test_a_stopped_agent_traces_nothing(write: Write) -> None:
     beta = spoke("beta", 0, 90) + spoke("beta", 100, 200, agent_state="stopped") + spoke("beta", 210, 600)
     answer = asked(write, spoke("alpha", 0, 600) + beta)
     assert answer.absent == [Absence("beta", START + 90 * SECOND, START + 210 * SECOND)]
+
+
+def test_a_stopped_agent_that_ends_traced_nothing_either(write: Write) -> None:
+    """Its good-bye is no sign that it traced until then."""
+    beta = spoke("beta", 0, 90) + spoke("beta", 100, 200, agent_state="stopped")
+    beta[-1]["final"] = True
+    answer = asked(write, spoke("alpha", 0, 600) + beta + spoke("beta", 300, 600, **NEXT))
+    assert answer.absent == [Absence("beta", START + 90 * SECOND, START + 300 * SECOND)]
 
 
 def test_two_agents_of_one_host_stand_in_for_one_another(write: Write) -> None:
