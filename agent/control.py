@@ -10,18 +10,22 @@ from agent.version import VERSION as AGENT
 from schemas.control import VERSION, Heartbeat
 
 
-def heartbeat(
+def heartbeat(  # noqa: PLR0913 - what one tells
     identity: Identity,
     sequence: int,
     clock: Clock,
     ledger: Ledger,
     outstanding: Outstanding,
     *,
+    held_ns: int | None = None,
     final: bool,
     agent: str = AGENT,
 ) -> Heartbeat:
-    """Return the heartbeat of this moment; write it after the delivery reports were taken."""
-    oldest = outstanding.oldest_ns()
+    """Return the heartbeat of this moment; write it after the delivery reports were taken.
+
+    ``held_ns`` is CLOCK_MONOTONIC of the oldest event that is not packed yet, None = none is.
+    """
+    oldest = min((one for one in (outstanding.oldest_ns(), held_ns) if one is not None), default=None)
     return Heartbeat(
         version=VERSION,
         host=identity.host,

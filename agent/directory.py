@@ -35,6 +35,11 @@ class Resolved(NamedTuple):
     process: NDArray[np.int64]
     """Index into ``Directory.processes``, 0 = the kernel."""
 
+    @property
+    def oldest_ns(self) -> int:
+        """CLOCK_MONOTONIC of the event that is oldest by its own time; there is one at least."""
+        return int(self.events["time_ns"][self.order].min())
+
     def select(self, index: NDArray[np.intp]) -> "Resolved":
         """Return those at (k,) places of the order."""
         return Resolved(self.events, *(column.take(index) for column in self[1:]))

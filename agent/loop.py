@@ -60,6 +60,7 @@ class Loop:
         self._pass_every_ns = pass_every_ns
         self._pass_at_ns = 0
         self._records: list[bytes] = []
+        self._taken_until_ns = self._records_since_ns = clock().monotonic_ns
         self._forget_at_ns = clock().monotonic_ns + FORGET_EVERY_NS
         self._accounts_at_ns = clock().monotonic_ns + ACCOUNTS_EVERY_NS
         self.kernel: Counters | None = None
@@ -67,7 +68,10 @@ class Loop:
     def turn(self) -> bool:
         """Flush the kernel's batches, take them, send what is due; says whether anything came."""
         cycle = self._parts.capture.cycle()
+        if not self._records:
+            self._records_since_ns = self._taken_until_ns
         self._records += cycle.records
+        self._taken_until_ns = max(self._taken_until_ns, cycle.complete_until_ns)
         now = self._clock().monotonic_ns
         if len(self._records) >= ENOUGH_RECORDS or now >= self._pass_at_ns:
             self._pass(cycle.complete_until_ns, now)
@@ -79,6 +83,16 @@ class Loop:
         if now >= self._accounts_at_ns:
             self.audit()
         return bool(cycle.records)
+
+    @property
+    def oldest_ns(self) -> int | None:
+        """CLOCK_MONOTONIC before which no event is held that was not handed to the sink; None: none is.
+
+        After a pause of the process what waits here is as old as the pause was long.
+        """
+        parts = (self._reorder.oldest_ns, self._pending.oldest_ns, self._parts.packer.oldest_ns)
+        unread = self._records_since_ns if self._records else None
+        return min((one for one in (*parts, unread) if one is not None), default=None)
 
     def audit(self) -> None:
         """Have each open connection tell its account with its next event."""
@@ -97,6 +111,7 @@ class Loop:
         for _ in range(PATIENCE_PASSES + 1):
             self._pass(2**64 - 1, self._clock().monotonic_ns)
         self._send(everything=True)
+        self._taken_until_ns = self._clock().monotonic_ns
         self.count(counters)
 
     def count(self, counters: Counters) -> None:

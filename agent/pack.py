@@ -77,6 +77,11 @@ class Packer:
         """Number of events that wait to be packed."""
         return sum(shard.events for shard in self._shards)
 
+    @property
+    def oldest_ns(self) -> int | None:
+        """CLOCK_MONOTONIC of the oldest event that waits, None where none does."""
+        return min((part.oldest_ns for shard in self._shards for part in shard.parts), default=None)
+
     def add(self, resolved: Resolved, now_ns: int) -> None:
         """Take (n,) events whose flow is known, in order of emission."""
         if not resolved.flow.size:

@@ -36,6 +36,11 @@ class Pending:
         """Number of events that wait."""
         return sum(part.flow.size for _, part in self._held)
 
+    @property
+    def oldest_ns(self) -> int | None:
+        """CLOCK_MONOTONIC of the oldest event that waits, None where none does."""
+        return min((part.oldest_ns for _, part in self._held if part.order.size), default=None)
+
     def cycle(self, resolved: Resolved, now_ns: int) -> Outcome:
         """Split (n,) events into those with a flow and those to hold.
 

@@ -41,6 +41,11 @@ class ReorderBuffer:
         """Number of events that wait."""
         return 0 if self._held is None else self._held.size
 
+    @property
+    def oldest_ns(self) -> int | None:
+        """CLOCK_MONOTONIC of the oldest event that waits, None where none does."""
+        return None if self._held is None else int(self._held["time_ns"].min())
+
     def release(self, events: EventArray, complete_until_ns: int) -> Released:
         """Add (n,) events and release all that were emitted before ``complete_until_ns``."""
         pending = events if self._held is None else joined([self._held, events])

@@ -262,8 +262,8 @@ class AgentService:
 
     def _beat(self, works: "_Works", *, final: bool) -> None:
         identity, delivery, standing = works.identity, works.delivery, works.delivery.standing
-        now, out = system_clock(), delivery.outstanding
-        beat = heartbeat(identity, self._beats, now, self.ledger, out, final=final)
+        now, out, held = system_clock(), delivery.outstanding, works.loop.oldest_ns
+        beat = heartbeat(identity, self._beats, now, self.ledger, out, held_ns=held, final=final)
         told = self._about.on(
             works.brakes.standing.on(with_earlier(beat, None if standing is None else standing.earlier_ns)),
             backend=works.switch.capture.means,
