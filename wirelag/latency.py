@@ -162,8 +162,8 @@ def _absent(answer: "Answer") -> Iterator[str]:
         yield absent.behind(answer.absences.behind_ns)
     if answer.absences.times:
         yield (
-            f"hosts without an agent that traced: {absent.told(answer.absences.times)}; what they did then is in "
-            "no figure, so COMPLETE can be too high"
+            f"hosts without an agent that traced: {absent.told(answer.absences.times)}; "
+            "what they did then is in no figure, so COMPLETE can be too high"
         )
 
 
