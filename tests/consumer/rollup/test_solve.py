@@ -112,6 +112,23 @@ def test_clocks_that_fell_silent_contradict_nothing() -> None:
     assert (found["status"], found["messages_there"], found["messages_back"]) == ("unsynced", 0, 0)
 
 
+@pytest.mark.parametrize("seconds", np.arange(1.0, 9.0, 0.5).tolist())
+def test_what_is_bounded_is_told_however_short_it_is(seconds: float) -> None:
+    """Two hosts talk for some seconds only: a row is bounded where it has bounds, and latencies then are."""
+    first, last = BEGIN_NS + 20 * SECOND, BEGIN_NS + (20 + seconds) * SECOND
+    rows = [one for one in talk(CLOCKS, both("ab"), messages=4000) if first <= one["at_ns"] < last]
+    solved = solve(rows)
+    (found,) = solved.rows.to_pylist()
+    told = [
+        one is not None and two is not None
+        for one, two in zip(found["offsets"], found["offsets"][1:], strict=False)
+    ]
+    wrong, bound = ask(solved, CLOCKS, "a", "b")
+    assert (found["status"] == "bounded") == any(told) == (bound >= 0).any()
+    assert any(told) or seconds < 7  # b is 3 s ahead, so that less is of both
+    assert (wrong <= bound)[bound >= 0].all()
+
+
 def test_one_clock_needs_no_solution() -> None:
     found = solve([]).correct(
         pa.array(["x", "x", None, None]).dictionary_encode(),
