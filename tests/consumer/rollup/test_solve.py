@@ -175,6 +175,32 @@ def test_readings_take_the_pace_that_ntp_sets_out_of_a_clock() -> None:
     assert bounds["with"].mean() < bounds["without"].mean()
 
 
+@pytest.mark.parametrize("part", [slice(0, 80), slice(100, None), slice(90, 91)])
+def test_readings_of_a_part_leave_the_rest_to_messages(part: slice) -> None:
+    """Beyond them a clock may be slewed by nobody knows how much; messages tell better, as without any."""
+    slewed = slewing(CLOCKS["b"], 10 * SECOND, 30 * SECOND, 300e-6)
+    clocks = CLOCKS | {"b": slewed}
+    rows, told = talk(clocks, both("ab")), readings("b", CLOCKS["b"], slewed)[part]
+    wrong, bound = ask(solve(rows, told), clocks, "a", "b")
+    assert (wrong <= bound)[bound >= 0].all()
+    assert bound.tolist() == ask(solve(rows), clocks, "a", "b")[1].tolist()
+    assert np.median(bound) < 150 * MICRO
+
+
+def test_a_host_that_comes_is_known_by_its_readings() -> None:
+    """All it stamps is later than its first reading."""
+    slewed = slewing(CLOCKS["b"], 10 * SECOND, 90 * SECOND, 300e-6)
+    clocks = CLOCKS | {"b": slewed}
+    begin = BEGIN_NS + 5 * SECOND
+    rows = [one for one in talk(clocks, both("ab")) if one["at_ns"] > begin]
+    told = [one for one in readings("b", CLOCKS["b"], slewed) if one["at_ns"] > begin]
+    solved = solve(rows, told)
+    wrong, bound = ask(solved, clocks, "a", "b")
+    assert (wrong <= bound)[bound >= 0].all()
+    assert np.median(bound[bound >= 0]) < 60 * MICRO
+    assert solved.rows["steps"].to_pylist() == [0]
+
+
 def test_an_interrupted_reading_is_left_out() -> None:
     told = readings("b", CLOCKS["b"], CLOCKS["b"])
     told[90] = told[90] | {"raw_offset_ns": told[90]["raw_offset_ns"] + 4 * 10**6, "width_ns": 9 * 10**6}
