@@ -2,8 +2,9 @@
 """From rows of kinds ``clock`` and ``reading`` to clocks and what was heard between them. Pure.
 
 A clock is a boot: all hosts of one boot id share it. It runs on CLOCK_MONOTONIC_RAW where its host gave
-readings, else on CLOCK_MONOTONIC, from 0 where its host's CLOCK_REALTIME showed the window's begin, so that
-its times are small. Rows that make no sense (no times, lists unlike in length, no boot) are left out.
+readings all through its messages, else on CLOCK_MONOTONIC, from 0 where its host's CLOCK_REALTIME showed the
+window's begin, so that its times are small. Rows that make no sense (no times, lists unlike in length, no
+boot) are left out.
 """
 
 from typing import NamedTuple
@@ -24,6 +25,10 @@ _WIDE_NS = 2_000.0
 """A reading so many times wider than most, and than this, was interrupted."""
 _APART_NS = 50_000_000
 """Two agents of one host may read at once; what lies between two readings is worth little then."""
+_BEYOND_NS = 2_000_000_000
+_BEYOND = 0.02
+"""Of readings that more than this share of a host's messages are so far beyond, nothing is made: each second
+there leaves 0.6 ms open, where a clock that NTP slews is better known from messages."""
 _FASTEST = 2e-3
 """No kernel lets CLOCK_MONOTONIC run off that fast."""
 
@@ -96,7 +101,11 @@ def read(begin_ns: int, clock: pa.Table, reading: pa.Table) -> Inputs:
     codes = np.array([number[boot] for boot in messages.boots], dtype=np.int64)
     senders, receivers = codes[messages.sender], codes[messages.receiver]
     starts = _begins(begin_ns, boots, readings, messages, (senders, receivers))
-    clocks = [_clock(boot, hosts[boot], begin_ns, starts[boot], readings.get(boot)) for boot in boots]
+    stamps = _stamps(messages, senders, receivers)
+    clocks = [
+        _clock(boot, hosts[boot], (begin_ns, starts[boot]), readings.get(boot), stamps.get(number[boot]))
+        for boot in boots
+    ]
     return Inputs(clocks, _heard(clocks, messages, senders, receivers))
 
 
@@ -216,17 +225,33 @@ def _begins(
     return starts
 
 
-def _clock(boot: str, host: str, begin_ns: int, start: int, told: _Told | None) -> Clock:
+def _stamps(found: _Messages, senders: I64, receivers: I64) -> dict[int, I64]:
+    """Return the CLOCK_MONOTONIC of all that each clock stamped."""
+    who, times = np.concatenate((senders, receivers)), np.concatenate((found.sent, found.arrived))
+    return {int(who[rows[0]]): times[rows] for rows in _split(who, np.argsort(who, kind="stable"))}
+
+
+def _clock(boot: str, host: str, begin: tuple[int, int], told: _Told | None, stamps: I64 | None) -> Clock:
+    """Return a clock; `begin` is where the window begins by CLOCK_REALTIME, and by CLOCK_MONOTONIC here."""
+    begin_ns, start = begin
     if told is None:
         return Clock(boot, host, None, 0.0, start, None)
-    readings = Readings(told.monotonic, told.raw_offset)
-    base = int(to_raw(np.array([start]), readings)[0])
+    readings, base, offset, widest = None, start, np.zeros_like(told.monotonic), 0.0
+    if stamps is None or _throughout(told.monotonic, stamps):
+        readings, offset = Readings(told.monotonic, told.raw_offset), told.raw_offset
+        base, widest = int(to_raw(np.array([start]), readings)[0]), float(told.width.max()) / 2
     wall = None
     if np.isfinite(told.error).any():
-        shown = told.monotonic + told.raw_offset - base
+        shown = told.monotonic + offset - base
         ahead = told.monotonic + told.wall - begin_ns - shown
         wall = Wall(shown.astype(np.float64), ahead.astype(np.float64), told.error + told.width)
-    return Clock(boot, host, readings, float(told.width.max()) / 2, base, wall)
+    return Clock(boot, host, readings, widest, base, wall)
+
+
+def _throughout(told: I64, stamps: I64) -> bool:
+    """Say whether a host gave readings all through what it stamped."""
+    beyond = (stamps < told[0] - _BEYOND_NS) | (stamps > told[-1] + _BEYOND_NS)
+    return bool(beyond.mean() <= _BEYOND)
 
 
 def _heard(

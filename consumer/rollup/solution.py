@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from consumer.latency.clock.line import F64
 from consumer.latency.clock.pair import Pair
-from consumer.latency.intervals import I64
+from consumer.latency.intervals import I64, Bools
 from consumer.rollup.inputs import Clock, Heard, Inputs
 from consumer.rollup.together import Together, View
 from schemas.clock import BOUNDED, INFEASIBLE, UNSYNCED
@@ -89,12 +89,13 @@ def _told(window: Window, view: View, pair: Pair | None, shown: tuple[_Shown, _S
     high, low = (np.where(bad, np.inf, fleet.ahead[way]) for way in ((a, b), (b, a)))
     time = fleet.shown[a]
     inside = (time[:-1] < window.window_ns) & (time[1:] > 0)
-    bounded = bool((np.isfinite(high) & np.isfinite(low))[inside].any())
+    stretches = np.isfinite(high) & np.isfinite(low)
+    known = _known(stretches)
+    bounded = bool((known[:-1] & known[1:])[inside].any())
     contradictory = pair is not None and (not pair.pieces or bool(bad[inside].any()))
     offset = shown[1].monotonic - shown[0].monotonic
     loose = shown[0].loose + shown[1].loose
-    beyond, short = (np.ceil(_beside(side) + loose) for side in (high, low))
-    known = np.isfinite(beyond) & np.isfinite(short)
+    beyond, short = (np.ceil(_beside(np.where(stretches, side, 0.0)) + loose) for side in (high, low))
     return {
         "status": BOUNDED if bounded else INFEASIBLE if contradictory else UNSYNCED,
         "times": shown[0].monotonic.tolist(),
@@ -104,6 +105,17 @@ def _told(window: Window, view: View, pair: Pair | None, shown: tuple[_Shown, _S
         "skew_ppb": _skew(window, pair),
         **_changes(window, pair),
     }
+
+
+def _known(stretches: Bools) -> Bools:
+    """Return (q + 1,) at which times to say what is known: two neighbours where it is of all between them.
+
+    `stretches` is (q,). Beside a single one of which nothing is known a time is given up.
+    """
+    before, behind = np.concatenate(([False], stretches)), np.append(stretches, False)
+    known: Bools = before | behind
+    known[:-1] &= stretches | ~(before[:-1] & behind[1:])
+    return known
 
 
 def _nullable(values: I64, known: Any) -> list[int | None]:  # noqa: ANN401 - (n,) bools

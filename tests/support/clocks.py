@@ -38,6 +38,18 @@ def slewing(clock: Shows, begin: float, end: float, rate: float) -> Shows:
     return lambda true: clock(true) + rate * (np.clip(true, begin, end) - begin)
 
 
+def decaying(clock: Shows, begin: float, offset: float, second: float) -> Shows:
+    """A clock that is brought ahead by `offset` ns, each second by the share `second` of what is left."""
+
+    def shows(true: F64) -> F64:
+        spent = np.maximum(true - begin, 0) / SECOND
+        left = (1 - second) ** np.floor(spent) * (1 - second * (spent % 1))
+        shown: F64 = clock(true) + offset * (1 - left)
+        return shown
+
+    return shows
+
+
 @dataclass
 class Path:
     """Delays of one way: never less than `floor` ns, and more by chance."""
@@ -46,11 +58,15 @@ class Path:
     jitter: float = 10 * MICRO
     heavy: bool = False
     """Chance is log-normal instead of exponential."""
+    tail: float = 0.0
+    """Chance is Pareto's, of this index: at 1.1 ten messages may take a hundred times longer than most."""
 
     def delays(self, rng: np.random.Generator, size: int) -> F64:
         """Return (size,) ns."""
         if self.heavy:
             return self.floor + rng.lognormal(np.log(self.jitter), 1.0, size)
+        if self.tail:
+            return self.floor + self.jitter * rng.pareto(self.tail, size)
         return self.floor + rng.exponential(self.jitter, size)
 
 

@@ -3,8 +3,9 @@
 
 Within a piece the truth is taken to be a line that fits (its slope lies between `least_slope` and
 `most_slope`) plus a wander of at most WANDER. So each message bounds it at other times as well, ever more
-loosely; the tightest of all those is the bound. Between two pieces, and until the later one is settled, both
-apply at their loosest: there the truth is on its way from one line to the other.
+loosely; the tightest of all those is the bound, but none is tighter than what the messages around a time
+say (lasting.py), so that what bends unseen within a piece is held as well. Between two pieces, and until the
+later one is settled, both apply at their loosest: there the truth is on its way from one line to the other.
 """
 
 from functools import partial
@@ -13,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from consumer.latency.clock.lasting import lasting
 from consumer.latency.clock.line import F64, STEEPEST, Points
 from consumer.latency.clock.pieces import CHANCE, Piece, pieces
 
@@ -174,27 +176,28 @@ def _loosened(
     *,
     stretches: bool,
 ) -> F64:
-    """Return (q,) the least distance from the line that points leave.
+    """Return (q,) the least distance from the line that points leave: all of them, and those around a time.
 
     Args:
         piece: whose line it is.
         time: (q,) times asked for.
         points: (n,) above the line, or below it.
-        unseen: (q,) and (n,) the largest step that nothing shows, there and at the points. With one between,
-            a bound is wrong by the step less the message's own delay, which may be next to nothing.
+        unseen: (q,) and (n,) the most that chance hides, there and at the points. With such a change between,
+            a bound is wrong by it less the message's own delay, which may be next to nothing.
         rates: how fast the truth may leave the line towards the points, after a point and before it.
         stretches: return (q - 1,) instead, what holds everywhere between two of the times.
     """
     distance = np.abs(points.value - piece.line.value(points.time))
     since = time[:, None] - points.time
     drift = np.maximum(rates[0] * since, -rates[1] * since)
-    hidden = unseen[0]
+    hidden, begin, end = unseen[0], time, time
     if stretches:
         # Both are greatest at an end: the one is a valley, the other falls and then rises.
         drift, hidden = np.maximum(drift[:-1], drift[1:]), np.maximum(hidden[:-1], hidden[1:])
+        begin, end = time[:-1], time[1:]
     drift += distance
     drift += np.maximum(hidden[:, None], unseen[1])
-    least: F64 = drift.min(axis=1)
+    least: F64 = np.maximum(drift.min(axis=1), lasting(points, distance).over(begin, end, rates))
     return least
 
 

@@ -4,7 +4,8 @@
 A cut is made where the messages prove it (no line fits at all), and where two lines have so much more room
 than one that chance does not explain it: a step smaller than the round trip leaves room for a false line,
 but takes half of itself away from it. A step is never smoothed away; a change of rate (a slew) is cut
-likewise.
+likewise. And a cut is made where parts of the window have more room than the whole: what goes and comes back
+bends any two lines as much as one.
 """
 
 from functools import cache
@@ -19,6 +20,10 @@ CHANCE = 9.0
 Of 20,000 windows of 60 s with exponential jitter and no step, 4 were cut (tests/consumer/latency/clock)."""
 LEAST_ROOM_NS = 500.0
 """What is won must be more than this, whatever the jitter: stamps themselves take time."""
+_PARTS = (16, 8, 4)
+"""Of a piece, whose room is looked at."""
+_NEAR = 4
+"""One point in so many is near the nearest."""
 FEW = 3
 """Points a side must have, above and below, to be cut off for more room; a proof needs one of each."""
 
@@ -36,10 +41,10 @@ class Piece(NamedTuple):
     """How far chance may move the line here, ns."""
 
     def unseen(self, time: F64, *, first: bool, last: bool) -> F64:
-        """Return (q,) the largest step that nothing would have shown there, ns; inf at an open end.
+        """Return (q,) by how much the truth may leave the line there by chance, ns; inf at an open end.
 
-        A step takes half of itself as room, and is cut for where that is more than chance, of which there is
-        more the fewer points the smaller side has.
+        More is cut for, or told by the points around (lasting.py). There is more of it the fewer points the
+        smaller side has.
         `first` and `last` say whether nothing is known before and after this piece.
         """
         noise = np.zeros(time.size)
@@ -49,7 +54,7 @@ class Piece(NamedTuple):
             after = points.time.size - before
             few |= (points.time.size < 2 * FEW) | (first & (before < FEW)) | (last & (after < FEW))
             noise += scatter(self.line, points) / np.maximum(np.minimum(before, after), 1)
-        return np.where(few, np.inf, 2 * np.maximum(LEAST_ROOM_NS, CHANCE * noise))
+        return np.where(few, np.inf, np.maximum(LEAST_ROOM_NS, CHANCE * noise))
 
     def settled(self) -> tuple[float, float]:
         """Return the times from which, and up to which, FEW points of either kind speak for the line."""
@@ -99,12 +104,12 @@ def _piece(above: Points, below: Points, steepest: tuple[float, float]) -> Piece
 def _together(one: Piece, other: Piece, steepest: tuple[float, float]) -> Piece | None:
     """Return two neighbours as one where that takes no more room than chance would.
 
-    What two bends are cut for, each half of it, may first be cut between them.
+    What two bends are cut for, each half of it, may first be cut between them. A bend is not put together.
     """
     whole = _piece(_end_to_end(one.above, other.above), _end_to_end(one.below, other.below), steepest)
     lost = min(one.line.room, other.line.room) - whole.line.room
     chance = max(LEAST_ROOM_NS, one.noise + other.noise)
-    return whole if whole.line.room >= 0 and lost <= chance else None
+    return whole if whole.line.room >= 0 and lost <= chance and not _uneven(whole) else None
 
 
 def _end_to_end(one: Points, other: Points) -> Points:
@@ -126,7 +131,40 @@ def _cut(whole: Piece, steepest: tuple[float, float]) -> float | None:
     lines = fit(*before, steepest), fit(*after, steepest)
     won = min(lines[0].room, lines[1].room) - whole.line.room
     chance = _noise(lines[0], *before) + _noise(lines[1], *after)
-    return at if won > max(LEAST_ROOM_NS, chance) else None
+    return at if won > max(LEAST_ROOM_NS, chance) or _uneven(whole) else None
+
+
+def _uneven(whole: Piece) -> bool:
+    """Say whether somewhere along the line there is more room than chance explains: then it bends elsewhere.
+
+    What goes and comes back takes room from one line and from any two alike.
+    """
+    return any(_roomier(whole, np.linspace(whole.begin, whole.end, parts + 1)[1:-1]) for parts in _PARTS)
+
+
+def _roomier(whole: Piece, edges: F64) -> bool:
+    """Say whether any of the parts between (m,) times has more room than the whole and than chance explains.
+
+    By chance the nearest point is as much nearer or farther as the mean distance per point; or, where few
+    points come near (delays that hardly ever are the least), as the next ones are from it.
+    """
+    room, noise = np.zeros(edges.size + 1), np.zeros(edges.size + 1)
+    enough = np.ones(edges.size + 1, dtype=bool)
+    for points in (whole.above, whole.below):
+        part = np.searchsorted(edges, points.time, side="right")
+        distance = np.abs(points.value - whole.line.value(points.time))
+        distance = distance[np.lexsort((distance, part))]
+        starts = np.searchsorted(part, np.arange(room.size))
+        count = np.diff(starts, append=part.size)
+        enough &= count >= FEW
+        some, count = np.minimum(starts, part.size - 1), np.maximum(count, 1)
+        near = np.maximum(count // _NEAR, FEW - 1)
+        least, mean = distance[some], np.add.reduceat(distance, some) / count
+        next_ones = distance[np.minimum(some + near, part.size - 1)]
+        room += least / 2
+        noise += np.maximum((mean - least) / count, (next_ones - least) / near)
+    more = room - whole.line.room > np.maximum(LEAST_ROOM_NS, CHANCE * noise)
+    return bool((enough & more).any())
 
 
 def _balance(above: Points, below: Points, times: F64, steepest: tuple[float, float]) -> float:

@@ -112,6 +112,23 @@ def test_clocks_that_fell_silent_contradict_nothing() -> None:
     assert (found["status"], found["messages_there"], found["messages_back"]) == ("unsynced", 0, 0)
 
 
+@pytest.mark.parametrize("seconds", np.arange(1.0, 9.0, 0.5).tolist())
+def test_what_is_bounded_is_told_however_short_it_is(seconds: float) -> None:
+    """Two hosts talk for some seconds only: a row is bounded where it has bounds, and latencies then are."""
+    first, last = BEGIN_NS + 20 * SECOND, BEGIN_NS + (20 + seconds) * SECOND
+    rows = [one for one in talk(CLOCKS, both("ab"), messages=4000) if first <= one["at_ns"] < last]
+    solved = solve(rows)
+    (found,) = solved.rows.to_pylist()
+    told = [
+        one is not None and two is not None
+        for one, two in zip(found["offsets"], found["offsets"][1:], strict=False)
+    ]
+    wrong, bound = ask(solved, CLOCKS, "a", "b")
+    assert (found["status"] == "bounded") == any(told) == (bound >= 0).any()
+    assert any(told) or seconds < 7  # b is 3 s ahead, so that less is of both
+    assert (wrong <= bound)[bound >= 0].all()
+
+
 def test_one_clock_needs_no_solution() -> None:
     found = solve([]).correct(
         pa.array(["x", "x", None, None]).dictionary_encode(),
@@ -156,6 +173,32 @@ def test_readings_take_the_pace_that_ntp_sets_out_of_a_clock() -> None:
         assert solved.rows["steps"].to_pylist() == [0 if name == "with" else 2]
     assert np.median(bounds["with"]) < 60 * MICRO
     assert bounds["with"].mean() < bounds["without"].mean()
+
+
+@pytest.mark.parametrize("part", [slice(0, 80), slice(100, None), slice(90, 91)])
+def test_readings_of_a_part_leave_the_rest_to_messages(part: slice) -> None:
+    """Beyond them a clock may be slewed by nobody knows how much; messages tell better, as without any."""
+    slewed = slewing(CLOCKS["b"], 10 * SECOND, 30 * SECOND, 300e-6)
+    clocks = CLOCKS | {"b": slewed}
+    rows, told = talk(clocks, both("ab")), readings("b", CLOCKS["b"], slewed)[part]
+    wrong, bound = ask(solve(rows, told), clocks, "a", "b")
+    assert (wrong <= bound)[bound >= 0].all()
+    assert bound.tolist() == ask(solve(rows), clocks, "a", "b")[1].tolist()
+    assert np.median(bound) < 150 * MICRO
+
+
+def test_a_host_that_comes_is_known_by_its_readings() -> None:
+    """All it stamps is later than its first reading."""
+    slewed = slewing(CLOCKS["b"], 10 * SECOND, 90 * SECOND, 300e-6)
+    clocks = CLOCKS | {"b": slewed}
+    begin = BEGIN_NS + 5 * SECOND
+    rows = [one for one in talk(clocks, both("ab")) if one["at_ns"] > begin]
+    told = [one for one in readings("b", CLOCKS["b"], slewed) if one["at_ns"] > begin]
+    solved = solve(rows, told)
+    wrong, bound = ask(solved, clocks, "a", "b")
+    assert (wrong <= bound)[bound >= 0].all()
+    assert np.median(bound[bound >= 0]) < 60 * MICRO
+    assert solved.rows["steps"].to_pylist() == [0]
 
 
 def test_an_interrupted_reading_is_left_out() -> None:
