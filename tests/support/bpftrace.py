@@ -21,6 +21,8 @@ _PROBES = {
     "hits": ("tracepoint:tcp:tcp_sendmsg_locked", "1", "1"),
     "copies": ("tracepoint:tcp:tcp_rcv_space_adjust", "1", "1"),
 }
+_AGAIN_SECONDS = 5.0
+"""Ten times what an end takes on a busy machine: when it is under way another signal would cut it short."""
 _MOUNT = 'mount -t tracefs none /sys/kernel/tracing && exec "$0" "$@"'
 
 
@@ -62,8 +64,11 @@ class Bpftrace:
         self._program.__exit__(kind, error, trace)
 
     def end(self) -> dict[str, tuple[int, int]]:
-        """End it and return (times, bytes) by the names of ``_PROBES``; hits and copies have no bytes."""
-        said = self._program.end(signal.SIGINT)
+        """End it and return (times, bytes) by the names of ``_PROBES``; hits and copies have no bytes.
+
+        It heeds a signal where that ends its waiting for events, else with the next event; there may be none.
+        """
+        said = self._program.end(signal.SIGINT, _AGAIN_SECONDS)
         maps: dict[str, int] = {}
         for line in said.splitlines():
             told: dict[str, Any] = json.loads(line) if line.startswith("{") else {}

@@ -80,16 +80,18 @@ class Program:
         """What it has printed."""
         return self._log.read_text(encoding="utf-8", errors="replace")
 
-    def end(self, number: signal.Signals = signal.SIGTERM) -> str:
-        """Ask it to end, wait, and return what it printed; what does not go is killed."""
-        self._process.send_signal(number)
-        try:
-            self._process.wait(PATIENCE_SECONDS)
-        except subprocess.TimeoutExpired:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-            raise
-        return self.text
+    def end(self, number: signal.Signals = signal.SIGTERM, again_seconds: float = PATIENCE_SECONDS) -> str:
+        """Ask it to end, now and again, wait, and return what it printed; what does not go is killed."""
+        for _ in range(int(PATIENCE_SECONDS / again_seconds)):
+            self._process.send_signal(number)
+            try:
+                self._process.wait(again_seconds)
+            except subprocess.TimeoutExpired:
+                continue
+            return self.text
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        raise AssertionError(f"{' '.join(self._command)} did not end:\n{self.text}")
 
     def wait(self) -> str:
         """Wait for its own end, which has to be a good one, and return what it printed."""
