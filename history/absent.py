@@ -3,9 +3,9 @@
 
 What was sent and read on a host then is in no ledger, and no loss. So an answer that rests on such a host is
 never called complete, though all that agents saw is there. Times are the broker's, of heartbeats as they are
-stored: of an agent that was killed the beginning can be 10 s early; one that says good-bye calls itself stopped,
-and traced until then. The time before a host's first run in the
-rows read is not told of, nor is silence that all hosts share, which may be the consumer's.
+stored: of an agent that was killed the beginning can be 10 s early; one that says good-bye calls itself
+stopped, and traced until then. The time before a host's first run in the rows read is not told of. Silence
+that all hosts share may be the consumer's: it is told apart, as ``behind_ns``.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,6 +16,8 @@ from history.engine import Engine, Parameters
 from history.span import iso
 
 SILENT_NS = 30 * 10**9
+BEHIND_NS = 60 * 10**9
+"""Standing is stored every 10 s, and a commit takes a while: what is nearer to the end is in time."""
 SHOWN = 3
 _ABSENT = """
 WITH said AS (
@@ -41,6 +43,7 @@ absence AS (
     SELECT host, max(last_ns), NULL FROM traced GROUP BY host
     HAVING max(last_ns) < (SELECT max(heard_ns) FROM heard) - $silent_ns)
 SELECT * FROM absence ORDER BY from_ns, host"""
+_NEWEST = "SELECT max(heard_ns) AS newest FROM agent WHERE heard_ns < $to_ns"
 _RESTING = """
 WITH {parts}
 SELECT DISTINCT label, measure, unnest(CASE WHEN measure IN ('send-block', 'client-turn', 'rtt')
@@ -64,6 +67,8 @@ class Absences(NamedTuple):
     """By their beginning."""
     groups: set[tuple[object, str]]
     """(label, kind) of what rests on one of these hosts."""
+    behind_ns: int
+    """How long before the span's end any agent was heard of last; 0 where that is no news, or not known."""
 
 
 def absences(engine: Engine, parameters: Parameters, parts: str, *, minutes: bool) -> Absences:
@@ -75,9 +80,11 @@ def absences(engine: Engine, parameters: Parameters, parts: str, *, minutes: boo
         parts: the table ``part``, for WITH.
         minutes: the label of a part is its minute, and only minutes with an absence count.
     """
+    newest, end = engine.rows(_NEWEST, parameters)[0]["newest"], int(str(parameters["to_ns"]))
+    behind = 0 if newest is None or end - newest < BEHIND_NS else end - newest
     found = [Absence(**row) for row in engine.rows(_ABSENT, {**parameters, "silent_ns": SILENT_NS})]
     if not found:
-        return Absences([], set())
+        return Absences([], set(), behind)
     away = {one.host for one in found}
     resting = [row for row in engine.rows(_RESTING.format(parts=parts), parameters) if row["host"] in away]
     named = {row["host"] for row in resting}
@@ -86,7 +93,7 @@ def absences(engine: Engine, parameters: Parameters, parts: str, *, minutes: boo
         for row in resting
         if not minutes or _touched(row["label"], (one for one in found if one.host == row["host"]))
     }
-    return Absences([one for one in found if one.host in named], groups)
+    return Absences([one for one in found if one.host in named], groups, behind)
 
 
 def told(times: Sequence[Absence]) -> str:
@@ -99,6 +106,14 @@ def told(times: Sequence[Absence]) -> str:
         for one in longest[:SHOWN]
     ]
     return ", ".join(parts) + (f" and {len(times) - SHOWN:,} more" if len(times) > SHOWN else "")
+
+
+def behind(nanoseconds: int) -> str:
+    """Return what it means that no agent was heard of for so long."""
+    return (
+        f"no agent was heard of in the last {duration(nanoseconds)} of this time: none runs, or the consumer "
+        "is behind, and the figures end there"
+    )
 
 
 def _touched(minute_ns: int, times: Iterable[Absence]) -> bool:

@@ -36,13 +36,16 @@ class Line(NamedTuple):
 def explained(source: Source, span: Span, answer: Answer, *, edge: str = "", host: str = "") -> list[Line]:
     """Return what an answer about a span rests on; ``host`` and ``edge`` as it was asked."""
     lines = list(_windows(span, answer))
+    if answer.absences.behind_ns:
+        behind = {"behind_ns": answer.absences.behind_ns}
+        lines.append(Line("windows", absent.behind(answer.absences.behind_ns), behind))
     named = set(_hosts_of(source, span, edge, host))
     lines += _losses(source, span, named)
-    if answer.absent:
+    if answer.absences.times:
         text = (
-            f"without an agent that traced: {absent.told(answer.absent)}; what was done then is in no figure"
+            f"without an agent that traced: {absent.told(answer.absences.times)}; that time is in no figure"
         )
-        lines.append(Line("host", text, {"absent": [one._asdict() for one in answer.absent]}))
+        lines.append(Line("host", text, {"absent": [one._asdict() for one in answer.absences.times]}))
     lines += _clocks(source, span, named)
     lines += _figures(answer)
     alone = unmatched.unmatched(source, span, edge=edge, host=host)

@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 
 from common.units import MINUTE_NS
-from history.absent import Absence, absences
+from history.absent import Absences, absences
 from history.completeness import HOSTS
 from history.coverage import Cover, Missed, covers, missed
 from history.engine import Engine
@@ -93,8 +93,8 @@ class Answer(NamedTuple):
     """Runs of their agents that ended in the span without a good-bye: ``complete`` is at most true."""
     waiting: int
     """Hosts of the answer with records of this time on their disks: ``complete`` is of what has arrived."""
-    absent: list[Absence]
-    """When hosts of the answer had no agent that traced: what they did then is in no figure."""
+    absences: Absences
+    """When hosts of the answer had no agent that traced, and whether the lake is behind."""
     missed: Missed
     """Connections that are not wholly in events."""
     invalid: dict[str, int]
@@ -149,7 +149,7 @@ def latency(
         figure = one.figures(group, kept.get(place), cover.get(place, Cover()), around.get(number))
         figures.append(incomplete(figure) if place in away.groups else figure)
     whole = kept.get((None, None))
-    return Answer(figures, withheld, whole, unended, waiting, away.times, gaps, invalid, question.chosen)
+    return Answer(figures, withheld, whole, unended, waiting, away, gaps, invalid, question.chosen)
 
 
 def _sums(engine: Engine, question: Asked) -> list[Sums]:

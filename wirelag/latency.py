@@ -140,13 +140,7 @@ def remarks(answer: "Answer") -> Iterator[str]:
             f"{answer.unended:,} runs of agents ended without a good-bye: what they saw after their last "
             "heartbeat is in no count, so COMPLETE can be too high"
         )
-    if answer.absent:
-        from history import absent
-
-        yield (
-            f"hosts without an agent that traced: {absent.told(answer.absent)}; what they did then is in no "
-            "figure, so COMPLETE can be too high"
-        )
+    yield from _absent(answer)
     if answer.waiting:
         yield f"records of this time wait in spools of {answer.waiting:,} hosts: COMPLETE is of what arrived"
     yield from _uncovered(answer.missed)
@@ -160,10 +154,23 @@ def remarks(answer: "Answer") -> Iterator[str]:
         yield f"withheld: {turns_of(answer.invalid)}"
 
 
+def _absent(answer: "Answer") -> Iterator[str]:
+    """Yield what is in no figure, since no agent of the host was there, or the lake is not."""
+    from history import absent
+
+    if answer.absences.behind_ns:
+        yield absent.behind(answer.absences.behind_ns)
+    if answer.absences.times:
+        yield (
+            f"hosts without an agent that traced: {absent.told(answer.absences.times)}; what they did then "
+            "is in no figure, so COMPLETE can be too high"
+        )
+
+
 def _lacking(answer: "Answer") -> bool:
     """Say whether it is worth a look at what closed without its other end."""
     one_way = [one for one in answer.figures if one.kind in {"delivery", "wire"}]
-    return bool(answer.absent) or any(one.n < one.seen * ENOUGH for one in one_way)
+    return bool(answer.absences.times) or any(one.n < one.seen * ENOUGH for one in one_way)
 
 
 def turns_of(invalid: dict[str, int]) -> str:

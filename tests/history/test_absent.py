@@ -39,7 +39,7 @@ def whole(answer: Answer) -> dict[tuple[str, str], bool]:
 
 def test_agents_that_went_on_leave_nothing_out(write: Write) -> None:
     answer = asked(write, spoke("alpha", 0, 600) + spoke("beta", 0, 600))
-    assert (answer.absent, set(whole(answer).values())) == ([], {True})
+    assert (answer.absences.times, set(whole(answer).values())) == ([], {True})
 
 
 def test_between_two_runs_nobody_traced(write: Write) -> None:
@@ -47,7 +47,7 @@ def test_between_two_runs_nobody_traced(write: Write) -> None:
     before, after = spoke("beta", 0, 90), spoke("beta", 120, 600, **NEXT)
     before[-1] |= {"final": True, "agent_state": "stopped"}
     answer = asked(write, spoke("alpha", 0, 600) + before + after, by="measure")
-    assert answer.absent == [Absence("beta", START + 90 * SECOND, START + 120 * SECOND)]
+    assert answer.absences.times == [Absence("beta", START + 90 * SECOND, START + 120 * SECOND)]
     assert whole(answer) == {("", "delivery"): False, ("", "send-block"): True, ("", "server-turn"): False}
 
 
@@ -60,18 +60,30 @@ def test_of_minutes_only_those_that_lack_something(write: Write) -> None:
 def test_a_host_that_fell_silent(write: Write) -> None:
     """Until now only the host's next run told of it; the others of its edges went on as if complete."""
     answer = asked(write, spoke("alpha", 0, 600) + spoke("beta", 0, 90))
-    assert answer.absent == [Absence("beta", START + 90 * SECOND, None)]
+    assert answer.absences.times == [Absence("beta", START + 90 * SECOND, None)]
     assert not whole(answer)["client@alpha > server@beta:80", "delivery"]
 
 
 def test_silence_of_all_may_be_the_consumers(write: Write) -> None:
-    assert not asked(write, spoke("alpha", 0, 100) + spoke("beta", 0, 90)).absent
+    assert not asked(write, spoke("alpha", 0, 100) + spoke("beta", 0, 90)).absences.times
+
+
+@pytest.mark.parametrize(("last", "seconds"), [(590, 0), (550, 0), (540, 60), (90, 510)])
+def test_a_lake_that_is_behind(write: Write, last: int, seconds: int) -> None:
+    """Nobody was heard of since: the newest figures are not of the end of the time asked for."""
+    answer = asked(write, spoke("alpha", 0, last))
+    assert answer.absences.behind_ns == seconds * SECOND
+    assert not answer.absences.times
+
+
+def test_a_lake_without_standings_is_not_known_to_be_behind(write: Write) -> None:
+    assert asked(write, []).absences.behind_ns == 0
 
 
 def test_a_stopped_agent_traces_nothing(write: Write) -> None:
     beta = spoke("beta", 0, 90) + spoke("beta", 100, 200, agent_state="stopped") + spoke("beta", 210, 600)
     answer = asked(write, spoke("alpha", 0, 600) + beta)
-    assert answer.absent == [Absence("beta", START + 90 * SECOND, START + 210 * SECOND)]
+    assert answer.absences.times == [Absence("beta", START + 90 * SECOND, START + 210 * SECOND)]
 
 
 def test_a_stopped_agent_that_ends_traced_nothing_either(write: Write) -> None:
@@ -79,18 +91,18 @@ def test_a_stopped_agent_that_ends_traced_nothing_either(write: Write) -> None:
     beta = spoke("beta", 0, 90) + spoke("beta", 100, 200, agent_state="stopped")
     beta[-1]["final"] = True
     answer = asked(write, spoke("alpha", 0, 600) + beta + spoke("beta", 300, 600, **NEXT))
-    assert answer.absent == [Absence("beta", START + 90 * SECOND, START + 300 * SECOND)]
+    assert answer.absences.times == [Absence("beta", START + 90 * SECOND, START + 300 * SECOND)]
 
 
 def test_two_agents_of_one_host_stand_in_for_one_another(write: Write) -> None:
     beta = spoke("beta", 0, 90) + spoke("beta", 50, 600, **NEXT)
-    assert not asked(write, spoke("alpha", 0, 600) + beta).absent
+    assert not asked(write, spoke("alpha", 0, 600) + beta).absences.times
 
 
 @pytest.mark.parametrize("edge", ["alpha -> beta", "nobody"])
 def test_only_hosts_of_the_answer(write: Write, edge: str) -> None:
     agents = spoke("alpha", 0, 600) + spoke("beta", 0, 600) + spoke("gamma", 0, 90)
-    assert not asked(write, agents, edge=edge).absent
+    assert not asked(write, agents, edge=edge).absences.times
 
 
 def test_explained(write: Write) -> None:

@@ -85,7 +85,10 @@ def test_what_nobody_counted_is_said(write: Write, lake: Path, capsys: pytest.Ca
         unmatched=[unmatched(1), unmatched(2)],
     )
     _, err = ask(capsys, "latency", "--lake", str(lake), *SPAN)
-    away, unread = err.splitlines()
+    behind, away, unread = err.splitlines()
+    assert behind.startswith(
+        "wirelag: no agent was heard of in the last 3010s of this time: none runs, or the "
+    )
     assert away.startswith(
         "wirelag: hosts without an agent that traced: beta since 2025-10-09T09:00:00Z; what"
     )
