@@ -95,7 +95,8 @@ def latency(  # noqa: PLR0913 - options of a command
     if _lacking(answer):
         from history import unmatched
 
-        for line, _ in unmatched.told(unmatched.unmatched(source, asked, edge=edge, host=host)):
+        away = answer.absences.hosts
+        for line, _ in unmatched.told(unmatched.unmatched(source, asked, edge=edge, host=host, away=away)):
             remark(line)
 
 
