@@ -70,6 +70,11 @@ class Absences(NamedTuple):
     behind_ns: int
     """How long before the span's end any agent was heard of last; 0 where that is no news, or not known."""
 
+    @property
+    def hosts(self) -> set[str]:
+        """Those that had no agent for some of the time."""
+        return {one.host for one in self.times}
+
 
 def absences(engine: Engine, parameters: Parameters, parts: str, *, minutes: bool) -> Absences:
     """Return the absences that touch a span.

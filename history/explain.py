@@ -14,13 +14,12 @@ from history import absent, unmatched
 from history.clocks import clocks
 from history.filters import where
 from history.latency import Answer
-from history.losses import losses
+from history.losses import WAY, losses
 from history.source import Source
 from history.span import Span, iso
 from history.windows import LENGTHS, NAMES
 
 COLUMNS = ("about", "text", "facts")
-_WAY = {"attempted", "delivered", "stored", "duplicate", "earlier", "sampled"}
 
 
 class Line(NamedTuple):
@@ -48,7 +47,7 @@ def explained(source: Source, span: Span, answer: Answer, *, edge: str = "", hos
         lines.append(Line("host", text, {"absent": [one._asdict() for one in answer.absences.times]}))
     lines += _clocks(source, span, named)
     lines += _figures(answer)
-    alone = unmatched.unmatched(source, span, edge=edge, host=host)
+    alone = unmatched.unmatched(source, span, edge=edge, host=host, away=answer.absences.hosts)
     lines += [
         Line("unmatched", text, {"edges": [one._asdict() for one in of]})
         for text, of in unmatched.told(alone)
@@ -94,7 +93,7 @@ def _losses(source: Source, span: Span, named: set[str]) -> Iterator[Line]:
     for name, counts in found.items():
         attempted = counts.get(("kernel", "attempted"), 0) or 0
         sampled = counts.get(("kernel", "sampled"), 0) or 0
-        lost = {f"{s}/{r}": n for (s, r), n in counts.items() if r not in _WAY and n != 0}
+        lost = {f"{s}/{r}": n for (s, r), n in counts.items() if r not in WAY and n != 0}
         facts = {"host": name, "attempted": attempted, "sampled": sampled, "lost": lost}
         if not counts:
             yield Line("host", f"{name}: no ledger in this time, so nobody knows what it lost", facts)

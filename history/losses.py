@@ -7,6 +7,8 @@ from history.completeness import COUNTED, whole
 from history.source import Source
 from history.span import Span
 
+WAY = frozenset({"attempted", "delivered", "stored", "duplicate", "earlier", "sampled"})
+"""Reasons that are no losses."""
 COLUMNS = ("host", "stage", "reason", "events")
 _SUMS = """
 WITH {counted}, loss AS (

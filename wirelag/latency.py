@@ -95,7 +95,8 @@ def latency(  # noqa: PLR0913 - options of a command
     if _lacking(answer):
         from history import unmatched
 
-        for line, _ in unmatched.told(unmatched.unmatched(source, asked, edge=edge, host=host)):
+        away = answer.absences.hosts
+        for line, _ in unmatched.told(unmatched.unmatched(source, asked, edge=edge, host=host, away=away)):
             remark(line)
 
 
@@ -162,8 +163,8 @@ def _absent(answer: "Answer") -> Iterator[str]:
         yield absent.behind(answer.absences.behind_ns)
     if answer.absences.times:
         yield (
-            f"hosts without an agent that traced: {absent.told(answer.absences.times)}; "
-            "what they did then is in no figure, so COMPLETE can be too high"
+            f"hosts without an agent that traced: {absent.told(answer.absences.times)}; what they did then "
+            "is in no figure, so COMPLETE can be too high"
         )
 
 

@@ -9,7 +9,7 @@ from history.explain import explained
 from history.latency import latency
 from history.span import Span
 from history.unmatched import Unmatched, told, unmatched
-from support.rows import START, Write, histogram, nothing_lost
+from support.rows import START, Write, histogram, ledger, nothing_lost
 from support.rows import unmatched as row
 
 SPAN = Span(START, START + 60 * 10**9)
@@ -31,6 +31,15 @@ def test_reads_are_counted_by_their_bytes(write: Write) -> None:
 def test_what_was_taken_back_counts_no_more(write: Write) -> None:
     """A spool came later, and `wirelag rematch` found the read."""
     assert not unmatched(write(unmatched=[row(1), row(1, weight=-1)]), SPAN)
+
+
+def test_where_the_reader_lost_events_the_read_may_be_what_was_lost(write: Write) -> None:
+    """What the sending host lost says nothing of that; a host without an agent for a while may have."""
+    source = write(unmatched=[row(1)], ledger=[*nothing_lost(), ledger("alpha", "perf-buffer", "full", 9)])
+    assert unmatched(source, SPAN) == [Unmatched(EDGE, "unread", 1, 0)]
+    assert unmatched(source, SPAN, away={"beta"}) == [Unmatched(EDGE, "unknown", 1, 0)]
+    source = write(ledger=[ledger("beta", "perf-buffer", "full", 9)])
+    assert unmatched(source, SPAN) == [Unmatched(EDGE, "unknown", 1, 0)]
 
 
 @pytest.mark.parametrize("reason", ["no_peer_agent", "sampled_out"])

@@ -76,7 +76,7 @@ def test_turns_that_mean_nothing_are_withheld_in_words(
 
 
 def test_what_nobody_counted_is_said(write: Write, lake: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """An agent that is gone, and messages that lie unread, leave figures that look well: a line says so."""
+    """An agent that is gone, and messages whose reads it may have seen, leave figures that look well."""
     agents = [agent("alpha", START + at * 10**10) for at in range(60)] + [agent("beta", START)]
     write(
         histogram=[histogram([1_000], seen=3)],
@@ -85,14 +85,27 @@ def test_what_nobody_counted_is_said(write: Write, lake: Path, capsys: pytest.Ca
         unmatched=[unmatched(1), unmatched(2)],
     )
     _, err = ask(capsys, "latency", "--lake", str(lake), *SPAN)
-    behind, away, unread = err.splitlines()
+    behind, away, alone = err.splitlines()
     assert behind.startswith(
         "wirelag: no agent was heard of in the last 3010s of this time: none runs, or the "
     )
     assert away.startswith(
         "wirelag: hosts without an agent that traced: beta since 2025-10-09T09:00:00Z; what"
     )
-    assert unread.startswith("wirelag: 2 messages arrived and were not read in time (client@alpha > server@")
+    assert alone == "wirelag: of 2 messages no read is known (client@alpha > server@beta:80)"
+
+
+def test_messages_that_lie_unread_are_told(
+    write: Write, lake: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The application hangs, and figures that are left look well."""
+    write(
+        histogram=[histogram([1_000], seen=3)], ledger=nothing_lost(), unmatched=[unmatched(1), unmatched(2)]
+    )
+    _, err = ask(capsys, "latency", "--lake", str(lake), *SPAN)
+    assert err.startswith(
+        "wirelag: 2 messages arrived and were not read in time (client@alpha > server@beta:80)"
+    )
 
 
 def test_where_little_is_missing_nothing_more_is_read(
