@@ -172,30 +172,29 @@ def _buckets(runs: Runs, groups: int, values: I64, counted: Bools | None) -> tup
 
 def _of_one(values: I64, seen: int) -> Parts:
     """Return the histogram of one group: all that is asked of a block of values while the cache has it."""
-    found, top = np.zeros(BUCKETS, dtype=np.int64), 0
-    negative, total = np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64)
-    least, greatest = np.array([_LARGEST]), np.array([_SMALLEST])
+    found, top, negative = np.zeros(BUCKETS, dtype=np.int64), 0, 0
+    sums, lows, highs = [], [_LARGEST], [_SMALLEST]
     for start in range(0, values.size, _BLOCK):
         block = positive = values[start : start + _BLOCK]
-        total += np.add.reduce(block)
+        sums.append(np.add.reduce(block))
         low = np.minimum.reduce(block)
-        np.minimum(least, low, out=least)
+        lows.append(low)
         if low <= 0:
-            negative += np.count_nonzero(block < 0)
+            negative += int(np.count_nonzero(block < 0))
             positive = block[block > 0]
         counts = np.bincount(_places(positive))
         found[: counts.size] += counts
         if counts.size >= top:  # else the greatest value is in a block before
             top = counts.size
-            np.maximum(greatest, np.maximum.reduce(block), out=greatest)
+            highs.append(np.maximum.reduce(block))
     present = np.flatnonzero(found)
     return Parts(
         n=np.array([values.size]),
         seen=np.array([seen]),
-        negative=negative,
-        total=total,
-        least=least,
-        greatest=greatest,
+        negative=np.array([negative]),
+        total=np.array(sums, dtype=np.int64).sum(keepdims=True),
+        least=np.array([min(lows)]),
+        greatest=np.array([max(highs)]),
         offsets=np.array([0, present.size]),
         buckets=(present - 1).astype(np.int32),
         counts=found[present],
