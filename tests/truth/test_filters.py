@@ -1,22 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Filters are decided in the kernel: what is left out costs no event and no counter."""
 
-import os
 import socket
-from pathlib import Path
 
 import pytest
 
 from agent.kernel.capture import Capture, CaptureSettings
 from support import openings, traffic
+from support.cgroups import UNIFIED, enter, own_cgroup
 from support.netns import hosts_of
 from support.trace import Tracer
-
-UNIFIED = next(
-    Path(line.split()[1])
-    for line in Path("/proc/mounts").read_text(encoding="ascii").splitlines()
-    if line.split()[2] == "cgroup2"
-)
 
 
 @pytest.fixture
@@ -71,22 +64,18 @@ def test_only_chosen_namespaces_are_traced(network, worker, started):
 
 
 def test_only_chosen_cgroups_are_traced(network, worker, started):
-    group = UNIFIED / f"wirelag-test-{os.getpid()}"
-    group.mkdir()
-    try:
+    with own_cgroup() as group:
         tracer = started(cgroups=(group.stat().st_ino,), netns=hosts_of(network))
         outside = worker.run(traffic.echo, network, 2, 10)
-        (group / "cgroup.procs").write_text(str(worker.pid), encoding="ascii")
+        enter(group, worker.pid)
         inside = worker.run(traffic.echo, network, 2, 10)
-        (UNIFIED / "cgroup.procs").write_text(str(worker.pid), encoding="ascii")
+        enter(UNIFIED, worker.pid)
         trace = tracer.take()
         inode = group.stat().st_ino
         assert set(trace.connections["cgroup"].tolist()) == {inode}
         assert set(trace.tasks["cgroup"].tolist()) == {inode}
         assert _ports(trace) == {call.port for call in inside}
         assert _ports(trace).isdisjoint({call.port for call in outside})
-    finally:
-        group.rmdir()
 
 
 def test_the_agents_own_traffic_is_left_out(network, started):

@@ -32,11 +32,9 @@ def test_a_connections_ends_are_rows_with_all_it_moved(network, worker):
 
 @pytest.mark.parametrize("by", ["connection", "process"])
 def test_segments_sent_again_stand_with_their_sender(network, worker, by):
-    with LiveProgram(
-        network.hosts, "top", "--once", "--json", "--by", by, "--sort", "retransmits", *LONG
-    ) as program:
-        with lives.dropping(network.b, every=9):
-            truth = worker.run(lives.conversation, network, 400_000, 10)
+    wanted = ("top", "--once", "--json", "--by", by, "--sort", "retransmits", *LONG)
+    with lives.dropping(network.b, every=9), LiveProgram(network.hosts, *wanted) as program:
+        truth = worker.run(lives.conversation, network, 400_000, 10)
         (table,) = program.end().rows
     first, *rest = table["rows"]
     assert first["retransmitted_bytes"] > 0
