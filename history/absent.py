@@ -8,7 +8,7 @@ stopped, and traced until then. The time before a host's first run in the rows r
 that all hosts share may be the consumer's: it is told apart, as ``behind_ns``.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from common.shown import duration
@@ -119,6 +119,17 @@ def behind(nanoseconds: int) -> str:
         f"no agent was heard of in the last {duration(nanoseconds)} of this time: none runs, or the consumer "
         "is behind, and the figures end there"
     )
+
+
+def remarks(found: Absences) -> Iterator[str]:
+    """Yield what a reader of figures has to know of absences, a line each."""
+    if found.behind_ns:
+        yield behind(found.behind_ns)
+    if found.times:
+        yield (
+            f"hosts without an agent that traced: {told(found.times)}; what they did then is in no figure, "
+            "so COMPLETE can be too high"
+        )
 
 
 def _touched(minute_ns: int, times: Iterable[Absence]) -> bool:

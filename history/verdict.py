@@ -15,6 +15,7 @@ import numpy as np
 
 from common.shown import duration, percent
 from common.units import MINUTE_NS
+from history import absent
 from history.changes import F64, FEWEST, Change, change, change_of_counts
 from history.connects import connects
 from history.errors import QuestionError
@@ -202,7 +203,7 @@ def _told(
 
 
 def _notes(answers: dict[str, Answer], series: _Series) -> list[str]:
-    notes = []
+    notes = list(dict.fromkeys(line for one in answers.values() for line in absent.remarks(one.absences)))
     withheld = sum(one.withheld for one in answers.values())
     if withheld:
         notes.append(

@@ -133,6 +133,8 @@ def _limits(row: Row) -> Row:
 
 def remarks(answer: "Answer") -> Iterator[str]:
     """Yield what an answer does not say in figures."""
+    from history import absent
+
     if answer.kept is not None and answer.kept < 1:
         yield f"sampled: {share(answer.kept)} of events kept; N and COMPLETE are of those, the rest estimates"
     yield from _unsure(answer.figures)
@@ -141,7 +143,7 @@ def remarks(answer: "Answer") -> Iterator[str]:
             f"{answer.unended:,} runs of agents ended without a good-bye: what they saw after their last "
             "heartbeat is in no count, so COMPLETE can be too high"
         )
-    yield from _absent(answer)
+    yield from absent.remarks(answer.absences)
     if answer.waiting:
         yield f"records of this time wait in spools of {answer.waiting:,} hosts: COMPLETE is of what arrived"
     yield from _uncovered(answer.missed)
@@ -153,19 +155,6 @@ def remarks(answer: "Answer") -> Iterator[str]:
         )
     if answer.invalid:
         yield f"withheld: {turns_of(answer.invalid)}"
-
-
-def _absent(answer: "Answer") -> Iterator[str]:
-    """Yield what is in no figure, since no agent of the host was there, or the lake is not."""
-    from history import absent
-
-    if answer.absences.behind_ns:
-        yield absent.behind(answer.absences.behind_ns)
-    if answer.absences.times:
-        yield (
-            f"hosts without an agent that traced: {absent.told(answer.absences.times)}; what they did then "
-            "is in no figure, so COMPLETE can be too high"
-        )
 
 
 def _lacking(answer: "Answer") -> bool:

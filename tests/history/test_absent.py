@@ -9,6 +9,7 @@ from history.absent import Absence, told
 from history.explain import explained
 from history.latency import Answer, latency
 from history.span import Span
+from history.verdict import verdict
 from support.rows import START, Write, agent, histogram, nothing_lost
 
 SECOND = 10**9
@@ -114,6 +115,16 @@ def test_explained(write: Write) -> None:
     )
     lines = explained(source, SPAN, latency(source, SPAN))
     assert any("without an agent that traced: beta since 2025-10-09T09:01:30Z" in one.text for one in lines)
+
+
+def test_a_verdict_says_so_too(write: Write) -> None:
+    """An agent that is gone makes a minute look calm."""
+    rows = [histogram([5] * 20, window_start_ns=START + at * MINUTE) for at in range(10)]
+    source = write(histogram=rows, ledger=nothing_lost(), agent=spoke("alpha", 0, 600) + spoke("beta", 0, 90))
+    (note, *_) = verdict(source, SPAN, edge="client -> server").notes
+    assert note.startswith(
+        "hosts without an agent that traced: beta since 2025-10-09T09:01:30Z; what they did"
+    )
 
 
 def test_three_are_named() -> None:
