@@ -139,32 +139,47 @@ def _uneven(whole: Piece) -> bool:
 
     What goes and comes back takes room from one line and from any two alike.
     """
-    return any(_roomier(whole, np.linspace(whole.begin, whole.end, parts + 1)[1:-1]) for parts in _PARTS)
+    sides = [
+        (side.time, np.abs(side.value - whole.line.value(side.time))) for side in (whole.above, whole.below)
+    ]
+    return any(_roomier(whole, sides, parts) for parts in _PARTS)
 
 
-def _roomier(whole: Piece, edges: F64) -> bool:
-    """Say whether any of the parts between (m,) times has more room than the whole and than chance explains.
+def _roomier(whole: Piece, sides: list[tuple[F64, F64]], parts: int) -> bool:
+    """Say whether any of so many parts has more room than the whole and than chance explains.
 
     By chance the nearest point is as much nearer or farther as the mean distance per point; or, where few
     points come near (delays that hardly ever are the least), as the next ones are from it.
     """
-    room, noise = np.zeros(edges.size + 1), np.zeros(edges.size + 1)
-    enough = np.ones(edges.size + 1, dtype=bool)
-    for points in (whole.above, whole.below):
-        part = np.searchsorted(edges, points.time, side="right")
-        distance = np.abs(points.value - whole.line.value(points.time))
-        distance = distance[np.lexsort((distance, part))]
-        starts = np.searchsorted(part, np.arange(room.size))
-        count = np.diff(starts, append=part.size)
-        enough &= count >= FEW
-        some, count = np.minimum(starts, part.size - 1), np.maximum(count, 1)
-        near = np.maximum(count // _NEAR, FEW - 1)
-        least, mean = distance[some], np.add.reduceat(distance, some) / count
-        next_ones = distance[np.minimum(some + near, part.size - 1)]
+    edges = np.linspace(whole.begin, whole.end, parts + 1)[1:-1]
+    starts = [np.concatenate(([0], np.searchsorted(time, edges))) for time, _ in sides]
+    counts = [np.diff(first, append=time.size) for first, (time, _) in zip(starts, sides, strict=True)]
+    enough = np.flatnonzero((np.array(counts) >= FEW).all(axis=0))
+    if not enough.size:
+        return False
+    room, noise = np.zeros(enough.size), np.zeros(enough.size)
+    for (_, distance), first, count in zip(sides, starts, counts, strict=True):
+        some = np.minimum(first, distance.size - 1)
+        least = np.minimum.reduceat(distance, some)[enough]
         room += least / 2
-        noise += np.maximum((mean - least) / count, (next_ones - least) / near)
-    more = room - whole.line.room > np.maximum(LEAST_ROOM_NS, CHANCE * noise)
-    return bool((enough & more).any())
+        noise += (np.add.reduceat(distance, some)[enough] / count[enough] - least) / count[enough]
+    chance = np.maximum(LEAST_ROOM_NS, CHANCE * noise)
+    for part in np.flatnonzero(room - whole.line.room > chance).tolist():
+        at = enough[part]
+        near = [
+            _next_ones(distance[first[at] : first[at] + count[at]])
+            for (_, distance), first, count in zip(sides, starts, counts, strict=True)
+        ]
+        if room[part] - whole.line.room > CHANCE * sum(near):
+            return True
+    return False
+
+
+def _next_ones(distance: F64) -> float:
+    """Return how much farther the next points are than the nearest one, for each of them."""
+    near = max(distance.size // _NEAR, FEW - 1)
+    first = np.partition(distance, near)
+    return float(first[near] - first[: near + 1].min()) / near
 
 
 def _balance(above: Points, below: Points, times: F64, steepest: tuple[float, float]) -> float:
