@@ -167,7 +167,7 @@ def turns_of(invalid: dict[str, int]) -> str:
     """Return which turns are withheld and why."""
     why = {
         "too few": "with fewer than 20 exchanges",
-        "pipelined": "that send requests before the last one was answered",
+        "pipelined": "in which requests and answers overlap",
     }
     parts = [f"{count:,} {why[reason]}" for reason, count in invalid.items()]
     return f"turns of {sum(invalid.values()):,} edges: {', '.join(parts)}"

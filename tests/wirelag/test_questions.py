@@ -70,7 +70,7 @@ def test_turns_that_mean_nothing_are_withheld_in_words(
     write(histogram=rows)
     _, err = ask(capsys, "latency", "--lake", str(lake), *SPAN)
     assert (
-        "withheld: turns of 2 edges: 1 that send requests before the last one was answered, "
+        "withheld: turns of 2 edges: 1 in which requests and answers overlap, "
         "1 with fewer than 20 exchanges" in err
     )
 
