@@ -2,12 +2,14 @@
 """What wirelag answers, held against what applications did: the whole way, with a real Kafka."""
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pytest
 
+from schemas.event import Flag
+from support.consumer import read_kind
 from support.netns import Network, VethPair, hosts_of
 from support.scenarios import SCENARIOS, Truth, both
 from support.topics import Topics
@@ -24,6 +26,8 @@ class Answers(NamedTuple):
 
     truths: dict[str, list[Truth]]
     messages: dict[tuple[int, int], list[dict[str, Any]]]
+    matches: list[dict[str, Any]]
+    """The lake's rows of them."""
     latency: list[dict[str, Any]]
     totals: dict[str, int]
     losses: list[dict[str, Any]]
@@ -59,7 +63,8 @@ def answers(network: Network, kafka: str, tmp_path_factory: pytest.TempPathFacto
         messages[row["sender_port"], row["receiver_port"]].append(row)
     offset = time.time_ns() - time.monotonic_ns()
     latency = query("latency", lake, "--kind", "delivery,wire,receive-wait,send-block")
-    return Answers(truths, messages, latency, agent.totals, query("losses", lake), offset)
+    matches = read_kind(lake, "match").to_pylist()
+    return Answers(truths, messages, matches, latency, agent.totals, query("losses", lake), offset)
 
 
 def every_flow(answers: Answers) -> Iterator[tuple[str, Truth, list[dict[str, Any]]]]:
@@ -137,11 +142,21 @@ def test_nothing_is_unaccounted_for(answers: Answers) -> None:
 
 
 def test_every_answer_says_how_complete_it_is(answers: Answers) -> None:
-    """Every message was read, so each row is as complete as the kernel's own record of what it skipped."""
+    """Every message was read, so each row is as complete as the kernel's own record of what it skipped.
+
+    But where a read is marked as one without an arrival, which dropped segments lead to now and then: nobody
+    knows since when the messages that end in it were there.
+    """
     assert {row["kind"] for row in answers.latency} == {"delivery", "wire", "receive-wait", "send-block"}
     share = answers.totals["kafka/delivered"] / answers.totals["kernel/attempted"]
-    assert all(row["complete"] == pytest.approx(share) for row in answers.latency), answers.latency
-    assert all((row["complete"] == 1) == (share == 1) for row in answers.latency)
+    unseen = Counter(row["edge"] for row in answers.matches if row["wire_ns"] is None and row["last_piece"])
+    for row in answers.latency:
+        missing = unseen[row["edge"]] if row["kind"] in {"wire", "receive-wait"} else 0
+        assert (row["n"] + missing) == row["seen"], row
+        assert row["complete"] == pytest.approx(share * row["n"] / row["seen"]), (row, answers.totals)
+        assert (row["complete"] == 1) == (share == 1 and not missing), row
+    assert all(row["flags"] & Flag.NO_ARRIVAL for row in answers.matches if row["wire_ns"] is None)
+    assert sum(unseen.values()) < len(answers.matches) / 20
 
 
 def test_latency_rows_count_the_messages(answers: Answers) -> None:
