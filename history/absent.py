@@ -12,11 +12,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from common.shown import duration
+from common.units import MINUTE_NS
 from history.engine import Engine, Parameters
 from history.span import iso
 
 SILENT_NS = 30 * 10**9
-BEHIND_NS = 60 * 10**9
+BEHIND_NS = MINUTE_NS
 """Standing is stored every 10 s, and a commit takes a while: what is nearer to the end is in time."""
 SHOWN = 3
 _ABSENT = """
@@ -134,5 +135,5 @@ def remarks(found: Absences) -> Iterator[str]:
 
 def _touched(minute_ns: int, times: Iterable[Absence]) -> bool:
     """Say whether a minute has any of these times in it."""
-    end = minute_ns + 60 * 10**9
+    end = minute_ns + MINUTE_NS
     return any(one.from_ns < end and (one.to_ns is None or one.to_ns > minute_ns) for one in times)

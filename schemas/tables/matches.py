@@ -81,6 +81,20 @@ match.
 """
 
 
+_END = [
+    pa.field("boot", pa.string()),
+    pa.field("peer_host", pa.string()),
+    pa.field("pid", pa.int64()),
+    pa.field("process", pa.string()),
+    pa.field("label", pa.string()),
+    pa.field("role", pa.int32()),
+    pa.field("local_address", pa.string()),
+    pa.field("local_port", pa.int32()),
+    pa.field("remote_address", pa.string()),
+    pa.field("remote_port", pa.int32()),
+]
+"""Which end of a connection a one-sided row is of."""
+
 UNMATCHED = pa.schema(
     [
         *ORIGIN,
@@ -99,16 +113,7 @@ UNMATCHED = pa.schema(
         pa.field("flags", pa.int32()),
         pa.field("seen", pa.int64()),
         pa.field("clock", pa.string()),
-        pa.field("boot", pa.string()),
-        pa.field("peer_host", pa.string()),
-        pa.field("pid", pa.int64()),
-        pa.field("process", pa.string()),
-        pa.field("label", pa.string()),
-        pa.field("role", pa.int32()),
-        pa.field("local_address", pa.string()),
-        pa.field("local_port", pa.int32()),
-        pa.field("remote_address", pa.string()),
-        pa.field("remote_port", pa.int32()),
+        *_END,
         pa.field("arrival_ends", pa.list_(pa.int64())),
         pa.field("arrival_times", pa.list_(pa.int64())),
         pa.field("arrival_flags", pa.list_(pa.int32())),
@@ -140,16 +145,7 @@ EXCHANGE = pa.schema(
         pa.field("seen", pa.int64()),
         pa.field("weight", pa.int32()),
         pa.field("monotonic_ns", pa.int64()),
-        pa.field("boot", pa.string()),
-        pa.field("peer_host", pa.string()),
-        pa.field("pid", pa.int64()),
-        pa.field("process", pa.string()),
-        pa.field("label", pa.string()),
-        pa.field("role", pa.int32()),
-        pa.field("local_address", pa.string()),
-        pa.field("local_port", pa.int32()),
-        pa.field("remote_address", pa.string()),
-        pa.field("remote_port", pa.int32()),
+        *_END,
         pa.field("connection_rate", pa.int32()),
         pa.field("block_rate", pa.int32()),
     ]
